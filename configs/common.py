@@ -1,0 +1,76 @@
+"""Every field that a run has, with its default."""
+
+from ml_collections import ConfigDict, config_dict
+
+
+def get_config() -> ConfigDict:
+    """The base that each task's config completes with `name` and `task`."""
+    config = ConfigDict()
+    config.name = ""  # names the run's folder: runs/NAME-HASH
+
+    config.task = ConfigDict()  # the task's name and fields: see the task's config
+
+    config.model = model = ConfigDict()
+    model.cell = "gru"  # gru, lstm or vanilla: which of the three sections below is used
+    model.hidden_sizes = (64,)  # units of each layer, the lowest first
+    model.bidirectional = False  # every layer runs both ways in time
+    model.encoder = "auto"  # of tokens: one_hot, embedding or scalar; auto: one_hot
+    model.embedding_size = 32  # of encoder=embedding
+    model.learn_initial_state = False  # the state before the first step is a parameter
+    model.dtype = "float32"  # operands of matrix products: float32 or bfloat16
+    model.unroll = 1  # time steps in one iteration of the scan
+
+    model.gru = gru = ConfigDict()
+    gru.reset_after = True  # reset acts on the product (True) or on the state (False)
+    gru.update_gate = "keep"  # what z = 1 does: keep the old state, or write the new one
+    gru.bias = "all"  # all, none, reset, update, candidate or recurrent
+    gru.reset = "learned"  # or open: r = 1
+    gru.update = "learned"  # or keep, replace, constant
+    gru.update_bias = 0.0  # start; positive keeps
+    gru.chrono_max = config_dict.placeholder(float)  # given: update_bias = log U(1, chrono_max - 1)
+    gru.gate_activation = "sigmoid"  # or hard_sigmoid
+    gru.activation = "tanh"  # or relu, identity
+
+    model.lstm = lstm = ConfigDict()
+    lstm.bias = "all"  # all, none, input, forget, candidate or output
+    lstm.input = "learned"  # or open: i = 1
+    lstm.forget = "learned"  # or keep, replace, constant
+    lstm.output = "learned"  # or open: o = 1
+    lstm.forget_bias = 1.0  # start
+    lstm.chrono_max = config_dict.placeholder(float)  # given: forget_bias = log U(1, chrono_max - 1)
+    lstm.gate_activation = "sigmoid"  # or hard_sigmoid
+    lstm.activation = "tanh"  # or relu, identity
+
+    model.vanilla = vanilla = ConfigDict()
+    vanilla.activation = "tanh"  # or relu, identity
+    vanilla.bias = "all"  # or none
+    vanilla.recurrent_start = "orthogonal"  # or identity
+    vanilla.scale = 1.0  # times that start
+
+    config.optimizer = optimizer = ConfigDict()
+    optimizer.name = "adam"  # adam, adamw, rmsprop or sgd
+    optimizer.learning_rate = 1e-2  # peak
+    optimizer.clip_norm = 1.0  # bound on the gradient's global norm; 0: none
+    optimizer.beta1 = 0.9  # decay of the mean gradient; momentum of rmsprop and sgd
+    optimizer.beta2 = 0.999  # decay of the mean square
+    optimizer.epsilon = 1e-8  # added to its root
+    optimizer.weight_decay = 0.0  # adamw
+    optimizer.schedule = "constant"  # or cosine, warmup_constant, warmup_cosine
+    optimizer.warmup_steps = 0  # from 0 to the peak
+    optimizer.decay_steps = 0  # until a cosine reaches 0, warm-up included
+
+    config.population = population = ConfigDict()
+    population.seeds = 8  # models trained together
+    population.first_seed = 0  # they are first_seed, first_seed + 1, ...
+    population.learning_rates = ()  # one a seed, in place of optimizer.learning_rate
+    population.clip_norms = ()  # one a seed, in place of optimizer.clip_norm
+
+    config.train = train = ConfigDict()
+    train.steps = 1000  # budget of updates; a multiple of log_every
+    train.batch_size = 64  # fresh examples a step and seed
+    train.log_every = 50  # steps a dispatch: then evaluate and log
+    train.checkpoint_every = 250  # steps; a multiple of log_every
+    train.evaluation_examples = 512  # size of the fixed evaluation set
+    train.target_metric = "loss"  # the evaluation metric that says when a seed is done
+    train.target = config_dict.placeholder(float)  # loss below it, others above it; none: never done
+    return config

@@ -1,0 +1,21 @@
+"""The copy problem: ten digits over a blank of 50 steps.
+
+python -m experiments.train --config=configs/copy_memory.py
+python -m experiments.train --config=configs/copy_memory.py --config.model.gru.chrono_max=75.0
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config() -> ConfigDict:
+    config = common.get_config()
+    config.name = "copy_memory"
+    config.task.name = "copy_memory"
+    config.task.length = 50  # blank steps
+    config.task.protocol = "arjovsky"  # or tcn
+    config.train.steps = 2000
+    config.train.target_metric = "accuracy"
+    config.train.target = 0.99
+    return config

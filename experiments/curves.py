@@ -1,0 +1,80 @@
+"""curves.png: how a population learned."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+
+from experiments.settings import Settings
+from experiments.workdir import read_metrics
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+INK, BAND, SEED, MARK = "#1f4e79", "#9dc3e6", "#9aa5b1", "#b03a2e"
+
+
+def draw_curves(workdir: Path, settings: Settings) -> Path:
+    """Draws every seed, the median and the quartiles of each metric over the steps."""
+    experiment = settings.experiment
+    metrics = read_metrics(workdir)
+    panels = [("eval", name) for name in experiment.task.metric_names] + [("train", "gradient_norm")]
+    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.6), layout="constrained")
+    for axis, (split, name) in zip(axes, panels, strict=True):
+        steps, values = _by_seed(metrics, split, name)
+        _draw_population(axis, steps, values)
+        axis.set_xlabel("step")
+        axis.set_title(f"{'evaluation' if split == 'eval' else 'training'} {name.replace('_', ' ')}")
+        if name in ("loss", "gradient_norm"):
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(-0.03, 1.03)
+        if name == "loss":
+            axis.axhline(experiment.task.baseline_loss, color=MARK, ls="--", lw=1, label="input-blind")
+        if split == "eval" and name == experiment.target_metric and experiment.target is not None:
+            axis.axhline(experiment.target, color=MARK, ls=":", lw=1.2, label="target")
+        axis.legend(frameon=False, fontsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    model = settings.config["model"]
+    figure.suptitle(
+        f"{settings.config['name']}, length {experiment.task.length}: {model['cell']} "
+        f"{'x'.join(map(str, model['hidden_sizes']))}, {len(settings.seeds)} seeds",
+        fontsize=11,
+    )
+    path = workdir / "curves.png"
+    partial = path.with_suffix(".partial.png")
+    figure.savefig(partial, dpi=150)
+    plt.close(figure)
+    return partial.replace(path)
+
+
+def _by_seed(metrics: list[dict[str, Any]], split: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps (n,) and values (seeds, n); NaN where a seed was frozen already."""
+    rows = [row for row in metrics if row["split"] == split]
+    steps = np.unique([row["step"] for row in rows])
+    seeds = sorted({row["seed"] for row in rows})
+    values = np.full((len(seeds), len(steps)), math.nan)
+    for row in rows:
+        value = row[name]
+        place = seeds.index(row["seed"]), int(np.searchsorted(steps, row["step"]))
+        values[place] = math.nan if value is None else value
+    return steps, values
+
+
+def _draw_population(axis: Any, steps: np.ndarray, values: np.ndarray) -> None:
+    for seed in values:
+        axis.plot(steps, seed, color=SEED, lw=0.7)
+        seen = np.flatnonzero(np.isfinite(seed))
+        if seen.size and seen[-1] < len(steps) - 1:
+            axis.plot(steps[seen[-1]], seed[seen[-1]], "o", color=SEED, ms=3)
+    # A frozen seed keeps its last value, so that the median is over all seeds throughout.
+    held = values.copy()
+    for column in range(1, held.shape[1]):
+        missing = np.isnan(held[:, column])
+        held[missing, column] = held[missing, column - 1]
+    if np.isfinite(held).all():
+        low, median, high = np.percentile(held, [25, 50, 75], axis=0)
+        axis.fill_between(steps, low, high, color=BAND, alpha=0.6, lw=0, label="quartiles")
+        axis.plot(steps, median, color=INK, lw=1.8, label="median")

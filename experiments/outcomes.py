@@ -1,0 +1,48 @@
+"""What a population's runs amount to: statistics that hold for bimodal, censored outcomes."""
+
+import dataclasses
+
+import numpy as np
+from scipy import stats
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcomes:
+    """A population, summed up.
+
+    solved, seeds: how many reached the target, out of how many.
+    success: the 95 % Wilson interval of that share.
+    median_steps: Kaplan-Meier median of the steps to solve; unsolved seeds are censored at
+      the budget; None where more than half of the population would still be unsolved.
+    loss: quartiles of the final evaluation loss (25 %, 50 %, 75 %).
+    """
+
+    solved: int
+    seeds: int
+    success: tuple[float, float]
+    median_steps: int | None
+    loss: tuple[float, float, float]
+
+
+def outcomes(losses: list[float], solved_steps: list[int | None], budget: int) -> Outcomes:
+    """Sums up the final losses and the steps to solve (None: not within `budget`)."""
+    solved = [step for step in solved_steps if step is not None]
+    interval = stats.binomtest(len(solved), len(solved_steps)).proportion_ci(method="wilson")
+    quartiles = np.percentile(np.array(losses, float), [25, 50, 75])
+    return Outcomes(
+        solved=len(solved),
+        seeds=len(solved_steps),
+        success=(float(interval.low), float(interval.high)),
+        median_steps=kaplan_meier_median(solved, len(solved_steps) - len(solved), budget),
+        loss=tuple(float(value) for value in quartiles),
+    )
+
+
+def kaplan_meier_median(solved: list[int], unsolved: int, budget: int) -> int | None:
+    """The first step by which the estimated share of unsolved seeds is at most one half."""
+    if not solved:
+        return None
+    sample = stats.CensoredData(uncensored=solved, right=[budget] * unsolved)
+    survival = stats.ecdf(sample).sf
+    reached = survival.quantiles[survival.probabilities <= 0.5]
+    return int(reached[0]) if reached.size else None

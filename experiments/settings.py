@@ -1,0 +1,212 @@
+"""ConfigDict -> the library's dataclasses. Every bad value is found here, before any work."""
+
+import dataclasses
+import functools
+import hashlib
+import inspect
+import json
+import math
+import os
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+from ml_collections import ConfigDict
+
+from gru_jax import CELLS, TASKS, Experiment, FieldError, Optimizer, SequenceModel, Task, fields
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A run, resolved: what the library needs, and the config that it came from.
+
+    config: nested dicts, lists and plain values, as `config.json` holds them.
+    """
+
+    config: dict[str, Any]
+    experiment: Experiment
+    seeds: tuple[int, ...]
+    learning_rates: tuple[float, ...]
+    clip_norms: tuple[float, ...]
+    steps: int
+    checkpoint_every: int
+
+    @property
+    def name(self) -> str:
+        """CONFIG-HASH: the same config has the same name, in every process."""
+        text = json.dumps(self.config, sort_keys=True)
+        return f"{self.config['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
+    """Checks every field of a config and builds the run that it describes.
+
+    Raises:
+      FieldError: a field is missing, unknown, or holds what is not allowed.
+    """
+    raw = _plain(config)
+    _check_sections(raw)
+    fields_of = lambda section: dict(raw[section])
+    name = raw["name"]
+    if not isinstance(name, str) or not name or not name.replace("_", "").replace("-", "").isalnum():
+        raise FieldError("config.name", name, "a word of letters, digits, - and _")
+
+    task = _within("config.task", resolve_task, fields_of("task"))
+    build = _within("config.model", _model_builder, task, fields_of("model"))
+    optimizer_fields = fields_of("optimizer")
+    peak = _within("config.optimizer", _learning_rate, optimizer_fields.pop("learning_rate"))
+    clip = _within("config.optimizer", _clip_norm, optimizer_fields.pop("clip_norm"))
+    optimizer = _within("config.optimizer", Optimizer, **optimizer_fields)
+    seeds, learning_rates, clip_norms = _within(
+        "config.population", _population, peak, clip, **raw["population"]
+    )
+    steps, checkpoint_every, loop = _within("config.train", _loop, fields_of("train"))
+    experiment = _within(
+        "config.train", Experiment, task=task, build=build, optimizer=optimizer, **loop
+    )
+    # Sizes that only show when the model is laid out (nothing is computed).
+    _within("config.model", lambda: experiment.parameters)
+    return Settings(raw, experiment, seeds, learning_rates, clip_norms, steps, checkpoint_every)
+
+
+def resolve_task(section: dict[str, Any]) -> Task:
+    """The task that a section such as {"name": "adding", "length": 100} describes."""
+    options = dict(section)
+    task = TASKS[fields.one_of("name", options.pop("name", None), TASKS)]
+    _check_names(options, [field.name for field in dataclasses.fields(task)])
+    return task(**options)
+
+
+def _model_builder(task: Task, model: dict[str, Any]) -> Any:
+    cell = fields.one_of("cell", model.pop("cell"), CELLS)
+    sections = {name: model.pop(name) for name in CELLS}
+    for name, section in sections.items():
+        known = inspect.signature(CELLS[name].__init__).parameters.values()
+        options = [option.name for option in known if option.default is not option.empty]
+        _within(name, _check_names, section, options)
+    options = dict(sections[cell])
+    if options.get("chrono_max") is not None:
+        options["update_bias" if cell == "gru" else "forget_bias"] = "chrono"
+    options["dtype"] = DTYPES[fields.one_of("dtype", model.pop("dtype"), DTYPES)]
+    options["learn_initial_state"] = model.pop("learn_initial_state")
+    make_cell = functools.partial(CELLS[cell], **options)
+    # Cell options are named from their own section, sizes from the model's.
+    _within(cell, nnx.eval_shape, lambda: make_cell(1, 1, rngs=nnx.Rngs(0)))
+
+    encoder = fields.one_of(
+        "encoder", model.pop("encoder"), ("auto", "one_hot", "embedding", "scalar")
+    )
+    if encoder == "auto":
+        encoder = "one_hot" if task.tokens else "none"
+    elif not task.tokens:
+        raise FieldError("encoder", encoder, "auto, since this task's inputs are not tokens")
+    model["hidden_sizes"] = fields.sequence(
+        "hidden_sizes", model["hidden_sizes"], "a list of whole numbers"
+    )
+    return functools.partial(
+        _build,
+        make_cell=make_cell,
+        input_size=task.input_size,
+        output_size=task.output_size,
+        readout=task.readout,
+        length=task.steps,
+        encoder=encoder,
+        **model,
+    )
+
+
+def _build(rngs: nnx.Rngs, **options: Any) -> SequenceModel:
+    return SequenceModel(rngs=rngs, **options)
+
+
+def _learning_rate(learning_rate: float) -> float:
+    return fields.real("learning_rate", learning_rate, above=0)
+
+
+def _clip_norm(clip_norm: float) -> float:
+    return fields.real("clip_norm", clip_norm, least=0) or math.inf
+
+
+def _population(
+    peak: float, clip: float, seeds: int, first_seed: int, learning_rates: Any, clip_norms: Any
+) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
+    fields.integer("seeds", seeds, 1, 10_000)
+    fields.integer("first_seed", first_seed, 0, 2**31 - 1 - seeds)
+
+    def each(field, values, default, check):
+        values = fields.sequence(field, values, f"empty, or a list of {seeds} numbers")
+        if values and len(values) != seeds:
+            raise FieldError(field, values, f"empty, or a list of {seeds} numbers")
+        return tuple(check(value) for value in values) or (default,) * seeds
+
+    return (
+        tuple(range(first_seed, first_seed + seeds)),
+        each("learning_rates", learning_rates, peak, _learning_rate),
+        each("clip_norms", clip_norms, clip, _clip_norm),
+    )
+
+
+def _loop(train: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
+    log_every = fields.integer("log_every", train.pop("log_every"), 1)
+
+    def multiple(field):
+        value = fields.integer(field, train.pop(field), 1)
+        if value % log_every:
+            raise FieldError(field, value, f"a multiple of log_every ({log_every})")
+        return value
+
+    steps, checkpoint_every = multiple("steps"), multiple("checkpoint_every")
+    return steps, checkpoint_every, {"chunk": log_every, **train}
+
+
+def _within(section: str, function: Any, *args: Any, **kwargs: Any) -> Any:
+    """function(...), with the section put before the field that an error names."""
+    try:
+        return function(*args, **kwargs)
+    except FieldError as error:
+        raise error.inside(section) from None
+
+
+def _check_sections(raw: dict[str, Any]) -> None:
+    """Every section has all of the base config's fields and no others."""
+    from configs import common
+
+    base = _plain(common.get_config())
+
+    def check(path, given, expected):
+        _within(path, _check_names, given, list(expected))
+        for name, default in expected.items():
+            if name not in given:
+                raise FieldError(f"{path}.{name}", None, "given")
+            if isinstance(default, dict):
+                if not isinstance(given[name], dict):
+                    raise FieldError(f"{path}.{name}", given[name], "a section with fields")
+                if default:
+                    check(f"{path}.{name}", given[name], default)
+
+    check("config", raw, base)
+
+
+def _check_names(given: dict[str, Any], known: list[str]) -> None:
+    for name, value in given.items():
+        if name not in known:
+            raise FieldError(
+                name, value, f"left out: there is no such field{fields.nearest(name, known)}"
+            )
+
+
+def _plain(config: ConfigDict | dict[str, Any]) -> dict[str, Any]:
+    """The config as JSON would give it back: dicts, lists and plain values."""
+    if isinstance(config, ConfigDict):
+        config = config.to_dict()
+    try:
+        return json.loads(json.dumps(config))
+    except TypeError as error:
+        raise FieldError("config", str(error), "made of numbers, words, lists and sections") from None
+
+
+def default_workdir(settings: Settings) -> str:
+    """runs/CONFIG-HASH, so that the same command finds its run again."""
+    return os.path.join("runs", settings.name)

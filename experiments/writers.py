@@ -1,0 +1,149 @@
+"""Where metrics go: JSON lines, TensorBoard's events, and the terminal."""
+
+import json
+import math
+import statistics
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import rich.console
+import rich.progress
+import rich.table
+from tensorboardX import SummaryWriter
+
+from experiments.outcomes import outcomes
+from experiments.workdir import read_metrics, write_text
+
+Row = dict[str, Any]
+IDENTITY = ("step", "split", "seed")
+
+
+class MetricsFile:
+    """metrics.jsonl and, derived from it, TensorBoard's events.
+
+    Opened at a step, both forget what was written after it: a resumed run writes it again.
+    """
+
+    def __init__(self, workdir: Path, step: int):
+        rows = [row for row in read_metrics(workdir) if row["step"] <= step]
+        path = workdir / "metrics.jsonl"
+        write_text(path, "".join(map(_line, rows)))
+        self._file = path.open("a")
+        for events in workdir.glob("events.out.tfevents.*"):
+            events.unlink()
+        self._events = SummaryWriter(str(workdir))
+        self._add_events(rows)
+
+    def write(self, rows: Iterable[Row]) -> None:
+        rows = list(rows)
+        self._file.write("".join(map(_line, rows)))
+        self._file.flush()
+        self._add_events(rows)
+
+    def _add_events(self, rows: list[Row]) -> None:
+        for row in rows:
+            for name in row.keys() - set(IDENTITY):
+                value = row[name]
+                tag = f"{row['split']}_{name}/seed_{row['seed']}"
+                self._events.add_scalar(tag, math.nan if value is None else value, row["step"])
+        self._events.flush()
+
+    def close(self) -> None:
+        self._file.close()
+        self._events.close()
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row) + "\n"
+
+
+def rows(step: int, split: str, seeds: list[int], metrics: dict[str, list[float]]) -> list[Row]:
+    """One row a seed. JSON has no NaN and no infinity: they become null."""
+    return [
+        {
+            "step": step,
+            "split": split,
+            "seed": seed,
+            **{
+                name: values[index] if math.isfinite(values[index]) else None
+                for name, values in metrics.items()
+            },
+        }
+        for index, seed in enumerate(seeds)
+    ]
+
+
+class Display:
+    """Progress: a live line on a terminal, plain lines elsewhere, nothing where `quiet`."""
+
+    def __init__(self, steps: int, start: int, quiet: bool = False):
+        self.console = rich.console.Console(quiet=quiet, highlight=False)
+        self._steps, self._start, self._began = steps, start, time.monotonic()
+        self._live = rich.progress.Progress(
+            rich.progress.TextColumn("step {task.completed:.0f}/{task.total:.0f}"),
+            rich.progress.BarColumn(bar_width=24),
+            rich.progress.TextColumn("{task.fields[state]}"),
+            rich.progress.TimeElapsedColumn(),
+            rich.progress.TextColumn("left at most"),
+            rich.progress.TimeRemainingColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._live.add_task("", total=steps, completed=start, state="compiling")
+        if not self.console.is_terminal:
+            self.console.print("compiling")
+
+    def __enter__(self) -> "Display":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def update(self, step: int, losses: list[float], solved: int, diverged: int) -> None:
+        state = f"evaluation loss {statistics.median(losses):.3g}  solved {solved}/{len(losses)}"
+        if diverged:
+            state += f"  diverged {diverged}"
+        self._live.update(self._task, completed=step, state=state)
+        if not self.console.is_terminal:
+            elapsed = time.monotonic() - self._began
+            left = elapsed / (step - self._start) * (self._steps - step)
+            self.console.print(
+                f"step {step}/{self._steps}  {state}  {elapsed:.0f} s, at most {left:.0f} s left",
+                soft_wrap=True,
+            )
+
+
+def final_table(summary: dict[str, Any], budget: int) -> rich.table.Table:
+    """Per seed and in sum: final loss, the baseline, steps to solve, parameters, time."""
+    metrics = summary["eval"]
+    others = [name for name in metrics if name != "loss"]
+    table = rich.table.Table(show_footer=True, footer_style="bold")
+    sums = outcomes(metrics["loss"]["per_seed"], summary["solved_step"], budget)
+    low, high = sums.success
+    steps = "not reached" if sums.median_steps is None else str(sums.median_steps)
+    table.add_column("seed", f"{sums.solved}/{sums.seeds} solved\n95 % {low:.0%}..{high:.0%}")
+    table.add_column(
+        "final loss", f"{sums.loss[1]:.3g}\n{sums.loss[0]:.3g}..{sums.loss[2]:.3g}", justify="right"
+    )
+    for name in others:
+        median = statistics.median(metrics[name]["per_seed"])
+        table.add_column(f"final {name}", f"{median:.3g}", justify="right")
+    table.add_column("baseline loss", f"{summary['baseline_loss']:.4g}", justify="right")
+    table.add_column("steps to solve", f"{steps}\nmedian", justify="right")
+    table.add_column("parameters", f"{summary['parameters']:,}", justify="right")
+    table.add_column("time", f"{summary['wall_seconds']:.0f} s\nin all", justify="right")
+    for index, seed in enumerate(summary["seeds"]):
+        solved = summary["solved_step"][index]
+        diverged = summary["diverged_step"][index]
+        state = "not reached" if diverged is None else f"diverged at {diverged}"
+        table.add_row(
+            str(seed),
+            f"{metrics['loss']['per_seed'][index]:.3g}",
+            *(f"{metrics[name]['per_seed'][index]:.3g}" for name in others),
+            "",
+            state if solved is None else str(solved),
+        )
+    return table

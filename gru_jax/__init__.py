@@ -1,0 +1,30 @@
+"""A small, fast, exact laboratory for gated recurrence in JAX and Flax."""
+
+from gru_jax.cells import CELLS, Cell, GRUCell, LSTMCell, VanillaCell
+from gru_jax.fields import FieldError
+from gru_jax.model import SequenceModel, parameter_count
+from gru_jax.optimizer import Optimizer
+from gru_jax.recurrence import RNN
+from gru_jax.tasks import TASKS, Adding, CopyMemory, Task
+from gru_jax.training import Experiment, TrainState
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CELLS",
+    "RNN",
+    "TASKS",
+    "Adding",
+    "Cell",
+    "CopyMemory",
+    "Experiment",
+    "FieldError",
+    "GRUCell",
+    "LSTMCell",
+    "Optimizer",
+    "SequenceModel",
+    "Task",
+    "TrainState",
+    "VanillaCell",
+    "parameter_count",
+]

@@ -1,0 +1,250 @@
+"""The contract that every cell keeps, and the affine map that every gate is."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict, Unpack
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn.initializers import Initializer, lecun_normal, orthogonal, zeros
+
+from gru_jax import fields
+from gru_jax.axes import Activations, Array, Carry, State, StepInput
+
+Activation = Callable[[Array], Array]
+
+ACTIVATIONS: dict[str, Activation] = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "identity": lambda a: a,
+}
+GATE_ACTIVATIONS: dict[str, Activation] = {
+    "sigmoid": jax.nn.sigmoid,
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+}
+
+
+def activation(field: str, value: str | Activation, named: dict[str, Activation]) -> Activation:
+    """The function that `value` names in `named`, or `value` itself if it is a function."""
+    if callable(value):
+        return value
+    return named[fields.one_of(field, value, named)]
+
+
+class CellOptions(TypedDict, total=False):
+    """What every cell takes beside its own options.
+
+    kernel_init: start of each gate's input kernel W (D, H); LeCun normal by default.
+    recurrent_init: start of each gate's recurrent kernel U (H, H); orthogonal by default.
+    learn_initial_state: the state before the first step is a parameter (zeros at the
+      start of training) in place of zeros.
+    dtype: precision of the matrix products' operands; `param_dtype` by default. Products
+      accumulate, and gates and state stay, in float32 at least: bfloat16 cannot hold an
+      update gate between 0.996 and 1, that is a memory longer than 256 steps.
+    param_dtype: what parameters are stored in.
+    """
+
+    kernel_init: Initializer
+    recurrent_init: Initializer
+    learn_initial_state: bool
+    dtype: Any
+    param_dtype: Any
+
+
+class Gate(nnx.Module):
+    """x W + h U + b, what a gate is before its nonlinearity.
+
+    Its two halves are apart because the first does not depend on the state.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        bias_init: Initializer | None,
+        rngs: nnx.Rngs,
+        **options: Unpack[CellOptions],
+    ):
+        param_dtype = options.get("param_dtype", jnp.float32)
+        self.dtype = options.get("dtype") or param_dtype
+        self.state_dtype = state_dtype(param_dtype)
+        kernel_init = options.get("kernel_init", lecun_normal())
+        recurrent_init = options.get("recurrent_init", orthogonal())
+        self.kernel = nnx.Param(
+            kernel_init(rngs.params(), (in_features, hidden_features), param_dtype)
+        )
+        self.recurrent_kernel = nnx.Param(
+            recurrent_init(rngs.params(), (hidden_features, hidden_features), param_dtype)
+        )
+        self.bias = bias_init and nnx.Param(
+            bias_init(rngs.params(), (hidden_features,), param_dtype)
+        )
+
+    def project(self, inputs: StepInput) -> State:
+        """x W + b."""
+        return add_bias(self._product(inputs, self.kernel), self.bias)
+
+    def recur(self, state: State) -> State:
+        """h U."""
+        return self._product(state, self.recurrent_kernel)
+
+    def _product(self, left: Array, kernel: nnx.Param) -> Array:
+        return jnp.matmul(
+            left.astype(self.dtype),
+            kernel[...].astype(self.dtype),
+            preferred_element_type=self.state_dtype,
+        )
+
+
+class ConstantGate(nnx.Module):
+    """A gate that hears neither input nor state: one learned number a unit."""
+
+    def __init__(
+        self,
+        hidden_features: int,
+        *,
+        bias_init: Initializer,
+        rngs: nnx.Rngs,
+        **options: Unpack[CellOptions],
+    ):
+        param_dtype = options.get("param_dtype", jnp.float32)
+        self.bias = nnx.Param(bias_init(rngs.params(), (hidden_features,), param_dtype))
+
+    def project(self, inputs: StepInput) -> State:
+        bias = self.bias[...].astype(state_dtype(self.bias[...].dtype))
+        return jnp.broadcast_to(bias, (*inputs.shape[:-1], bias.shape[0]))
+
+    def recur(self, state: State) -> State:
+        return jnp.zeros_like(state)
+
+
+class GateFactory:
+    """Makes a cell's gates: those that exist, each with the bias that was asked for."""
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        bias: str | Sequence[str],
+        available: Sequence[str],
+        *,
+        rngs: nnx.Rngs,
+        **options: Unpack[CellOptions],
+    ):
+        self.sizes = in_features, hidden_features
+        self.biases = _chosen_biases(bias, available)
+        self.rngs, self.options = rngs, options
+
+    def learned(self, name: str, bias_init: Initializer = zeros) -> Gate:
+        init = bias_init if name in self.biases else None
+        return Gate(*self.sizes, bias_init=init, rngs=self.rngs, **self.options)
+
+    def constant(self, bias_init: Initializer) -> ConstantGate:
+        return ConstantGate(self.sizes[1], bias_init=bias_init, rngs=self.rngs, **self.options)
+
+    def keeping(self, name: str, mode: str, bias_init: Initializer) -> Gate | ConstantGate | None:
+        """The gate that keeps the past, in one of its `KEEPING` modes; None where pinned."""
+        if mode == "learned":
+            return self.learned(name, bias_init)
+        return self.constant(bias_init) if mode == "constant" else None
+
+
+KEEPING = ("learned", "keep", "replace", "constant")
+
+
+def state_dtype(param_dtype: Any) -> Any:
+    """Gates and state are never below float32."""
+    return jnp.promote_types(param_dtype, jnp.float32)
+
+
+def add_bias(value: Array, bias: nnx.Param | None) -> Array:
+    return value if bias is None else value + bias[...].astype(value.dtype)
+
+
+class Cell(nnx.RNNCellBase):
+    """One step of one recurrence, split where the parts are used alone.
+
+    A subclass names its state arrays in `STATES`, and defines `project` (what depends on
+    the inputs only, for one step or for all of them at once) and `step` (the recurrence).
+    All methods take any number of leading axes. A cell holds no random state and is a
+    valid `nnx.RNNCellBase`: `nnx.RNN(cell)` and `nnx.Bidirectional` work.
+
+    Args:
+      in_features: D, the size of one time step's input.
+      hidden_features: H, the number of units.
+
+    Raises:
+      FieldError: an option is outside what is allowed.
+    """
+
+    STATES: tuple[str, ...] = ("h",)
+
+    def __init__(
+        self, in_features: int, hidden_features: int, *, rngs: nnx.Rngs, **options: Unpack[CellOptions]
+    ):
+        self.in_features = fields.integer("in_features", in_features, 1)
+        self.hidden_features = fields.integer("hidden_features", hidden_features, 1)
+        param_dtype = options.get("param_dtype", jnp.float32)
+        self.state_dtype = state_dtype(param_dtype)
+        learned = fields.boolean("learn_initial_state", options.get("learn_initial_state", False))
+        shape = (len(self.STATES), hidden_features)
+        self.initial_state = nnx.Param(zeros(rngs.params(), shape, param_dtype)) if learned else None
+
+    def project(self, inputs: StepInput) -> Activations:
+        """What a step needs of its inputs: per gate x W + b, of shape (*batch, hidden)."""
+        raise NotImplementedError
+
+    def step(self, carry: Carry, projected: Activations) -> tuple[Carry, Activations]:
+        """The new carry, and every gate's value by name."""
+        raise NotImplementedError
+
+    def output(self, carry: Carry) -> State:
+        """What the layer above sees: h."""
+        return carry[-1] if len(self.STATES) > 1 else carry
+
+    def __call__(self, carry: Carry, inputs: StepInput) -> tuple[Carry, State]:
+        carry, _ = self.step(carry, self.project(inputs))
+        return carry, self.output(carry)
+
+    def initialize_carry(
+        self,
+        input_shape: tuple[int, ...],
+        rngs: nnx.Rngs | nnx.RngStream | None = None,
+        carry_init: Initializer | None = None,
+    ) -> Carry:
+        """The state before the first step: learned, zeros, or drawn by `carry_init`.
+
+        Args:
+          input_shape: shape of one step's input, (*batch, features).
+          rngs: only used, and needed, with `carry_init`.
+          carry_init: draws the state in place of the cell's own start.
+        """
+        shape = (*input_shape[:-1], self.hidden_features)
+        if carry_init is not None:
+            if rngs is None:
+                raise ValueError("carry_init needs rngs")
+            stream = rngs.carry if isinstance(rngs, nnx.Rngs) else rngs
+            states = [carry_init(stream(), shape, self.state_dtype) for _ in self.STATES]
+        elif self.initial_state is not None:
+            start = self.initial_state[...].astype(self.state_dtype)
+            states = [jnp.broadcast_to(state, shape) for state in start]
+        else:
+            states = [jnp.zeros(shape, self.state_dtype) for _ in self.STATES]
+        return tuple(states) if len(states) > 1 else states[0]
+
+    @property
+    def num_feature_axes(self) -> int:
+        return 1
+
+
+def _chosen_biases(bias: str | Sequence[str], available: Sequence[str]) -> frozenset[str]:
+    """The names of the biases that exist: "all", "none", one name, or several."""
+    if bias == "all":
+        return frozenset(available)
+    if bias == "none":
+        return frozenset()
+    names = (bias,) if isinstance(bias, str) else tuple(bias)
+    for name in names:
+        fields.one_of("bias", name, ("all", "none", *available))
+    return frozenset(names)

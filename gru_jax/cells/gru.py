@@ -1,0 +1,132 @@
+"""The gated recurrent unit (Cho et al. 2014) in its published readings."""
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn.initializers import zeros
+
+from gru_jax import fields
+from gru_jax.axes import Activations, State, StepInput
+from gru_jax.cells import base
+from gru_jax.initializers import bias_or_chrono, negated
+
+
+class GRUCell(base.Cell):
+    """Gated recurrent unit.
+
+        r = sigmoid(x W_r + h U_r + b_r)                    reset gate
+        z = sigmoid(x W_z + h U_z + b_z)                    update gate
+        n = tanh(x W_n + b_n + r * (h U_n + c_n))           candidate, reset_after=True
+        n = tanh(x W_n + b_n + (r * h) U_n)                 candidate, reset_after=False
+        h' = z * h + (1 - z) * n                            update_gate="keep"
+        h' = (1 - z) * h + z * n                            update_gate="write"
+
+    x has shape (*batch, D); h, r, z, n have shape (*batch, H). Gates are reported under the
+    names "reset", "update" and "candidate".
+
+    `reset_after=True` with "keep" is the GRU of cuDNN, PyTorch, Keras and Flax;
+    `reset_after=False` is that of Cho et al. (2014, v3); "write" is Chung et al. (2014).
+    A parameter that could not influence the output does not exist: c_n only with a learned
+    reset gate after the product; neither reset nor candidate where the update gate always keeps.
+
+    Args:
+      in_features, hidden_features: D and H.
+      reset_after: the reset gate acts on the product h U_n (True) or on the state h (False).
+      update_gate: "keep" or "write", what z = 1 does to the old state.
+      bias: "all", "none", or names among "reset", "update", "candidate" and "recurrent" (c_n).
+      reset: "learned", or "open" (r = 1).
+      update: "learned", "keep" (the state never changes), "replace" (h' = n) or "constant"
+        (a learned number a unit that hears neither x nor h).
+      update_bias: start of b_z, or "chrono" (log U(1, chrono_max - 1)). A positive value
+        keeps in both conventions, so b_z starts at its negative for "write".
+      chrono_max: the longest memory that "chrono" provides for, in steps.
+      gate_activation: "sigmoid", "hard_sigmoid" or a function.
+      activation: the candidate's: "tanh", "relu", "identity" or a function.
+      options: see `CellOptions`.
+
+    Raises:
+      FieldError: an option is outside what is allowed.
+
+    >>> import jax.numpy as jnp
+    >>> cell = GRUCell(2, 3, update_bias=1.0, rngs=nnx.Rngs(0))
+    >>> h = cell.initialize_carry((5, 2))
+    >>> h, y = cell(h, jnp.ones((5, 2)))
+    >>> y.shape
+    (5, 3)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        reset_after: bool = True,
+        update_gate: str = "keep",
+        bias: str | Sequence[str] = "all",
+        reset: str = "learned",
+        update: str = "learned",
+        update_bias: float | str = 0.0,
+        chrono_max: float | None = None,
+        gate_activation: str | base.Activation = "sigmoid",
+        activation: str | base.Activation = "tanh",
+        rngs: nnx.Rngs,
+        **options: Unpack[base.CellOptions],
+    ):
+        super().__init__(in_features, hidden_features, rngs=rngs, **options)
+        self.reset_after = fields.boolean("reset_after", reset_after)
+        self.keeps = fields.one_of("update_gate", update_gate, ("keep", "write")) == "keep"
+        fields.one_of("reset", reset, ("learned", "open"))
+        self.pinned = fields.one_of("update", update, base.KEEPING)
+        self.gate_activation = base.activation(
+            "gate_activation", gate_activation, base.GATE_ACTIVATIONS
+        )
+        self.activation = base.activation("activation", activation, base.ACTIVATIONS)
+        keep_init = bias_or_chrono("update_bias", update_bias, chrono_max)
+        update_init = keep_init if self.keeps else negated(keep_init)
+
+        writes = update != "keep"
+        gated = writes and reset == "learned"
+        exists = {
+            "reset": gated,
+            "update": update == "learned",
+            "candidate": writes,
+            "recurrent": gated and reset_after,
+        }
+        available = [name for name, there in exists.items() if there]
+        gates = base.GateFactory(
+            in_features, hidden_features, bias, available, rngs=rngs, **options
+        )
+        if update_bias != 0.0 and not ("update" in gates.biases or update == "constant"):
+            raise fields.FieldError("update_bias", update_bias, "0 where the gate has no bias")
+
+        self.reset = gates.learned("reset") if gated else None
+        self.update = gates.keeping("update", update, update_init)
+        self.candidate = gates.learned("candidate") if writes else None
+        self.recurrent_bias = gates.constant(zeros).bias if "recurrent" in gates.biases else None
+
+    def project(self, inputs: StepInput) -> Activations:
+        gates = {"reset": self.reset, "update": self.update, "candidate": self.candidate}
+        return {name: gate.project(inputs) for name, gate in gates.items() if gate is not None}
+
+    def step(self, carry: State, projected: Activations) -> tuple[State, Activations]:
+        h = carry
+        z = self._update(h, projected)
+        if self.candidate is None:
+            return h, {"update": z}
+        r = jnp.ones_like(h)
+        if self.reset is not None:
+            r = self.gate_activation(projected["reset"] + self.reset.recur(h))
+        if self.reset_after:
+            recurrent = r * base.add_bias(self.candidate.recur(h), self.recurrent_bias)
+        else:
+            recurrent = self.candidate.recur(r * h)
+        n = self.activation(projected["candidate"] + recurrent)
+        h = z * h + (1 - z) * n if self.keeps else (1 - z) * h + z * n
+        return h, {"reset": r, "update": z, "candidate": n}
+
+    def _update(self, h: State, projected: Activations) -> State:
+        if self.update is not None:
+            return self.gate_activation(projected["update"] + self.update.recur(h))
+        return jnp.full_like(h, (self.pinned == "keep") == self.keeps)

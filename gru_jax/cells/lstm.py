@@ -1,0 +1,123 @@
+"""The long short-term memory (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000)."""
+
+from collections.abc import Sequence
+from typing import Unpack
+
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn.initializers import zeros
+
+from gru_jax import fields
+from gru_jax.axes import Activations, State, StepInput
+from gru_jax.cells import base
+from gru_jax.initializers import bias_or_chrono
+
+
+class LSTMCell(base.Cell):
+    """Long short-term memory; the carry is (c, h).
+
+        i = sigmoid(x W_i + h U_i + b_i)        input gate
+        f = sigmoid(x W_f + h U_f + b_f)        forget gate, f keeps
+        g = tanh(x W_g + h U_g + b_g)           candidate
+        o = sigmoid(x W_o + h U_o + b_o)        output gate
+        c' = f * c + i * g
+        h' = o * tanh(c')
+
+    x has shape (*batch, D), everything else (*batch, H). Gates are reported under the names
+    "input", "forget", "candidate" and "output". Without peepholes, as in cuDNN and PyTorch.
+
+    Args:
+      in_features, hidden_features: D and H.
+      bias: "all", "none", or names among "input", "forget", "candidate" and "output".
+      input: "learned", or "open" (i = 1).
+      forget: "learned", "keep" (f = 1, the cell of 1997), "replace" (f = 0) or "constant"
+        (a learned number a unit that hears neither x nor h).
+      output: "learned", or "open" (o = 1).
+      forget_bias: start of b_f, or "chrono": b_f = log U(1, chrono_max - 1) and b_i = -b_f
+        (Tallec & Ollivier 2018). 1 by default, after Jozefowicz et al. (2015).
+      chrono_max: the longest memory that "chrono" provides for, in steps.
+      gate_activation: "sigmoid", "hard_sigmoid" or a function.
+      activation: the candidate's and the output's: "tanh", "relu", "identity" or a function.
+      options: see `CellOptions`.
+
+    Raises:
+      FieldError: an option is outside what is allowed.
+    """
+
+    STATES = ("c", "h")
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        bias: str | Sequence[str] = "all",
+        input: str = "learned",
+        forget: str = "learned",
+        output: str = "learned",
+        forget_bias: float | str | None = None,
+        chrono_max: float | None = None,
+        gate_activation: str | base.Activation = "sigmoid",
+        activation: str | base.Activation = "tanh",
+        rngs: nnx.Rngs,
+        **options: Unpack[base.CellOptions],
+    ):
+        super().__init__(in_features, hidden_features, rngs=rngs, **options)
+        fields.one_of("input", input, ("learned", "open"))
+        self.pinned = fields.one_of("forget", forget, base.KEEPING)
+        fields.one_of("output", output, ("learned", "open"))
+        self.gate_activation = base.activation(
+            "gate_activation", gate_activation, base.GATE_ACTIVATIONS
+        )
+        self.activation = base.activation("activation", activation, base.ACTIVATIONS)
+
+        exists = {
+            "input": input == "learned",
+            "forget": forget == "learned",
+            "candidate": True,
+            "output": output == "learned",
+        }
+        available = [name for name, there in exists.items() if there]
+        gates = base.GateFactory(
+            in_features, hidden_features, bias, available, rngs=rngs, **options
+        )
+        adjustable = "forget" in gates.biases or forget == "constant"
+        if forget_bias is None:
+            forget_bias = 1.0 if adjustable else 0.0
+        if forget_bias != 0.0 and not adjustable:
+            raise fields.FieldError("forget_bias", forget_bias, "0 where the gate has no bias")
+        forget_init = bias_or_chrono("forget_bias", forget_bias, chrono_max)
+
+        self.input = gates.learned("input") if exists["input"] else None
+        self.forget = gates.keeping("forget", forget, forget_init)
+        self.candidate = gates.learned("candidate")
+        self.output_gate = gates.learned("output") if exists["output"] else None
+        if forget_bias == "chrono" and "input" in gates.biases:
+            self.input.bias[...] = -self.forget.bias[...]
+
+    def project(self, inputs: StepInput) -> Activations:
+        gates = {
+            "input": self.input,
+            "forget": self.forget,
+            "candidate": self.candidate,
+            "output": self.output_gate,
+        }
+        return {name: gate.project(inputs) for name, gate in gates.items() if gate is not None}
+
+    def step(
+        self, carry: tuple[State, State], projected: Activations
+    ) -> tuple[tuple[State, State], Activations]:
+        c, h = carry
+
+        def gate(name, module, pinned):
+            if module is None:
+                return jnp.full_like(h, pinned)
+            return self.gate_activation(projected[name] + module.recur(h))
+
+        i = gate("input", self.input, 1)
+        f = gate("forget", self.forget, self.pinned == "keep")
+        g = self.activation(projected["candidate"] + self.candidate.recur(h))
+        o = gate("output", self.output_gate, 1)
+        c = f * c + i * g
+        h = o * self.activation(c)
+        return (c, h), {"input": i, "forget": f, "candidate": g, "output": o}

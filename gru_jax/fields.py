@@ -1,0 +1,82 @@
+"""One error for every bad value: the field, the value, and what is allowed."""
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import Any
+
+
+class FieldError(ValueError):
+    """A field holds a value that is not allowed. Its text is one line."""
+
+    def __init__(self, field: str, value: Any, allowed: str):
+        super().__init__(f"{field} = {_short(value)}: must be {allowed}")
+        self.field, self.value, self.allowed = field, value, allowed
+
+    def inside(self, section: str) -> "FieldError":
+        """The same complaint, with the field named from one level further out."""
+        return FieldError(f"{section}.{self.field}", self.value, self.allowed)
+
+
+def _short(value: Any, limit: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """' (did you mean X?)' where a known name is close, else nothing."""
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def one_of(field: str, value: Any, known: Iterable[str]) -> str:
+    known = list(known)
+    if not isinstance(value, str) or value not in known:
+        hint = nearest(value, known) if isinstance(value, str) else ""
+        raise FieldError(field, value, "one of " + ", ".join(known) + hint)
+    return value
+
+
+def boolean(field: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise FieldError(field, value, "True or False")
+    return value
+
+
+def integer(field: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+        above = f"at least {least}" if most == 2**31 - 1 else f"in {least}..{most}"
+        raise FieldError(field, value, f"a whole number, {above}")
+    return value
+
+
+def real(
+    field: str,
+    value: Any,
+    *,
+    least: float = -math.inf,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> float:
+    """A finite number with `value >= least`, `value > above` and `value < below`."""
+    good = (
+        not isinstance(value, bool)
+        and isinstance(value, int | float)
+        and math.isfinite(value)
+        and least <= value
+        and above < value < below
+    )
+    if not good:
+        bounds = [
+            f"{word} {bound:g}"
+            for word, bound in (("at least", least), ("above", above), ("below", below))
+            if math.isfinite(bound)
+        ]
+        raise FieldError(field, value, " ".join(["a finite number", " and ".join(bounds)]).strip())
+    return float(value)
+
+
+def sequence(field: str, value: Any, allowed: str) -> tuple[Any, ...]:
+    if not isinstance(value, tuple | list):
+        raise FieldError(field, value, allowed)
+    return tuple(value)

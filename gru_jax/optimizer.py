@@ -1,0 +1,87 @@
+"""clip -> optimizer -> schedule, all of it optax."""
+
+import dataclasses
+from typing import Any
+
+import optax
+
+from gru_jax import fields
+from gru_jax.axes import Array
+
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+SCHEDULES = ("constant", "cosine", "warmup_cosine", "warmup_constant")
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """How gradients become updates.
+
+    Learning rate and clip are arguments of `transform`, since they may differ per seed.
+
+    name: "adam", "adamw", "rmsprop" or "sgd".
+    beta1: decay of the mean of gradients (adam, adamw); momentum (rmsprop, sgd).
+    beta2: decay of the mean of squared gradients (all but sgd).
+    epsilon: added to the root of that mean (all but sgd).
+    weight_decay: of all parameters, times the learning rate (adamw).
+    schedule: factor on the learning rate: "constant" is 1; "cosine" falls from 1 to 0 over
+      `decay_steps`; "warmup_..." first rises from 0 to 1 over `warmup_steps`, which
+      `decay_steps` then includes.
+    """
+
+    name: str = "adam"
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    warmup_steps: int = 0
+    decay_steps: int = 0
+
+    def __post_init__(self):
+        fields.one_of("name", self.name, OPTIMIZERS)
+        fields.real("beta1", self.beta1, least=0, below=1)
+        fields.real("beta2", self.beta2, least=0, below=1)
+        fields.real("epsilon", self.epsilon, above=0)
+        fields.real("weight_decay", self.weight_decay, least=0)
+        fields.one_of("schedule", self.schedule, SCHEDULES)
+        warms = self.schedule.startswith("warmup")
+        fields.integer("warmup_steps", self.warmup_steps, 1 if warms else 0)
+        decays = self.schedule.endswith("cosine")
+        fields.integer("decay_steps", self.decay_steps, self.warmup_steps + 1 if decays else 0)
+        if self.weight_decay and self.name != "adamw":
+            raise fields.FieldError("weight_decay", self.weight_decay, "0 without adamw")
+
+    def schedule_factor(self) -> optax.Schedule:
+        """A schedule that peaks at 1."""
+        if self.schedule == "cosine":
+            return optax.cosine_decay_schedule(1.0, self.decay_steps)
+        if self.schedule == "warmup_cosine":
+            return optax.warmup_cosine_decay_schedule(0.0, 1.0, self.warmup_steps, self.decay_steps)
+        if self.schedule == "warmup_constant":
+            return optax.linear_schedule(0.0, 1.0, self.warmup_steps)
+        return optax.constant_schedule(1.0)
+
+    def transform(
+        self, learning_rate: float | Array, clip_norm: float | Array
+    ) -> optax.GradientTransformation:
+        """The optax chain. Both arguments may be traced: the state does not depend on them.
+
+        Args:
+          learning_rate: the peak step size.
+          clip_norm: gradients of a larger global norm are scaled down to it; inf: never.
+        """
+        return optax.chain(
+            optax.clip_by_global_norm(clip_norm),
+            *self._rule(),
+            optax.scale_by_schedule(self.schedule_factor()),
+            optax.scale(-1.0 * learning_rate),
+        )
+
+    def _rule(self) -> list[Any]:
+        if self.name in ("adam", "adamw"):
+            rule = [optax.scale_by_adam(self.beta1, self.beta2, self.epsilon)]
+            decay = [optax.add_decayed_weights(self.weight_decay)] if self.name == "adamw" else []
+            return rule + decay
+        scale = [optax.scale_by_rms(self.beta2, self.epsilon, eps_in_sqrt=False)]
+        momentum = [optax.trace(self.beta1)] if self.beta1 else []
+        return (scale if self.name == "rmsprop" else []) + momentum

@@ -1,0 +1,257 @@
+"""A population of models in one compiled program: pure functions over a `TrainState`."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import nnx
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from gru_jax import fields
+from gru_jax.axes import Array, PerExample
+from gru_jax.devices import BATCH, SEED
+from gru_jax.model import BuildModel, SequenceModel
+from gru_jax.optimizer import Optimizer
+from gru_jax.tasks.base import Batch, Task, evaluation_batch, training_batch
+
+NOT_YET = -1  # in `solved_step` and `diverged_step`
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """A population. Every array has a leading seed axis, also when there is one seed.
+
+    params, opt_state: one model a seed.
+    seed: names the model's start and its stream of data.
+    step: updates made.
+    learning_rate, clip_norm: peak step size; bound on the gradient's global norm.
+    active: False once a seed has reached the target or is no longer finite; its parameters
+      then stay as they are while its neighbours go on.
+    solved_step, diverged_step: the step at which that happened, else `NOT_YET`.
+    """
+
+    params: Any
+    opt_state: Any
+    seed: Array
+    step: Array
+    learning_rate: Array
+    clip_norm: Array
+    active: Array
+    solved_step: Array
+    diverged_step: Array
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Experiment:
+    """All that is fixed while a population trains.
+
+    task: the problem.
+    build: makes one model from random streams.
+    optimizer: how gradients become updates.
+    batch_size: examples a step and seed.
+    chunk: steps in one dispatch (`log_every`).
+    evaluation_examples: size of the fixed evaluation set.
+    target_metric, target: the evaluation metric that solves the task and its threshold: a
+      loss below it, or any other metric above it; None: no seed is ever solved.
+
+    Raises:
+      FieldError: a value is outside what is allowed.
+    """
+
+    task: Task
+    build: BuildModel
+    optimizer: Optimizer = Optimizer()
+    batch_size: int = 64
+    chunk: int = 50
+    evaluation_examples: int = 512
+    target_metric: str = "loss"
+    target: float | None = None
+
+    def __post_init__(self):
+        fields.integer("batch_size", self.batch_size, 1)
+        fields.integer("chunk", self.chunk, 1)
+        fields.integer("evaluation_examples", self.evaluation_examples, 1)
+        fields.one_of("target_metric", self.target_metric, self.task.metric_names)
+        if self.target is not None:
+            fields.real("target", self.target)
+
+    @functools.cached_property
+    def abstract_model(self) -> tuple[nnx.GraphDef[SequenceModel], Any]:
+        """The model's structure and its parameters' shapes, without computing anything."""
+        return nnx.split(nnx.eval_shape(lambda: self.build(nnx.Rngs(0))))
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that training adjusts in one model."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.abstract_model[1]))
+
+    def model(self, params: Any) -> SequenceModel:
+        """The model with these parameters, of one seed."""
+        return nnx.merge(self.abstract_model[0], params)
+
+    def solved(self, metrics: dict[str, Array]) -> Array:
+        """Per seed, whether evaluation metrics reach the target."""
+        value = metrics[self.target_metric]
+        if self.target is None:
+            return jnp.zeros(value.shape, bool)
+        return value < self.target if self.target_metric == "loss" else value > self.target
+
+
+def per_seed(mesh: Mesh) -> NamedSharding:
+    """How every array of a `TrainState` is laid over the mesh."""
+    return NamedSharding(mesh, P(SEED))
+
+
+def init(
+    experiment: Experiment,
+    mesh: Mesh,
+    seeds: tuple[int, ...],
+    learning_rates: tuple[float, ...],
+    clip_norms: tuple[float, ...],
+) -> TrainState:
+    """A fresh population: one model for each seed, laid over the mesh.
+
+    Args:
+      seeds: whole numbers from 0; equal seeds give equal models and data.
+      learning_rates, clip_norms: one a seed.
+
+    Raises:
+      ValueError: the three differ in length.
+    """
+    if not len(seeds) == len(learning_rates) == len(clip_norms):
+        raise ValueError("seeds, learning_rates and clip_norms must have one entry a seed")
+
+    def member(seed: Array, learning_rate: Array, clip_norm: Array) -> TrainState:
+        params = nnx.state(experiment.build(nnx.Rngs(jax.random.key(seed))))
+        transform = experiment.optimizer.transform(learning_rate, clip_norm)
+        return TrainState(
+            params=params,
+            opt_state=transform.init(params),
+            seed=seed,
+            step=jnp.int32(0),
+            learning_rate=learning_rate,
+            clip_norm=clip_norm,
+            active=jnp.bool_(True),
+            solved_step=jnp.int32(NOT_YET),
+            diverged_step=jnp.int32(NOT_YET),
+        )
+
+    population = jax.jit(jax.vmap(member), out_shardings=per_seed(mesh))
+    return population(
+        jnp.array(seeds, jnp.int32),
+        jnp.array(learning_rates, jnp.float32),
+        jnp.array(clip_norms, jnp.float32),
+    )
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
+def train_chunk(
+    experiment: Experiment, mesh: Mesh, state: TrainState
+) -> tuple[TrainState, dict[str, Array]]:
+    """`experiment.chunk` steps of every seed: makes data, learns and measures on the device.
+
+    Returns:
+      The new state, and per seed the mean over its steps of the task's metrics and of
+      "gradient_norm", the global norm before clipping; NaN for a seed that took no step.
+    """
+
+    def member(state: TrainState) -> tuple[TrainState, dict[str, Array]]:
+        def step(state, _):
+            new, measured, took = _step(experiment, mesh, state)
+            return new, (measured, took)
+
+        state, (measured, took) = jax.lax.scan(step, state, None, length=experiment.chunk)
+        mean = lambda values: jnp.sum(jnp.where(took, values, 0.0)) / jnp.sum(took)
+        return state, jax.tree.map(mean, measured)
+
+    return _over_population(mesh, member)(state)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def evaluate(experiment: Experiment, mesh: Mesh, state: TrainState) -> dict[str, Array]:
+    """Per seed, the task's metrics: means over the fixed evaluation set."""
+
+    def member(state: TrainState) -> dict[str, Array]:
+        indices = _local_indices(mesh, experiment.evaluation_examples)
+        batch = evaluation_batch(experiment.task, indices)
+        metrics = experiment.task.metrics(_outputs(experiment, state.params, batch), batch)
+        return jax.lax.pmean(jax.tree.map(jnp.mean, metrics), BATCH)
+
+    return _over_population(mesh, member)(state)
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def freeze_solved(
+    experiment: Experiment, state: TrainState, metrics: dict[str, Array]
+) -> TrainState:
+    """The state with those active seeds frozen whose evaluation reaches the target."""
+    solved = state.active & experiment.solved(metrics)
+    return dataclasses.replace(
+        state,
+        active=state.active & ~solved,
+        solved_step=jnp.where(solved, state.step, state.solved_step),
+    )
+
+
+def _step(
+    experiment: Experiment, mesh: Mesh, state: TrainState
+) -> tuple[TrainState, dict[str, Array], Array]:
+    """One update of one seed, its metrics, and whether it was taken."""
+    indices = _local_indices(mesh, experiment.batch_size)
+    batch = training_batch(experiment.task, state.seed, state.step, indices)
+
+    def mean_loss(params):
+        outputs = _outputs(experiment, params, batch)
+        return experiment.task.loss(outputs, batch).mean(), outputs
+
+    (loss, outputs), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+    metrics = jax.tree.map(jnp.mean, experiment.task.metrics(outputs, batch))
+    loss, gradients, metrics = jax.lax.pmean((loss, gradients, metrics), BATCH)
+    gradient_norm = optax.global_norm(gradients)
+    measured = {**metrics, "gradient_norm": gradient_norm}
+
+    finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
+    took = state.active & finite
+    transform = experiment.optimizer.transform(state.learning_rate, state.clip_norm)
+    updates, opt_state = transform.update(gradients, state.opt_state, state.params)
+    keep_old = lambda new, old: jnp.where(took, new, old)
+    return (
+        dataclasses.replace(
+            state,
+            params=jax.tree.map(
+                keep_old, optax.apply_updates(state.params, updates), state.params
+            ),
+            opt_state=jax.tree.map(keep_old, opt_state, state.opt_state),
+            step=state.step + took,
+            active=took,
+            diverged_step=jnp.where(state.active & ~finite, state.step, state.diverged_step),
+        ),
+        measured,
+        took,
+    )
+
+
+def _outputs(experiment: Experiment, params: Any, batch: Batch) -> PerExample:
+    return experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)
+
+
+def _local_indices(mesh: Mesh, size: int) -> Array:
+    """The examples, out of `size`, that this device makes."""
+    share = size // mesh.shape[BATCH]
+    return jax.lax.axis_index(BATCH) * share + jnp.arange(share)
+
+
+def _over_population(mesh: Mesh, member: Any) -> Any:
+    """`member`, a function of one seed's state, for all seeds over the mesh.
+
+    `shard_map` and not sharding constraints: left to itself the partitioner does not split
+    the scan over time. Averages over the batch are then `member`'s to take.
+    """
+    return jax.shard_map(
+        jax.vmap(member), mesh=mesh, in_specs=P(SEED), out_specs=P(SEED), check_vma=False
+    )
