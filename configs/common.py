@@ -37,7 +37,9 @@ def get_config() -> ConfigDict:
     lstm.forget = "learned"  # or keep, replace, constant
     lstm.output = "learned"  # or open: o = 1
     lstm.forget_bias = 1.0  # start
-    lstm.chrono_max = config_dict.placeholder(float)  # given: forget_bias = log U(1, chrono_max - 1)
+    lstm.chrono_max = config_dict.placeholder(
+        float
+    )  # given: forget_bias = log U(1, chrono_max - 1)
     lstm.gate_activation = "sigmoid"  # or hard_sigmoid
     lstm.activation = "tanh"  # or relu, identity
 
@@ -72,5 +74,7 @@ def get_config() -> ConfigDict:
     train.checkpoint_every = 250  # steps; a multiple of log_every
     train.evaluation_examples = 512  # size of the fixed evaluation set
     train.target_metric = "loss"  # the evaluation metric that says when a seed is done
-    train.target = config_dict.placeholder(float)  # loss below it, others above it; none: never done
+    train.target = config_dict.placeholder(
+        float
+    )  # loss below it, others above it; none: never done
     return config

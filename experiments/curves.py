@@ -20,19 +20,27 @@ def draw_curves(workdir: Path, settings: Settings) -> Path:
     """Draws every seed, the median and the quartiles of each metric over the steps."""
     experiment = settings.experiment
     metrics = read_metrics(workdir)
-    panels = [("eval", name) for name in experiment.task.metric_names] + [("train", "gradient_norm")]
-    figure, axes = plt.subplots(1, len(panels), figsize=(4.2 * len(panels), 3.6), layout="constrained")
+    panels = [("eval", name) for name in experiment.task.metric_names] + [
+        ("train", "gradient_norm")
+    ]
+    figure, axes = plt.subplots(
+        1, len(panels), figsize=(4.2 * len(panels), 3.6), layout="constrained"
+    )
     for axis, (split, name) in zip(axes, panels, strict=True):
         steps, values = _by_seed(metrics, split, name)
         _draw_population(axis, steps, values)
         axis.set_xlabel("step")
-        axis.set_title(f"{'evaluation' if split == 'eval' else 'training'} {name.replace('_', ' ')}")
+        axis.set_title(
+            f"{'evaluation' if split == 'eval' else 'training'} {name.replace('_', ' ')}"
+        )
         if name in ("loss", "gradient_norm"):
             axis.set_yscale("log")
         else:
             axis.set_ylim(-0.03, 1.03)
         if name == "loss":
-            axis.axhline(experiment.task.baseline_loss, color=MARK, ls="--", lw=1, label="input-blind")
+            axis.axhline(
+                experiment.task.baseline_loss, color=MARK, ls="--", lw=1, label="input-blind"
+            )
         if split == "eval" and name == experiment.target_metric and experiment.target is not None:
             axis.axhline(experiment.target, color=MARK, ls=":", lw=1.2, label="target")
         axis.legend(frameon=False, fontsize=8)

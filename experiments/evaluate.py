@@ -2,6 +2,7 @@
 
 import dataclasses
 import statistics
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -9,11 +10,10 @@ import rich.table
 from absl import flags
 
 from experiments import commandline
-from experiments.workdir import Run, load, read_config
 from experiments.settings import resolve
+from experiments.workdir import Run, load, read_config
 from gru_jax import FieldError, training
 from gru_jax.devices import make_mesh, use_cpu_cores
-from pathlib import Path
 
 
 def evaluate(run: Run, length: int | None = None) -> dict[str, list[float]]:
@@ -42,13 +42,14 @@ def table(run: Run, lengths: list[int]) -> rich.table.Table:
         shown.add_column(name, justify="right")
     for length in lengths:
         metrics: dict[str, Any] = evaluate(run, length)
-        cells = [
-            f"{statistics.median(metrics[name]):.4g} ({min(metrics[name]):.3g}..{max(metrics[name]):.3g})"
-            for name in names
-        ]
+        cells = [_spread(metrics[name]) for name in names]
         baseline = run.task.with_length(length).baseline_loss
         shown.add_row(str(length), *cells, f"{baseline:.4g}")
     return shown
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.4g} ({min(values):.3g}..{max(values):.3g})"
 
 
 def define_flags() -> None:

@@ -28,13 +28,13 @@ def outcomes(losses: list[float], solved_steps: list[int | None], budget: int) -
     """Sums up the final losses and the steps to solve (None: not within `budget`)."""
     solved = [step for step in solved_steps if step is not None]
     interval = stats.binomtest(len(solved), len(solved_steps)).proportion_ci(method="wilson")
-    quartiles = np.percentile(np.array(losses, float), [25, 50, 75])
+    low, median, high = np.percentile(np.array(losses, float), [25, 50, 75]).tolist()
     return Outcomes(
         solved=len(solved),
         seeds=len(solved_steps),
         success=(float(interval.low), float(interval.high)),
         median_steps=kaplan_meier_median(solved, len(solved_steps) - len(solved), budget),
-        loss=tuple(float(value) for value in quartiles),
+        loss=(low, median, high),
     )
 
 

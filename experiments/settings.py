@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import json
 import math
-import os
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -50,7 +50,11 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     _check_sections(raw)
     fields_of = lambda section: dict(raw[section])
     name = raw["name"]
-    if not isinstance(name, str) or not name or not name.replace("_", "").replace("-", "").isalnum():
+    if (
+        not isinstance(name, str)
+        or not name
+        or not name.replace("_", "").replace("-", "").isalnum()
+    ):
         raise FieldError("config.name", name, "a word of letters, digits, - and _")
 
     task = _within("config.task", resolve_task, fields_of("task"))
@@ -84,14 +88,14 @@ def _model_builder(task: Task, model: dict[str, Any]) -> Any:
     sections = {name: model.pop(name) for name in CELLS}
     for name, section in sections.items():
         known = inspect.signature(CELLS[name].__init__).parameters.values()
-        options = [option.name for option in known if option.default is not option.empty]
-        _within(name, _check_names, section, options)
+        names = [option.name for option in known if option.default is not option.empty]
+        _within(name, _check_names, section, names)
     options = dict(sections[cell])
     if options.get("chrono_max") is not None:
         options["update_bias" if cell == "gru" else "forget_bias"] = "chrono"
     options["dtype"] = DTYPES[fields.one_of("dtype", model.pop("dtype"), DTYPES)]
     options["learn_initial_state"] = model.pop("learn_initial_state")
-    make_cell = functools.partial(CELLS[cell], **options)
+    make_cell: Any = functools.partial(CELLS[cell], **options)
     # Cell options are named from their own section, sizes from the model's.
     _within(cell, nnx.eval_shape, lambda: make_cell(1, 1, rngs=nnx.Rngs(0)))
 
@@ -204,9 +208,11 @@ def _plain(config: ConfigDict | dict[str, Any]) -> dict[str, Any]:
     try:
         return json.loads(json.dumps(config))
     except TypeError as error:
-        raise FieldError("config", str(error), "made of numbers, words, lists and sections") from None
+        raise FieldError(
+            "config", str(error), "made of numbers, words, lists and sections"
+        ) from None
 
 
-def default_workdir(settings: Settings) -> str:
+def default_workdir(settings: Settings) -> Path:
     """runs/CONFIG-HASH, so that the same command finds its run again."""
-    return os.path.join("runs", settings.name)
+    return Path("runs") / settings.name

@@ -152,7 +152,7 @@ def _stop_requests() -> Iterator[Any]:
 
     A second one ends the program at once.
     """
-    received = []
+    received: list[int] = []
 
     def handle(number, frame):
         del frame

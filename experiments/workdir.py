@@ -1,13 +1,13 @@
 """What a run leaves on disk, and how it is read back.
 
-    WORKDIR/config.json        the resolved config
-            environment.json   versions, git commit, devices, command line
-            metrics.jsonl      {"step", "split", "seed", metrics...}; no timings: equal runs
-                               have equal files
-            events.out.tfevents.*  derived from metrics.jsonl
-            checkpoints/       one folder a step, with the SHA-256 digests of its files
-            summary.json       how it ended
-            curves.png
+WORKDIR/config.json        the resolved config
+        environment.json   versions, git commit, devices, command line
+        metrics.jsonl      {"step", "split", "seed", metrics...}; no timings: equal runs
+                           have equal files
+        events.out.tfevents.*  derived from metrics.jsonl
+        checkpoints/       one folder a step, with the SHA-256 digests of its files
+        summary.json       how it ended
+        curves.png
 """
 
 import dataclasses
@@ -272,5 +272,3 @@ def write_text(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
-
-

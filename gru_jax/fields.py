@@ -30,6 +30,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def one_of(field: str, value: Any, known: Iterable[str]) -> str:
+    """The value, which is one of the known words."""
     known = list(known)
     if not isinstance(value, str) or value not in known:
         hint = nearest(value, known) if isinstance(value, str) else ""
@@ -38,12 +39,14 @@ def one_of(field: str, value: Any, known: Iterable[str]) -> str:
 
 
 def boolean(field: str, value: Any) -> bool:
+    """The value, which is True or False."""
     if not isinstance(value, bool):
         raise FieldError(field, value, "True or False")
     return value
 
 
 def integer(field: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
+    """The value, which is a whole number in least..most."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         above = f"at least {least}" if most == 2**31 - 1 else f"in {least}..{most}"
         raise FieldError(field, value, f"a whole number, {above}")
@@ -77,6 +80,7 @@ def real(
 
 
 def sequence(field: str, value: Any, allowed: str) -> tuple[Any, ...]:
+    """The value, which is a tuple or a list, as a tuple."""
     if not isinstance(value, tuple | list):
         raise FieldError(field, value, allowed)
     return tuple(value)

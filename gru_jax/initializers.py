@@ -17,7 +17,7 @@ def identity(scale: float = 1.0) -> Initializer:
 
     def init(key, shape, dtype=jnp.float32, out_sharding=None):
         del key, out_sharding
-        return scale * jnp.eye(*shape, dtype=dtype)
+        return scale * jnp.eye(shape[0], shape[1], dtype=dtype)
 
     return init
 

@@ -33,11 +33,16 @@ class Encoder(nnx.Module):
     def __init__(self, kind: str, input_size: int, embedding_size: int, *, rngs: nnx.Rngs):
         self.kind = fields.one_of("encoder", kind, ENCODERS)
         self.input_size = fields.integer("input_size", input_size, 1)
+        fields.integer("embedding_size", embedding_size, 1)
         self.embedding = None
         if kind == "embedding":
-            fields.integer("embedding_size", embedding_size, 1)
             self.embedding = nnx.Embed(input_size, embedding_size, rngs=rngs)
-        sizes = {"none": input_size, "one_hot": input_size, "embedding": embedding_size, "scalar": 1}
+        sizes = {
+            "none": input_size,
+            "one_hot": input_size,
+            "embedding": embedding_size,
+            "scalar": 1,
+        }
         self.features = sizes[kind]
 
     def __call__(self, inputs: Inputs) -> Sequence:
@@ -79,7 +84,9 @@ class Layer(nnx.Module):
         starts = (None, None) if initial_carry is None else initial_carry
         ways = [
             self.forward(inputs, initial_carry=starts[0], **options),
-            self.backward(inputs, initial_carry=starts[1], reverse=True, keep_order=True, **options),
+            self.backward(
+                inputs, initial_carry=starts[1], reverse=True, keep_order=True, **options
+            ),
         ]
         carries, outputs, activations = zip(*ways, strict=True)
         return carries, jnp.concatenate(outputs, axis=-1), activations
@@ -141,7 +148,7 @@ class SequenceModel(nnx.Module):
         hidden_sizes: tuple[int, ...],
         readout: str = "last",
         encoder: str = "none",
-        embedding_size: int = 0,
+        embedding_size: int = 32,
         bidirectional: bool = False,
         length: int | None = None,
         unroll: int = 1,
@@ -178,7 +185,7 @@ class SequenceModel(nnx.Module):
         resets: Resets | None = None,
         return_carry: bool = False,
         return_activations: bool = False,
-    ) -> Outputs | tuple[Any, ...]:
+    ) -> Any:
         """Runs the model over a batch of sequences.
 
         Args:

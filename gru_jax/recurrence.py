@@ -113,7 +113,7 @@ class RNN(nnx.Module):
                 lambda a: _flip(a, seq_lengths), (outputs, activations)
             )
         outputs, activations = jax.tree.map(from_time_major, (outputs, activations))
-        result = (outputs,)
+        result: tuple[Any, ...] = (outputs,)
         if return_carry:
             result = (carry, *result)
         if return_activations:

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from gru_jax import fields
-from gru_jax.axes import Array, PerExample
+from gru_jax.axes import Array, Outputs
 from gru_jax.devices import BATCH, SEED
 from gru_jax.model import BuildModel, SequenceModel
 from gru_jax.optimizer import Optimizer
@@ -65,7 +65,7 @@ class Experiment:
 
     task: Task
     build: BuildModel
-    optimizer: Optimizer = Optimizer()
+    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
     batch_size: int = 64
     chunk: int = 50
     evaluation_examples: int = 512
@@ -223,9 +223,7 @@ def _step(
     return (
         dataclasses.replace(
             state,
-            params=jax.tree.map(
-                keep_old, optax.apply_updates(state.params, updates), state.params
-            ),
+            params=jax.tree.map(keep_old, optax.apply_updates(state.params, updates), state.params),
             opt_state=jax.tree.map(keep_old, opt_state, state.opt_state),
             step=state.step + took,
             active=took,
@@ -236,7 +234,7 @@ def _step(
     )
 
 
-def _outputs(experiment: Experiment, params: Any, batch: Batch) -> PerExample:
+def _outputs(experiment: Experiment, params: Any, batch: Batch) -> Outputs:
     return experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)
 
 

@@ -77,9 +77,11 @@ class Gate(nnx.Module):
         self.recurrent_kernel = nnx.Param(
             recurrent_init(rngs.params(), (hidden_features, hidden_features), param_dtype)
         )
-        self.bias = bias_init and nnx.Param(
-            bias_init(rngs.params(), (hidden_features,), param_dtype)
-        )
+        self.bias: nnx.Param | None = None
+        if bias_init is not None:
+            self.bias = nnx.data(
+                nnx.Param(bias_init(rngs.params(), (hidden_features,), param_dtype))
+            )
 
     def project(self, inputs: StepInput) -> State:
         """x W + b."""
@@ -159,6 +161,7 @@ def state_dtype(param_dtype: Any) -> Any:
 
 
 def add_bias(value: Array, bias: nnx.Param | None) -> Array:
+    """`value + bias`, or `value` where there is no bias."""
     return value if bias is None else value + bias[...].astype(value.dtype)
 
 
@@ -181,7 +184,12 @@ class Cell(nnx.RNNCellBase):
     STATES: tuple[str, ...] = ("h",)
 
     def __init__(
-        self, in_features: int, hidden_features: int, *, rngs: nnx.Rngs, **options: Unpack[CellOptions]
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        rngs: nnx.Rngs,
+        **options: Unpack[CellOptions],
     ):
         self.in_features = fields.integer("in_features", in_features, 1)
         self.hidden_features = fields.integer("hidden_features", hidden_features, 1)
@@ -189,7 +197,9 @@ class Cell(nnx.RNNCellBase):
         self.state_dtype = state_dtype(param_dtype)
         learned = fields.boolean("learn_initial_state", options.get("learn_initial_state", False))
         shape = (len(self.STATES), hidden_features)
-        self.initial_state = nnx.Param(zeros(rngs.params(), shape, param_dtype)) if learned else None
+        self.initial_state = (
+            nnx.Param(zeros(rngs.params(), shape, param_dtype)) if learned else None
+        )
 
     def project(self, inputs: StepInput) -> Activations:
         """What a step needs of its inputs: per gate x W + b, of shape (*batch, hidden)."""

@@ -5,7 +5,6 @@ from typing import Unpack
 
 import jax.numpy as jnp
 from flax import nnx
-from jax.nn.initializers import zeros
 
 from gru_jax import fields
 from gru_jax.axes import Activations, State, StepInput
@@ -93,7 +92,7 @@ class LSTMCell(base.Cell):
         self.candidate = gates.learned("candidate")
         self.output_gate = gates.learned("output") if exists["output"] else None
         if forget_bias == "chrono" and "input" in gates.biases:
-            self.input.bias[...] = -self.forget.bias[...]
+            _mirror(self.forget, self.input)
 
     def project(self, inputs: StepInput) -> Activations:
         gates = {
@@ -121,3 +120,12 @@ class LSTMCell(base.Cell):
         c = f * c + i * g
         h = o * self.activation(c)
         return (c, h), {"input": i, "forget": f, "candidate": g, "output": o}
+
+
+def _mirror(forget: base.Gate | base.ConstantGate | None, input: base.Gate | None) -> None:
+    """b_i = -b_f: a unit takes in as little a step as it forgets."""
+    assert forget is not None
+    assert forget.bias is not None
+    assert input is not None
+    assert input.bias is not None
+    input.bias[...] = -forget.bias[...]

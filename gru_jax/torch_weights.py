@@ -1,0 +1,128 @@
+"""Weights to and from PyTorch's `nn.GRU`, `nn.LSTM` and `nn.RNN`, without importing torch.
+
+PyTorch keeps one matrix for all gates, (gates * H, D) with the gates on the rows in the order
+r, z, n (LSTM: i, f, g, o), and two biases a gate, of which only the candidate of a GRU needs
+both (b_hn acts inside the reset product). The redundant ones are added on the way here and are
+zero on the way back.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+
+from gru_jax.cells import Cell, GRUCell, LSTMCell, VanillaCell
+from gru_jax.cells.base import Gate
+from gru_jax.model import SequenceModel
+from gru_jax.recurrence import RNN
+
+StateDict = dict[str, np.ndarray]
+
+
+def to_torch(module: Cell | RNN | SequenceModel) -> StateDict:
+    """The state dict of the `nn.GRU`, `nn.LSTM` or `nn.RNN` that computes the same.
+
+    Args:
+      module: a cell or an RNN (a single layer), or a model, whose recurrent layers are
+        taken without encoder and readout.
+
+    Returns:
+      NumPy arrays under PyTorch's names: `module.load_state_dict({name: torch.from_numpy(a)})`.
+
+    Raises:
+      ValueError: PyTorch has no layer that computes this cell.
+    """
+    state = {}
+    for suffix, cell in _cells(module):
+        gates, recurrent_bias = _torch_gates(cell)
+        biases = [np.asarray(_bias(gate)[...]) for gate in gates]
+        seconds = [np.zeros_like(bias) for bias in biases]
+        if recurrent_bias is not None:
+            seconds[-1] = np.asarray(recurrent_bias[...])
+        state[f"weight_ih{suffix}"] = np.concatenate([np.asarray(g.kernel[...]).T for g in gates])
+        state[f"weight_hh{suffix}"] = np.concatenate(
+            [np.asarray(g.recurrent_kernel[...]).T for g in gates]
+        )
+        state[f"bias_ih{suffix}"] = np.concatenate(biases)
+        state[f"bias_hh{suffix}"] = np.concatenate(seconds)
+    return state
+
+
+def from_torch(module: Cell | RNN | SequenceModel, state_dict: Mapping[str, Any]) -> None:
+    """Fills `module` with the weights of a PyTorch layer's state dict, in place.
+
+    Args:
+      module: as for `to_torch`, of the same sizes as the PyTorch layer.
+      state_dict: arrays, or tensors on the CPU, under PyTorch's names. A layer made with
+        `bias=False` gives zero biases.
+
+    Raises:
+      ValueError: PyTorch has no layer that computes this cell, or a name or shape differs.
+    """
+    arrays = {name: np.asarray(value) for name, value in state_dict.items()}
+    expected = {name: array.shape for name, array in to_torch(module).items()}
+    given = {name: array.shape for name, array in arrays.items()}
+    if not any(name.startswith("bias") for name in arrays):
+        expected = {name: shape for name, shape in expected.items() if name.startswith("weight")}
+    if given != expected:
+        names = sorted(n for n in given.keys() | expected.keys() if given.get(n) != expected.get(n))
+        name = names[0]
+        raise ValueError(f"{name} has shape {given.get(name)}: must be {expected.get(name)}")
+    for suffix, cell in _cells(module):
+        gates, recurrent_bias = _torch_gates(cell)
+        zeros = np.zeros(len(gates) * cell.hidden_features)
+        blocks = {
+            name: np.split(arrays.get(name + suffix, zeros), len(gates))
+            for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        }
+        first, second = blocks["bias_ih"], blocks["bias_hh"]
+        if recurrent_bias is not None:
+            _set(recurrent_bias, second[-1])
+            second[-1] = np.zeros_like(second[-1])
+        for index, gate in enumerate(gates):
+            _set(gate.kernel, blocks["weight_ih"][index].T)
+            _set(gate.recurrent_kernel, blocks["weight_hh"][index].T)
+            _set(_bias(gate), first[index] + second[index])
+
+
+def _cells(module: Cell | RNN | SequenceModel) -> Iterator[tuple[str, Cell]]:
+    """Every cell with the suffix of its names in PyTorch."""
+    if isinstance(module, SequenceModel):
+        for index, layer in enumerate(module.layers):
+            yield f"_l{index}", layer.forward.cell
+            if layer.backward is not None:
+                yield f"_l{index}_reverse", layer.backward.cell
+    else:
+        yield "_l0", module.cell if isinstance(module, RNN) else module
+
+
+def _torch_gates(cell: Cell) -> tuple[list[Gate], nnx.Param | None]:
+    """The gates in PyTorch's order, and the bias inside the reset product."""
+    gates: list[Any] = []
+    recurrent_bias, known = None, True
+    if isinstance(cell, GRUCell):
+        gates, recurrent_bias = [cell.reset, cell.update, cell.candidate], cell.recurrent_bias
+        known = cell.reset_after and cell.keeps and recurrent_bias is not None
+    elif isinstance(cell, LSTMCell):
+        gates = [cell.input, cell.forget, cell.candidate, cell.output_gate]
+    elif isinstance(cell, VanillaCell):
+        gates = [cell.candidate]
+    else:
+        known = False
+    if not known or not all(isinstance(gate, Gate) and gate.bias is not None for gate in gates):
+        raise ValueError(
+            f"PyTorch has no layer that computes this {type(cell).__name__}: it needs all gates "
+            'learned, all biases, and for a GRU reset_after=True and update_gate="keep"'
+        )
+    return gates, recurrent_bias
+
+
+def _bias(gate: Gate) -> nnx.Param:
+    assert gate.bias is not None
+    return gate.bias
+
+
+def _set(parameter: nnx.Param, value: np.ndarray) -> None:
+    parameter[...] = jnp.asarray(value, parameter[...].dtype)

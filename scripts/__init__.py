@@ -1,0 +1,1 @@
+"""Offline: read what runs left behind, or measure things."""
