@@ -1,6 +1,7 @@
 """Every field that a run has, with its default."""
 
-from ml_collections import ConfigDict, config_dict
+from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 
 def get_config() -> ConfigDict:
@@ -27,7 +28,7 @@ def get_config() -> ConfigDict:
     gru.reset = "learned"  # or open: r = 1
     gru.update = "learned"  # or keep, replace, constant
     gru.update_bias = 0.0  # start; positive keeps
-    gru.chrono_max = config_dict.placeholder(float)  # given: update_bias = log U(1, chrono_max - 1)
+    gru.chrono_max = placeholder(float)  # given: update_bias = log U(1, chrono_max - 1)
     gru.gate_activation = "sigmoid"  # or hard_sigmoid
     gru.activation = "tanh"  # or relu, identity
 
@@ -37,9 +38,7 @@ def get_config() -> ConfigDict:
     lstm.forget = "learned"  # or keep, replace, constant
     lstm.output = "learned"  # or open: o = 1
     lstm.forget_bias = 1.0  # start
-    lstm.chrono_max = config_dict.placeholder(
-        float
-    )  # given: forget_bias = log U(1, chrono_max - 1)
+    lstm.chrono_max = placeholder(float)  # given: forget_bias = log U(1, chrono_max - 1)
     lstm.gate_activation = "sigmoid"  # or hard_sigmoid
     lstm.activation = "tanh"  # or relu, identity
 
@@ -74,7 +73,5 @@ def get_config() -> ConfigDict:
     train.checkpoint_every = 250  # steps; a multiple of log_every
     train.evaluation_examples = 512  # size of the fixed evaluation set
     train.target_metric = "loss"  # the evaluation metric that says when a seed is done
-    train.target = config_dict.placeholder(
-        float
-    )  # loss below it, others above it; none: never done
+    train.target = placeholder(float)  # loss below it, others above it; none: never done
     return config

@@ -31,23 +31,26 @@ def run(
 
 def _run(main: Callable[[], int], argv: list[str]) -> int:
     try:
-        rest = flags.FLAGS(argv)[1:]
-        if rest:
-            raise flags.Error(f"unexpected argument {rest[0]!r}: options start with --")
-        if "config" in flags.FLAGS and flags.FLAGS.config is None:
-            raise flags.Error("--config is missing: for instance --config=configs/adding.py")
+        _parse(argv)
+    except flags.Error as error:
+        lost = "config." in str(error) and "--config=" not in " ".join(argv)
+        return _complain(f"{error} (--config=FILE is missing)" if lost else str(error))
+    except (AttributeError, KeyError, TypeError, ValueError, SyntaxError, OSError) as error:
+        return _complain(str(error))  # what ml_collections makes of a bad file or override
+    try:
         return main()
     except (FieldError, RunError) as error:
         return _complain(str(error))
-    except flags.Error as error:
-        hint = "" if "--config is" in str(error) else " (--config=FILE comes before --config.FIELD)"
-        return _complain(str(error) + (hint if "config." in str(error) else ""))
-    except (AttributeError, KeyError, TypeError, ValueError, SyntaxError, OSError) as error:
-        # What ml_collections raises for an override is about the command line only if it
-        # was raised while the flags were read.
-        if flags.FLAGS.is_parsed():
-            raise
-        return _complain(str(error))
+
+
+def _parse(argv: list[str]) -> None:
+    rest = flags.FLAGS(argv)[1:]
+    if rest:
+        raise flags.Error(f"unexpected argument {rest[0]!r}: options start with --")
+    if "config" in flags.FLAGS:
+        if flags.FLAGS.config is None:
+            raise flags.Error("--config is missing: for instance --config=configs/adding.py")
+        flags.FLAGS.config.to_dict()  # a file that cannot be read complains only when used
 
 
 def _complain(text: str) -> int:

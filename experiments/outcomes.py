@@ -1,6 +1,7 @@
 """What a population's runs amount to: statistics that hold for bimodal, censored outcomes."""
 
 import dataclasses
+import math
 
 import numpy as np
 from scipy import stats
@@ -24,11 +25,16 @@ class Outcomes:
     loss: tuple[float, float, float]
 
 
-def outcomes(losses: list[float], solved_steps: list[int | None], budget: int) -> Outcomes:
-    """Sums up the final losses and the steps to solve (None: not within `budget`)."""
+def outcomes(losses: list[float | None], solved_steps: list[int | None], budget: int) -> Outcomes:
+    """Sums up the final losses (None: not finite) and the steps to solve (None: not reached)."""
     solved = [step for step in solved_steps if step is not None]
     interval = stats.binomtest(len(solved), len(solved_steps)).proportion_ci(method="wilson")
-    low, median, high = np.percentile(np.array(losses, float), [25, 50, 75]).tolist()
+    # The nearest seed's loss and no interpolation, which an infinite loss would turn into NaN.
+    low, median, high = np.percentile(
+        [math.inf if loss is None else loss for loss in losses],
+        [25, 50, 75],
+        method="inverted_cdf",
+    ).tolist()
     return Outcomes(
         solved=len(solved),
         seeds=len(solved_steps),

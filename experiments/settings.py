@@ -94,7 +94,9 @@ def _model_builder(task: Task, model: dict[str, Any]) -> Any:
     if options.get("chrono_max") is not None:
         options["update_bias" if cell == "gru" else "forget_bias"] = "chrono"
     options["dtype"] = DTYPES[fields.one_of("dtype", model.pop("dtype"), DTYPES)]
-    options["learn_initial_state"] = model.pop("learn_initial_state")
+    options["learn_initial_state"] = fields.boolean(
+        "learn_initial_state", model.pop("learn_initial_state")
+    )
     make_cell: Any = functools.partial(CELLS[cell], **options)
     # Cell options are named from their own section, sizes from the model's.
     _within(cell, nnx.eval_shape, lambda: make_cell(1, 1, rngs=nnx.Rngs(0)))

@@ -9,7 +9,7 @@ import statistics
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,43 +55,36 @@ def train(
 
 
 def train_settings(settings: Settings, workdir: Path, quiet: bool = False) -> Run:
+    """`train` for a config that is resolved already."""
     experiment = settings.experiment
     mesh = make_mesh(len(settings.seeds), experiment.batch_size)
     open_workdir(workdir, settings)
-    checkpoints = Checkpoints(workdir)
-    restored = checkpoints.restore(abstract_state(settings, mesh))
-    if restored:
-        state, progress = restored
-    else:
-        state = training.init(
-            experiment, mesh, settings.seeds, settings.learning_rates, settings.clip_norms
-        )
-        progress = {"step": 0, "wall_seconds": 0.0}
-    step, earlier, began = progress["step"], progress["wall_seconds"], time.monotonic()
-    wall_seconds = lambda: earlier + time.monotonic() - began
-    metrics_file = MetricsFile(workdir, step)
+    with ExitStack() as stack:
+        checkpoints = stack.enter_context(closing(Checkpoints(workdir)))
+        restored = checkpoints.restore(abstract_state(settings, mesh))
+        if restored:
+            state, progress = restored
+        else:
+            state = training.init(
+                experiment, mesh, settings.seeds, settings.learning_rates, settings.clip_norms
+            )
+            progress = {"step": 0, "wall_seconds": 0.0}
+        step, saved = progress["step"], progress["step"]
+        began = time.monotonic() - progress["wall_seconds"]
+        metrics_file = stack.enter_context(closing(MetricsFile(workdir, step)))
+        display = stack.enter_context(Display(settings.steps, step, quiet))
+        stop_requested = stack.enter_context(_stop_requests())
 
-    saved = step if restored else None
-
-    def save() -> None:
-        nonlocal saved
-        if saved != step:
-            checkpoints.save(step, state, {"step": step, "wall_seconds": wall_seconds()})
-            saved = step
-
-    unfinished = lambda: step < settings.steps and bool(np.any(state.active))
-    with _stop_requests() as stop_requested, Display(settings.steps, step, quiet) as display:
-        while unfinished() and not stop_requested():
+        while not (finished := step == settings.steps or not np.any(state.active)):
+            if stop_requested():
+                break
             active = np.asarray(state.active)
             state, trained = training.train_chunk(experiment, mesh, state)
             evaluated = training.evaluate(experiment, mesh, state)
             state = training.freeze_solved(experiment, state, evaluated)
             step += experiment.chunk
-            metrics_file.write(
-                row
-                for split, metrics in (("train", trained), ("eval", evaluated))
-                for row in _rows(step, split, settings, active, metrics)
-            )
+            for split, metrics in (("train", trained), ("eval", evaluated)):
+                metrics_file.write(_rows(step, split, settings, active, metrics))
             display.update(
                 step,
                 np.asarray(evaluated["loss"]).tolist(),
@@ -99,39 +92,46 @@ def train_settings(settings: Settings, workdir: Path, quiet: bool = False) -> Ru
                 diverged=int(np.sum(np.asarray(state.diverged_step) >= 0)),
             )
             if step % settings.checkpoint_every == 0:
-                save()
-        save()
-    metrics_file.close()
-    checkpoints.close()
-    finished = not unfinished()
-    summary = _summary(settings, state, step, wall_seconds(), finished, mesh)
+                checkpoints.save(step, state, _progress(step, began))
+                saved = step
+        if step != saved:
+            checkpoints.save(step, state, _progress(step, began))
+        evaluated = training.evaluate(experiment, mesh, state)
+    status = "completed" if finished else "stopped"
+    summary = _summary(settings, state, evaluated, status, _progress(step, began))
     write_json(workdir / "summary.json", summary)
     draw_curves(workdir, settings)
     return Run(workdir, settings, state, summary)
 
 
-def _rows(step: int, split: str, settings: Settings, active: np.ndarray, metrics: Any) -> Any:
+def _progress(step: int, began: float) -> dict[str, Any]:
+    return {"step": step, "wall_seconds": round(time.monotonic() - began, 2)}
+
+
+def _rows(
+    step: int, split: str, settings: Settings, active: np.ndarray, metrics: dict[str, Any]
+) -> list[dict[str, Any]]:
     """Rows of the seeds that were still learning when the chunk began."""
     every = rows(step, split, list(settings.seeds), jax.tree.map(lambda a: a.tolist(), metrics))
     return [row for row, learning in zip(every, active, strict=True) if learning]
 
 
 def _summary(
-    settings: Settings, state: Any, step: int, wall_seconds: float, finished: bool, mesh: Any
+    settings: Settings,
+    state: training.TrainState,
+    evaluated: dict[str, Any],
+    status: str,
+    progress: dict[str, Any],
 ) -> dict[str, Any]:
-    experiment = settings.experiment
-    metrics = training.evaluate(experiment, mesh, state)
     reached = lambda steps: [None if s == training.NOT_YET else s for s in steps.tolist()]
     solved, diverged = reached(state.solved_step), reached(state.diverged_step)
-    status = "completed" if finished else "stopped"
     return {
-        "status": "diverged" if all(s is not None for s in diverged) else status,
-        "step": step,
-        "wall_seconds": round(wall_seconds, 2),
-        "parameters": experiment.parameters,
-        "baseline_loss": experiment.task.baseline_loss,
+        "status": "diverged" if None not in diverged else status,
+        **progress,
+        "parameters": settings.experiment.parameters,
+        "baseline_loss": settings.experiment.task.baseline_loss,
         "seeds": list(settings.seeds),
-        "eval": {name: _spread(values.tolist()) for name, values in metrics.items()},
+        "eval": {name: _spread(values.tolist()) for name, values in evaluated.items()},
         "solved_step": solved,
         "diverged_step": diverged,
     }

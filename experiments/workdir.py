@@ -124,6 +124,8 @@ class Checkpoints:
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(_flat(state)), progress=ocp.args.JsonSave(progress)
         )
+        if step in self._manager.all_steps():  # a damaged one, or it would have been used
+            self._manager.delete(step)
         self._manager.save(step, args=items, force=True)
         self._manager.wait_until_finished()
         folder = self.folder / str(step)

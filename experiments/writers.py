@@ -129,8 +129,9 @@ def final_table(summary: dict[str, Any], budget: int) -> rich.table.Table:
         "final loss", f"{sums.loss[1]:.3g}\n{sums.loss[0]:.3g}..{sums.loss[2]:.3g}", justify="right"
     )
     for name in others:
-        median = statistics.median(metrics[name]["per_seed"])
-        table.add_column(f"final {name}", f"{median:.3g}", justify="right")
+        finite = [value for value in metrics[name]["per_seed"] if value is not None]
+        median = statistics.median(finite) if finite else None
+        table.add_column(f"final {name}", _number(median), justify="right")
     table.add_column("baseline loss", f"{summary['baseline_loss']:.4g}", justify="right")
     table.add_column("steps to solve", f"{steps}\nmedian", justify="right")
     table.add_column("parameters", f"{summary['parameters']:,}", justify="right")
@@ -141,9 +142,12 @@ def final_table(summary: dict[str, Any], budget: int) -> rich.table.Table:
         state = "not reached" if diverged is None else f"diverged at {diverged}"
         table.add_row(
             str(seed),
-            f"{metrics['loss']['per_seed'][index]:.3g}",
-            *(f"{metrics[name]['per_seed'][index]:.3g}" for name in others),
+            *(_number(metrics[name]["per_seed"][index]) for name in ("loss", *others)),
             "",
             state if solved is None else str(solved),
         )
     return table
+
+
+def _number(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.3g}"

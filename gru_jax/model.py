@@ -34,9 +34,8 @@ class Encoder(nnx.Module):
         self.kind = fields.one_of("encoder", kind, ENCODERS)
         self.input_size = fields.integer("input_size", input_size, 1)
         fields.integer("embedding_size", embedding_size, 1)
-        self.embedding = None
-        if kind == "embedding":
-            self.embedding = nnx.Embed(input_size, embedding_size, rngs=rngs)
+        learned = kind == "embedding"
+        self.embedding = nnx.Embed(input_size, embedding_size, rngs=rngs) if learned else None
         sizes = {
             "none": input_size,
             "one_hot": input_size,

@@ -212,7 +212,7 @@ def _step(
     (loss, outputs), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
     metrics = jax.tree.map(jnp.mean, experiment.task.metrics(outputs, batch))
     loss, gradients, metrics = jax.lax.pmean((loss, gradients, metrics), BATCH)
-    gradient_norm = optax.global_norm(gradients)
+    gradient_norm = optax.tree.norm(gradients)
     measured = {**metrics, "gradient_norm": gradient_norm}
 
     finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)

@@ -158,10 +158,10 @@ def table(results: list[Trial]) -> str:
     budgets = ", ".join(f"{TASKS[task]} {steps:,}" for task, steps in STEPS.items())
     lines += [
         "",
-        f"{len(results[0]['seeds'])} seeds, one layer of 64 units, Adam, batch 64, budget in steps: "
-        f"{budgets}; solved: an evaluation loss below 0.001 (adding), an accuracy above 0.99 on "
-        "the ten digits (copy). Each cell was trained at the learning rates 0.01 and 0.001, and "
-        "the better is shown. "
+        f"{len(results[0]['seeds'])} seeds, one layer of 64 units, Adam, batch 64, budget in "
+        f"steps: {budgets}; solved: an evaluation loss below 0.001 (adding), an "
+        "accuracy above 0.99 on the ten digits (copy). Each cell was trained at the learning "
+        "rates 0.01 and 0.001, and the better is shown. "
         f"Commit {', '.join(commits)}; {environment['devices']} CPU devices; "
         f"Python {environment['python']}, {versions}. One row's command: "
         f"`{best(results)[0]['command']}`; all rows: `python -m scripts.results --train`.",

@@ -71,17 +71,12 @@ class Gate(nnx.Module):
         self.state_dtype = state_dtype(param_dtype)
         kernel_init = options.get("kernel_init", lecun_normal())
         recurrent_init = options.get("recurrent_init", orthogonal())
-        self.kernel = nnx.Param(
-            kernel_init(rngs.params(), (in_features, hidden_features), param_dtype)
+        square = (hidden_features, hidden_features)
+        self.kernel = parameter(kernel_init, rngs, (in_features, hidden_features), param_dtype)
+        self.recurrent_kernel = parameter(recurrent_init, rngs, square, param_dtype)
+        self.bias = (
+            parameter(bias_init, rngs, (hidden_features,), param_dtype) if bias_init else None
         )
-        self.recurrent_kernel = nnx.Param(
-            recurrent_init(rngs.params(), (hidden_features, hidden_features), param_dtype)
-        )
-        self.bias: nnx.Param | None = None
-        if bias_init is not None:
-            self.bias = nnx.data(
-                nnx.Param(bias_init(rngs.params(), (hidden_features,), param_dtype))
-            )
 
     def project(self, inputs: StepInput) -> State:
         """x W + b."""
@@ -111,7 +106,7 @@ class ConstantGate(nnx.Module):
         **options: Unpack[CellOptions],
     ):
         param_dtype = options.get("param_dtype", jnp.float32)
-        self.bias = nnx.Param(bias_init(rngs.params(), (hidden_features,), param_dtype))
+        self.bias = parameter(bias_init, rngs, (hidden_features,), param_dtype)
 
     def project(self, inputs: StepInput) -> State:
         bias = self.bias[...].astype(state_dtype(self.bias[...].dtype))
@@ -158,6 +153,13 @@ KEEPING = ("learned", "keep", "replace", "constant")
 def state_dtype(param_dtype: Any) -> Any:
     """Gates and state are never below float32."""
     return jnp.promote_types(param_dtype, jnp.float32)
+
+
+def parameter(
+    init: Initializer, rngs: nnx.Rngs, shape: tuple[int, ...], param_dtype: Any
+) -> nnx.Param:
+    """A fresh parameter; drawn in float32 at least, since bfloat16 has no QR decomposition."""
+    return nnx.Param(init(rngs.params(), shape, state_dtype(param_dtype)).astype(param_dtype))
 
 
 def add_bias(value: Array, bias: nnx.Param | None) -> Array:

@@ -1,0 +1,293 @@
+"""The programs as a user runs them: real processes, real folders, and the same from a notebook."""
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from configs import adding, copy_memory
+from experiments import workdir as workdirs
+from experiments.evaluate import evaluate
+from experiments.train import train
+from experiments.workdir import RunError, load, read_metrics
+
+ROOT = Path(__file__).parent.parent
+TINY = {
+    "task.length": 6,
+    "model.hidden_sizes": "(4,)",
+    "population.seeds": 2,
+    "train.steps": 40,
+    "train.log_every": 10,
+    "train.checkpoint_every": 20,
+    "train.batch_size": 4,
+    "train.evaluation_examples": 8,
+}
+
+
+def program(name, *arguments, expect=0, **options):
+    environment = {**os.environ, "COLUMNS": "120"} | options.pop("env", {})
+    found = subprocess.run(
+        [sys.executable, "-m", f"experiments.{name}", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=options.pop("cwd", ROOT),
+        env=environment,
+        check=False,
+    )
+    assert found.returncode == expect, found.stdout + found.stderr
+    return found
+
+
+def tiny(**overrides):
+    return [f"--config.{name}={value}" for name, value in {**TINY, **overrides}.items()]
+
+
+def tiny_config(base=adding, **overrides):
+    config = base.get_config()
+    with config.unlocked():
+        config.update_from_flattened_dict({**TINY, "model.hidden_sizes": (4,), **overrides})
+    return config
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A tiny run made by the real command, with what it printed."""
+    folder = tmp_path_factory.mktemp("run") / "run"
+    printed = program("train", "--config=configs/adding.py", f"--workdir={folder}", *tiny())
+    return folder, printed.stdout
+
+
+def test_a_run_leaves_what_the_documentation_says(finished):
+    folder, printed = finished
+    assert {path.name for path in folder.iterdir() if not path.name.startswith("events")} == {
+        "config.json",
+        "environment.json",
+        "metrics.jsonl",
+        "checkpoints",
+        "summary.json",
+        "curves.png",
+    }
+    assert len(list(folder.glob("events.out.tfevents.*"))) == 1
+    assert (folder / "curves.png").read_bytes().startswith(b"\x89PNG")
+    summary = json.loads((folder / "summary.json").read_text())
+    assert summary["status"] == "completed"
+    assert summary["step"] == 40
+    assert summary["parameters"] == 3 * (2 * 4 + 16) + 16 + 5
+    assert summary["baseline_loss"] == 1 / 6
+    loss = summary["eval"]["loss"]
+    np.testing.assert_allclose(loss["mean"], np.mean(loss["per_seed"]))
+    np.testing.assert_allclose(loss["std"], np.std(loss["per_seed"], ddof=1))
+    assert summary["solved_step"] == [None, None]
+    for word in ("0/2 solved", "not reached", "0.1667", "curves.png", "tensorboard --logdir="):
+        assert word in printed
+    environment = json.loads((folder / "environment.json").read_text())
+    assert environment["packages"]["jax"] == jax.__version__
+    assert "--config=configs/adding.py" in environment["command"]
+
+
+def test_metrics_are_complete_and_hold_no_timings(finished):
+    rows = read_metrics(finished[0])
+    assert [(row["step"], row["split"], row["seed"]) for row in rows] == [
+        (step, split, seed)
+        for step in (10, 20, 30, 40)
+        for split in ("train", "eval")
+        for seed in (0, 1)
+    ]
+    assert all(set(row) >= {"loss", "correct"} for row in rows)
+    assert all(("gradient_norm" in row) == (row["split"] == "train") for row in rows)
+
+
+def test_tensorboard_events_say_what_metrics_say(finished):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder, _ = finished
+    events = EventAccumulator(str(folder)).Reload()
+    found = {(e.step, e.value) for e in events.Scalars("eval_loss/seed_1")}
+    rows = [r for r in read_metrics(folder) if r["split"] == "eval" and r["seed"] == 1]
+    assert {(row["step"], np.float32(row["loss"])) for row in rows} == found
+
+
+def test_the_same_command_again_says_that_it_is_finished(finished):
+    folder, _ = finished
+    before = (folder / "metrics.jsonl").read_bytes()
+    again = program("train", "--config=configs/adding.py", f"--workdir={folder}", *tiny())
+    assert "is finished" in again.stdout
+    assert "0/2 solved" in again.stdout
+    assert (folder / "metrics.jsonl").read_bytes() == before
+
+
+def test_another_config_in_the_same_folder_is_refused(finished):
+    folder, _ = finished
+    refused = program(
+        "train",
+        "--config=configs/adding.py",
+        f"--workdir={folder}",
+        *tiny(**{"train.steps": 80}),
+        expect=2,
+    )
+    assert one_line(refused.stderr)
+    assert "config.train.steps is 40 there and 80 here" in refused.stderr
+
+
+def one_line(text):
+    return text.startswith("error: ") and text.count("\n") == 1
+
+
+def test_a_loaded_run_gives_the_trained_models_back(finished):
+    run = load(finished[0])
+    assert len(run.models) == 2
+    from gru_jax.tasks.base import evaluation_batch
+
+    batch = evaluation_batch(run.task, np.arange(8))
+    for model, expected in zip(run.models, run.summary["eval"]["loss"]["per_seed"], strict=True):
+        loss = run.task.loss(model(batch.inputs), batch).mean()
+        np.testing.assert_allclose(loss, expected, rtol=1e-5)
+    np.testing.assert_allclose(
+        evaluate(run)["loss"], run.summary["eval"]["loss"]["per_seed"], rtol=1e-5
+    )
+    assert evaluate(run, 12)["loss"] != evaluate(run)["loss"]
+
+
+def test_evaluate_prints_a_row_a_length(finished):
+    printed = program("evaluate", f"--run={finished[0]}", "--lengths=6,12").stdout
+    run = load(finished[0])
+    for length in (6, 12):
+        median = np.median(evaluate(run, length)["loss"])
+        assert any(
+            f"{length} " in line and f"{median:.3g}"[:5] in line for line in printed.splitlines()
+        )
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("train", [], "--config is missing"),
+        ("train", ["--config=configs/none.py"], "none.py"),
+        ("train", ["--config=configs/adding.py", "--config.task.lenght=3"], "lenght"),
+        ("train", ["--config=configs/adding.py", "--config.task.length=three"], "three"),
+        (
+            "train",
+            ["--config=configs/adding.py", "--config.task.length=1"],
+            "config.task.length = 1",
+        ),
+        ("train", ["--config=configs/adding.py", "--config.model.cell=gruu"], "did you mean 'gru'"),
+        ("train", ["--config.task.length=3"], "config"),
+        ("train", ["--config=configs/adding.py", "--stesp=3"], "stesp"),
+        ("train", ["--config=configs/adding.py", "steps=3"], "unexpected argument 'steps=3'"),
+        ("evaluate", [], "run"),
+        ("evaluate", ["--run=nowhere"], "nowhere holds no run"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(name, arguments, message, tmp_path):
+    absolute = [a.replace("configs/", f"{ROOT}/configs/") for a in arguments]
+    refused = program(name, *absolute, expect=2, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
+    assert one_line(refused.stderr), refused.stderr
+    assert message in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lengths", ["6,x", "0", "1"])
+def test_bad_lengths(finished, lengths):
+    refused = program("evaluate", f"--run={finished[0]}", f"--lengths={lengths}", expect=2)
+    assert one_line(refused.stderr)
+
+
+def bits(run):
+    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(run.state)]
+
+
+def test_interrupted_and_resumed_gives_the_same_bits(tmp_path):
+    """A real SIGINT in mid-run; a budget too large to be finished before it comes."""
+    arguments = ["--config=configs/adding.py", *tiny(**{"train.steps": 1500})]
+    command = [sys.executable, "-m", "experiments.train", *arguments]
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    process = subprocess.Popen(
+        [*command, f"--workdir={broken}"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    metrics = broken / "metrics.jsonl"
+    deadline = time.monotonic() + 120
+    while not (metrics.exists() and metrics.read_text().count("\n") > 8):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "the same command goes on from here" in printed
+    summary = json.loads((broken / "summary.json").read_text())
+    assert summary["status"] == "stopped"
+    assert summary["step"] < 1500
+    program("train", *arguments, f"--workdir={broken}")
+    program("train", *arguments, f"--workdir={whole}")
+    assert (broken / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
+    assert bits(load(broken)) == bits(load(whole))
+
+
+def test_lines_written_after_the_checkpoint_are_written_again(tmp_path):
+    whole = train(tiny_config(), str(tmp_path / "whole"), quiet=True)
+    broken = tmp_path / "broken"
+    train(tiny_config(), str(broken), quiet=True)
+    (broken / "summary.json").unlink()
+    newest = broken / "checkpoints" / "40"
+    for file in newest.rglob("*"):
+        if file.is_file() and file.stat().st_size > 200:
+            data = bytearray(file.read_bytes())
+            data[len(data) // 2] ^= 1
+            file.write_bytes(bytes(data))
+    with (broken / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 40, "split"')
+    resumed = train(tiny_config(), str(broken), quiet=True)
+    assert resumed.metrics == whole.metrics
+    assert bits(resumed) == bits(whole)
+
+
+def test_no_usable_checkpoint_is_a_clear_stop(tmp_path):
+    train(tiny_config(), str(tmp_path / "run"), quiet=True)
+    for digests in (tmp_path / "run").rglob(workdirs.DIGESTS):
+        digests.unlink()
+    with pytest.raises(RunError, match="no usable checkpoint among 2"):
+        load(tmp_path / "run")
+
+
+def test_the_same_from_python_without_flags(tmp_path, capsys):
+    run = train(
+        tiny_config(copy_memory, **{"train.target": None}), str(tmp_path / "run"), quiet=True
+    )
+    assert capsys.readouterr().out == ""
+    assert run.summary["status"] == "completed"
+    assert {row["split"] for row in run.metrics} == {"train", "eval"}
+    assert len(run.models) == 2
+    assert bits(load(run.workdir)) == bits(run)
+
+
+def test_all_seeds_solved_ends_the_run_early(tmp_path):
+    run = train(tiny_config(**{"train.target": 10.0}), str(tmp_path / "run"), quiet=True)
+    assert run.summary["step"] == 10
+    assert run.summary["solved_step"] == [10, 10]
+
+
+def test_a_population_that_diverges_says_so(tmp_path):
+    config = tiny_config(
+        **{"optimizer.name": "sgd", "optimizer.learning_rate": 1e15, "optimizer.clip_norm": 0.0}
+    )
+    run = train(config, str(tmp_path / "run"), quiet=True)
+    assert run.summary["status"] == "diverged"
+    assert all(step is not None for step in run.summary["diverged_step"])
+    assert all(
+        "NaN" not in line for line in (run.workdir / "metrics.jsonl").read_text().splitlines()
+    )
+    assert math.isfinite(run.summary["wall_seconds"])
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"name": 3}'])
+def test_a_damaged_config_is_one_line(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    refused = program("evaluate", f"--run={tmp_path}", expect=2)
+    assert one_line(refused.stderr)

@@ -1,0 +1,145 @@
+"""Every config: each field is read, and each bad value is one line that names it."""
+
+import copy
+from pathlib import Path
+
+import pytest
+
+from configs import adding, common, copy_memory
+from experiments.settings import resolve
+from gru_jax import FieldError
+
+CONFIGS = {
+    path.stem: path
+    for path in sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
+    if path.stem not in ("__init__", "common")
+}
+BAD = "\0 nothing takes this"
+
+
+def leaves(config, path=()):
+    for name, value in config.items():
+        if hasattr(value, "items"):
+            yield from leaves(value, (*path, name))
+        else:
+            yield (*path, name)
+
+
+def with_value(config, path, value):
+    changed = copy.deepcopy(config)
+    section = changed
+    for name in path[:-1]:
+        section = section[name]
+    section[path[-1]] = value
+    return changed
+
+
+def get_config(name):
+    return {"adding": adding, "copy_memory": copy_memory}[name].get_config().to_dict()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_configs_resolve_and_every_field_is_read(name):
+    """A value that no field accepts is found in every field, so every field is read."""
+    config = get_config(name)
+    assert resolve(config).name.startswith(name + "-")
+    for path in leaves(config):
+        # Each cell's section is read when that cell is chosen.
+        chosen = path[1] if path[0] == "model" and path[1] in ("gru", "lstm", "vanilla") else "gru"
+        changed = with_value(config, path, BAD)
+        if path != ("model", "cell"):
+            changed["model"]["cell"] = chosen
+        with pytest.raises(FieldError) as caught:
+            resolve(changed)
+        message = str(caught.value)
+        assert message.startswith("config." + ".".join(path) + " = "), message
+        assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("name", "../escape", "config.name = '../escape': must be a word"),
+        ("task.name", "ading", "config.task.name = 'ading': .*did you mean 'adding'"),
+        ("task.lenght", 10, "config.task.lenght = 10: must be left out.*did you mean 'length'"),
+        ("task.length", 1, "config.task.length = 1: must be a whole number, at least 2"),
+        ("model.cell", "gruu", "config.model.cell = 'gruu': .*did you mean 'gru'"),
+        ("model.gru.update_gate", "both", "config.model.gru.update_gate = 'both'"),
+        ("model.gru.in_features", 3, "config.model.gru.in_features = 3: must be left out"),
+        ("model.gru.chrono_max", 1.0, "config.model.gru.chrono_max = 1.0: .*above 2"),
+        ("model.hidden_sizes", (), "config.model.hidden_sizes = .*one whole number a layer"),
+        ("model.hidden_sizes", (8, 0), "config.model.hidden_sizes = 0"),
+        ("model.encoder", "one_hot", "config.model.encoder = 'one_hot': must be auto"),
+        ("model.embedding_size", 0, "config.model.embedding_size = 0"),
+        (
+            "model.dtype",
+            "float16",
+            "config.model.dtype = 'float16': must be one of float32, bfloat16",
+        ),
+        ("model.unroll", 0, "config.model.unroll = 0"),
+        ("optimizer.learning_rate", -1.0, "config.optimizer.learning_rate = -1.0: .*above 0"),
+        ("optimizer.learning_rate", float("nan"), "config.optimizer.learning_rate = nan"),
+        ("optimizer.clip_norm", -1.0, "config.optimizer.clip_norm = -1.0"),
+        (
+            "optimizer.schedule",
+            "cosin",
+            "config.optimizer.schedule = 'cosin'.*did you mean 'cosine'",
+        ),
+        ("population.seeds", 0, "config.population.seeds = 0"),
+        ("population.learning_rates", (0.1,), "config.population.learning_rates = .*a list of 8"),
+        ("population.clip_norms", (1.0,) * 7 + (-1.0,), "config.population.clip_norm = -1.0"),
+        ("train.steps", 75, "config.train.steps = 75: must be a multiple of log_every .50."),
+        ("train.checkpoint_every", 0, "config.train.checkpoint_every = 0"),
+        ("train.target_metric", "accuracy", "config.train.target_metric = 'accuracy'"),
+        ("train", 3, "config.train = 3: must be a section with fields"),
+        ("modle", 3, "config.modle = 3: must be left out.*did you mean 'model'"),
+    ],
+)
+def test_bad_values(path, value, message):
+    with pytest.raises(FieldError, match=message):
+        resolve(with_value(get_config("adding"), path.split("."), value))
+
+
+def test_a_missing_field():
+    config = get_config("adding")
+    del config["train"]["batch_size"]
+    with pytest.raises(FieldError, match="batch_size = None: must be given"):
+        resolve(config)
+
+
+def test_every_base_field_has_a_comment():
+    text = Path(common.__file__).read_text()
+    lines = [line for line in text.splitlines() if " = " in line and "ConfigDict()" not in line]
+    assert lines
+    assert all("  # " in line for line in lines), [line for line in lines if "  # " not in line]
+
+
+def test_equal_configs_have_equal_names_and_others_do_not():
+    config = get_config("adding")
+    assert resolve(config).name == resolve(adding.get_config()).name
+    assert resolve(config).name != resolve(with_value(config, ["train", "steps"], 50)).name
+
+
+def test_per_seed_values_and_no_clip():
+    config = with_value(get_config("adding"), ["population", "seeds"], 2)
+    config = with_value(config, ["population", "learning_rates"], (0.1, 0.2))
+    config = with_value(config, ["population", "first_seed"], 5)
+    config = with_value(config, ["optimizer", "clip_norm"], 0.0)
+    settings = resolve(config)
+    assert settings.seeds == (5, 6)
+    assert settings.learning_rates == (0.1, 0.2)
+    assert settings.clip_norms == (float("inf"),) * 2
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_chrono_reaches_the_cell(cell):
+    import numpy as np
+    from flax import nnx
+
+    config = with_value(get_config("adding"), ["model", "cell"], cell)
+    config = with_value(config, ["model", cell, "chrono_max"], 100.0)
+    model = resolve(config).experiment.build(nnx.Rngs(0))
+    made = model.layers[0].forward.cell
+    bias = np.asarray((made.update if cell == "gru" else made.forget).bias[...])
+    assert bias.min() >= 0
+    assert np.std(bias) > 0.5

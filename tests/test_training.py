@@ -1,0 +1,248 @@
+"""A population: its seeds do not see each other, and the mesh cannot be seen in the results."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import nnx
+
+from gru_jax import (
+    Adding,
+    CopyMemory,
+    Experiment,
+    FieldError,
+    GRUCell,
+    Optimizer,
+    SequenceModel,
+    training,
+)
+from gru_jax.devices import make_mesh, mesh_shape
+from gru_jax.tasks.base import training_batch
+
+
+def build(rngs, make=GRUCell, task=None):
+    task = task or Adding(8)
+    encoder = "one_hot" if task.tokens else "none"
+    return SequenceModel(
+        make,
+        task.input_size,
+        task.output_size,
+        hidden_sizes=(6,),
+        readout=task.readout,
+        encoder=encoder,
+        rngs=rngs,
+    )
+
+
+def experiment_of(**options):
+    task = options.pop("task", Adding(8))
+    options = {"batch_size": 8, "chunk": 3, "evaluation_examples": 16, **options}
+    return Experiment(task, functools.partial(build, task=task), **options)
+
+
+def population(experiment, seeds=(0, 1, 2, 3), rates=0.01, clips=1.0, mesh=None, chunks=1):
+    mesh = mesh or mesh_of(1, 1)
+    each = lambda value: value if isinstance(value, tuple) else (value,) * len(seeds)
+    state = training.init(experiment, mesh, seeds, each(rates), each(clips))
+    history = []
+    for _ in range(chunks):
+        state, metrics = training.train_chunk(experiment, mesh, state)
+        history.append(jax.tree.map(np.asarray, metrics))
+    return state, history
+
+
+def mesh_of(seeds, batch):
+    devices = jax.devices()[: seeds * batch]
+    return jax.sharding.Mesh(np.array(devices).reshape(seeds, batch), ("seed", "batch"))
+
+
+def member(tree, index):
+    return jax.tree.map(lambda a: np.asarray(a)[index], tree)
+
+
+def same(a, b, exact=True):
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        if exact:
+            np.testing.assert_array_equal(x, y)
+        else:
+            np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+
+
+def test_a_chunk_is_plain_optax_steps():
+    """One seed's chunk, written out again with nothing but optax and `jax.grad`."""
+    experiment = experiment_of(chunk=4)
+    state, (metrics,) = population(experiment, seeds=(5,), rates=0.02, clips=0.1)
+    graph, params = nnx.split(build(nnx.Rngs(jax.random.key(5))))
+    transform = optax.chain(optax.clip_by_global_norm(0.1), optax.adam(0.02))
+    opt_state = transform.init(params)
+    losses, norms = [], []
+    for step in range(4):
+        batch = training_batch(experiment.task, 5, step, jnp.arange(8))
+        mean_loss = lambda params, batch=batch: jnp.mean(
+            jnp.square(nnx.merge(graph, params)(batch.inputs) - batch.targets)
+        )
+        loss, gradients = jax.value_and_grad(mean_loss)(params)
+        losses.append(loss)
+        norms.append(optax.tree.norm(gradients))
+        updates, opt_state = transform.update(gradients, opt_state)
+        params = optax.apply_updates(params, updates)
+    same(member(state.params, 0), params, exact=False)
+    np.testing.assert_allclose(metrics["loss"][0], np.mean(losses), rtol=1e-5)
+    np.testing.assert_allclose(metrics["gradient_norm"][0], np.mean(norms), rtol=1e-5)
+    assert np.mean(norms) > 0.1, "the norm is logged before the clip"
+
+
+def test_every_array_has_a_leading_seed_axis_also_for_one_seed():
+    for seeds in ((0,), (0, 1, 2)):
+        state, _ = population(experiment_of(), seeds=seeds)
+        assert all(leaf.shape[:1] == (len(seeds),) for leaf in jax.tree.leaves(state))
+
+
+@pytest.mark.parametrize("mesh", [(1, 1), (2, 1), (1, 2), (2, 2), (1, 4), (4, 1)])
+def test_the_mesh_does_not_change_the_results(mesh):
+    experiment = experiment_of(chunk=10)
+    state, (metrics,) = population(experiment, mesh=mesh_of(*mesh))
+    one, (expected,) = population(experiment)
+    same(metrics, expected, exact=False)
+    same(state.params, one.params, exact=False)
+    evaluate = lambda mesh, state: training.evaluate(experiment, mesh, state)
+    same(evaluate(mesh_of(*mesh), state), evaluate(mesh_of(1, 1), one), exact=False)
+
+
+def test_a_seed_does_not_depend_on_its_neighbours():
+    experiment = experiment_of()
+    together, history = population(experiment, seeds=(0, 7), chunks=2)
+    alone, alone_history = population(experiment, seeds=(7,), chunks=2)
+    same(member(together.params, 1), member(alone.params, 0), exact=False)
+    same(member(history[1], 1), member(alone_history[1], 0), exact=False)
+    first, second = member(together.params, 0), member(together.params, 1)
+    assert any(
+        (a != b).any() for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+    )
+
+
+def test_equal_runs_have_equal_bits_and_equal_seeds_equal_members():
+    experiment = experiment_of()
+    first, _ = population(experiment, seeds=(3, 3), chunks=2)
+    second, _ = population(experiment, seeds=(3, 3), chunks=2)
+    same(first, second)
+    same(member(first.params, 0), member(first.params, 1))
+
+
+def test_learning_rate_and_clip_differ_by_seed():
+    experiment = experiment_of(optimizer=Optimizer("sgd", beta1=0.0), chunk=1)
+    state, _ = population(
+        experiment, seeds=(3, 3, 3), rates=(0.1, 0.2, 0.1), clips=(9.0, 9.0, 1e-3)
+    )
+    start = training.init(experiment, mesh_of(1, 1), (3,), (1.0,), (1.0,))
+    moved = [
+        float(
+            optax.tree.norm(
+                jax.tree.map(jnp.subtract, member(state.params, i), member(start.params, 0))
+            )
+        )
+        for i in range(3)
+    ]
+    np.testing.assert_allclose(moved[1], 2 * moved[0], rtol=1e-4)
+    np.testing.assert_allclose(moved[2], 0.1 * 1e-3, rtol=1e-3)
+
+
+def test_a_solved_seed_is_frozen_and_its_neighbours_go_on():
+    experiment = experiment_of(target=0.5)
+    state, _ = population(experiment)
+    metrics = {"loss": jnp.array([0.4, 0.6, 0.5, jnp.nan]), "correct": jnp.zeros(4)}
+    before = jax.tree.map(np.asarray, state)
+    state = training.freeze_solved(experiment, state, metrics)
+    assert np.asarray(state.active).tolist() == [False, True, True, True]
+    assert np.asarray(state.solved_step).tolist() == [3, -1, -1, -1]
+    state, measured = training.train_chunk(experiment, mesh_of(1, 1), state)
+    same(member(state.params, 0), member(before.params, 0))
+    assert np.asarray(state.step).tolist() == [3, 6, 6, 6]
+    assert np.isnan(measured["loss"][0])
+    unfrozen, _ = population(experiment, chunks=2)
+    same(member(state.params, 1), member(unfrozen.params, 1))
+
+
+def test_targets_of_metrics_other_than_the_loss_are_reached_from_below():
+    experiment = experiment_of(target=0.9, target_metric="correct")
+    metrics = {"loss": jnp.zeros(2), "correct": jnp.array([0.95, 0.85])}
+    assert experiment.solved(metrics).tolist() == [True, False]
+    assert not experiment_of().solved(metrics).any()
+
+
+@pytest.mark.parametrize("fault", [jnp.nan, jnp.inf])
+def test_a_seed_that_is_not_finite_is_frozen_and_its_neighbours_do_not_notice(fault):
+    experiment = experiment_of()
+    mesh = mesh_of(1, 1)
+
+    def run(poison):
+        state, _ = population(experiment)
+        if poison:
+            broken = jax.tree.map(lambda a: a.at[2].set(fault), state.params)
+            state = dataclasses.replace(state, params=broken)
+        return training.train_chunk(experiment, mesh, state)
+
+    (clean, clean_metrics), (faulty, faulty_metrics) = run(poison=False), run(poison=True)
+    assert np.asarray(faulty.active).tolist() == [True, True, False, True]
+    assert np.asarray(faulty.diverged_step).tolist() == [-1, -1, 3, -1]
+    assert np.asarray(faulty.step).tolist() == [6, 6, 3, 6]
+    for index in (0, 1, 3):
+        same(member(faulty, index), member(clean, index))
+        same(member(faulty_metrics, index), member(clean_metrics, index))
+
+
+def test_a_diverging_seed_keeps_its_last_finite_parameters():
+    experiment = experiment_of(optimizer=Optimizer("sgd", beta1=0.0), chunk=50)
+    state, _ = population(experiment, seeds=(0, 1), rates=(0.01, 1e12), clips=np.inf, chunks=2)
+    assert np.asarray(state.active).tolist() == [True, False]
+    assert 0 <= np.asarray(state.diverged_step)[1] < 100
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+
+
+def test_adding_is_learned_far_below_what_a_blind_predictor_reaches():
+    experiment = experiment_of(batch_size=32, chunk=40)
+    _, history = population(experiment, seeds=(0, 1), rates=0.02, chunks=4)
+    assert (history[-1]["loss"] < 0.1 * experiment.task.baseline_loss).all()
+
+
+def test_copy_reaches_what_a_blind_predictor_reaches():
+    experiment = experiment_of(task=CopyMemory(3), batch_size=32, chunk=40)
+    _, history = population(experiment, seeds=(0, 1), rates=0.02, chunks=4)
+    assert (history[-1]["loss"] < 1.01 * experiment.task.baseline_loss).all()
+
+
+def test_parameters_are_counted_without_building_the_model():
+    assert experiment_of().parameters == 3 * (2 * 6 + 36) + 24 + 7
+
+
+def test_mesh_shapes():
+    assert [mesh_shape(n, 8, 64) for n in (1, 2, 6, 8, 16, 64)] == [
+        (1, 1), (2, 1), (2, 1), (8, 1), (8, 2), (8, 8)
+    ]  # fmt: skip
+    assert mesh_shape(4, 1, 6) == (1, 2)
+    assert dict(make_mesh(4, 8).shape) == {"seed": 4, "batch": 1}
+    assert dict(make_mesh(3, 8).shape) == {"seed": 1, "batch": 4}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size = 0"),
+        ({"chunk": -1}, "chunk = -1"),
+        ({"evaluation_examples": 0}, "evaluation_examples = 0"),
+        ({"target_metric": "accuracy"}, "target_metric = 'accuracy': must be one of loss, correct"),
+        ({"target": float("inf")}, "target = inf: must be a finite number"),
+    ],
+)
+def test_bad_fields(options, message):
+    with pytest.raises(FieldError, match=message):
+        experiment_of(**options)
+
+
+def test_unequal_numbers_of_seeds_and_rates():
+    with pytest.raises(ValueError, match="one entry a seed"):
+        training.init(experiment_of(), mesh_of(1, 1), (0, 1), (0.1,), (1.0, 1.0))
