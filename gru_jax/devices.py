@@ -33,7 +33,7 @@ def use_cpu_cores(seeds: int, batch: int, cores: int = 0) -> None:
     """Makes the cores of this machine's CPU JAX's CPU devices; call it before any JAX work.
 
     One core a device, each with its own part of the population, is faster for the small
-    products of a recurrence than all cores on one product (docs/log.md has the measurement).
+    products of a recurrence than all cores on one product: see docs/log.md.
 
     Args:
       seeds, batch: the sizes that the mesh will have to divide.

@@ -9,7 +9,6 @@ python -m scripts.results --check      exit 1 where README does not show what re
 import argparse
 import itertools
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,6 +22,7 @@ from experiments.workdir import read_metrics, read_summary, write_text
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "runs" / "results"
 RESULTS = ROOT / "results" / "long_dependencies.json"
+TRANSCRIPT = ROOT / "results" / "make_train.txt"  # what `make train` printed
 README = ROOT / "README.md"
 FIGURE = ROOT / "docs" / "figures" / "long_dependencies.png"
 NAMES = {"gru": "GRU", "lstm": "LSTM", "vanilla": "vanilla RNN"}
@@ -170,11 +170,15 @@ def table(results: list[Trial]) -> str:
 
 
 def readme(text: str, results: list[Trial]) -> str:
-    """The README with its generated part made anew."""
-    start, end = "<!-- results -->\n", "<!-- end of results -->"
-    pattern = re.compile(re.escape(start) + ".*?" + re.escape(end), re.DOTALL)
-    assert pattern.search(text), "README has lost the marks around its results"
-    return pattern.sub(lambda _: start + table(results) + "\n" + end, text)
+    """The README with its generated parts made anew."""
+    parts = {"results": table(results), "make train": f"```text\n{TRANSCRIPT.read_text()}```"}
+    for part, content in parts.items():
+        start, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->"
+        before, _, rest = text.partition(start)
+        _, found_end, after = rest.partition(end)
+        assert found_end, f"README has lost the marks around its part {part!r}"
+        text = f"{before}{start}{content}\n{end}{after}"
+    return text
 
 
 def draw(results: list[Trial]) -> None:
@@ -228,7 +232,8 @@ def main() -> int:
         train()
         return 0
     if chosen.collect:
-        write_text(RESULTS, json.dumps(collect(), indent=None) + "\n")
+        lines = ",\n".join(json.dumps(trial) for trial in collect())
+        write_text(RESULTS, f"[\n{lines}\n]\n")
         return 0
     results = json.loads(RESULTS.read_text())
     text = README.read_text()

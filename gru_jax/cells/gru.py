@@ -26,8 +26,9 @@ class GRUCell(base.Cell):
     x has shape (*batch, D); h, r, z, n have shape (*batch, H). Gates are reported under the
     names "reset", "update" and "candidate".
 
-    `reset_after=True` with "keep" is the GRU of cuDNN, PyTorch, Keras and Flax;
-    `reset_after=False` is that of Cho et al. (2014, v3); "write" is Chung et al. (2014).
+    `reset_after=True` with "keep" is the GRU of cuDNN, PyTorch, Keras and `flax.linen`
+    (`nnx.GRUCell` has no c_n); `reset_after=False` with "keep" is that of Cho et al. (2014, v3),
+    and with "write" that of Chung et al. (2014). docs/gru.md compares them.
     A parameter that could not influence the output does not exist: c_n only with a learned
     reset gate after the product; neither reset nor candidate where the update gate always keeps.
 

@@ -1,0 +1,38 @@
+"""What the documentation shows runs, and its generated parts are those of results/."""
+
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_examples_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # what an example leaves on disk is not left here
+    result = doctest.testfile(str(page), module_relative=False)
+    assert result.failed == 0
+    assert result.attempted > 0 or page.name not in ("README.md", "gru.md")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        assert "://" in target or (page.parent / target).exists(), target
+
+
+def test_claims_name_tests_that_exist():
+    tests = (ROOT / "tests" / "test_claims.py").read_text()
+    rows = re.findall(r"^\| (\d+) \|", (ROOT / "docs" / "claims.md").read_text(), re.MULTILINE)
+    assert rows
+    assert all(re.search(rf"def test_\w*?{row}_", tests) for row in rows), rows
+
+
+def test_nothing_committed_names_an_index_or_a_path_of_a_machine():
+    pins = (ROOT / "requirements.txt").read_text()
+    assert "--hash=sha256:" in pins
+    assert "index-url" not in pins
+    assert "://" not in pins
