@@ -213,7 +213,7 @@ def environment() -> dict[str, Any]:
     """What a result may depend on beside its config."""
     device = jax.devices()[0]
     return {
-        "command": " ".join(sys.argv),
+        "command": " ".join(sys.orig_argv),
         "commit": _git("rev-parse", "HEAD"),
         "modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
         "python": platform.python_version(),
