@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     model.encoder = "auto"  # of tokens: one_hot, embedding or scalar; auto: one_hot
     model.embedding_size = 32  # of encoder=embedding
     model.learn_initial_state = False  # the state before the first step is a parameter
-    model.dtype = "float32"  # operands of matrix products: float32 or bfloat16
+    model.dtype = "float32"  # operands of the cells' products: float32 or bfloat16
     model.unroll = 1  # time steps in one iteration of the scan
 
     model.gru = gru = ConfigDict()
@@ -37,7 +37,7 @@ def get_config() -> ConfigDict:
     lstm.input = "learned"  # or open: i = 1
     lstm.forget = "learned"  # or keep, replace, constant
     lstm.output = "learned"  # or open: o = 1
-    lstm.forget_bias = 1.0  # start
+    lstm.forget_bias = placeholder(float)  # start; not given: 1 where the gate has a bias
     lstm.chrono_max = placeholder(float)  # given: forget_bias = log U(1, chrono_max - 1)
     lstm.gate_activation = "sigmoid"  # or hard_sigmoid
     lstm.activation = "tanh"  # or relu, identity
@@ -73,5 +73,5 @@ def get_config() -> ConfigDict:
     train.checkpoint_every = 250  # steps; a multiple of log_every
     train.evaluation_examples = 512  # size of the fixed evaluation set
     train.target_metric = "loss"  # the evaluation metric that says when a seed is done
-    train.target = placeholder(float)  # loss below it, others above it; none: never done
+    train.target = placeholder(float)  # loss below it, others above it; not given: never
     return config

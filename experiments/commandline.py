@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import rich.console
@@ -12,7 +12,7 @@ from ml_collections import config_flags
 from experiments.workdir import RunError
 from gru_jax import FieldError
 
-BAD_INPUT = 2
+BAD_INPUT, INTERRUPTED = 2, 130
 
 
 def define_config() -> None:
@@ -21,26 +21,34 @@ def define_config() -> None:
     )
 
 
-def run(
-    main: Callable[[], int], define_flags: Callable[[], None], argv: Sequence[str] | None = None
-) -> None:
+def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
     """Parses flags, calls `main`, and exits with its status; bad input is one line, status 2."""
+    foreign = set(flags.FLAGS)
     define_flags()
-    sys.exit(_run(main, list(argv or sys.argv)))
+    if {"--help", "-h"} & set(sys.argv):
+        print(sys.modules["__main__"].__doc__)
+        for name in sorted(set(flags.FLAGS) - foreign):
+            print(f"  --{name}: {flags.FLAGS[name].help}")
+        sys.exit(0)
+    sys.exit(_run(main))
 
 
-def _run(main: Callable[[], int], argv: list[str]) -> int:
+def _run(main: Callable[[], int]) -> int:
     try:
-        _parse(argv)
+        _parse(sys.argv)
     except flags.Error as error:
-        lost = "config." in str(error) and "--config=" not in " ".join(argv)
+        lost = "config." in str(error) and "--config=" not in " ".join(sys.argv)
         return _complain(f"{error} (--config=FILE is missing)" if lost else str(error))
-    except (AttributeError, KeyError, TypeError, ValueError, SyntaxError, OSError) as error:
-        return _complain(str(error))  # what ml_collections makes of a bad file or override
+    except Exception as error:  # a config file is somebody's program: it may raise anything
+        return _complain(f"{type(error).__name__}: {error}")
     try:
         return main()
     except (FieldError, RunError) as error:
         return _complain(str(error))
+    except OSError as error:
+        return _complain(str(error), status=1)
+    except KeyboardInterrupt:
+        return INTERRUPTED
 
 
 def _parse(argv: list[str]) -> None:
@@ -53,9 +61,9 @@ def _parse(argv: list[str]) -> None:
         flags.FLAGS.config.to_dict()  # a file that cannot be read complains only when used
 
 
-def _complain(text: str) -> int:
+def _complain(text: str, status: int = BAD_INPUT) -> int:
     print("error: " + " ".join(text.split()), file=sys.stderr)
-    return BAD_INPUT
+    return status
 
 
 def console() -> rich.console.Console:

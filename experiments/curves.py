@@ -7,6 +7,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from experiments.outcomes import quartiles
 from experiments.settings import Settings
 from experiments.workdir import read_metrics
 
@@ -43,7 +44,8 @@ def draw_curves(workdir: Path, settings: Settings) -> Path:
             )
         if split == "eval" and name == experiment.target_metric and experiment.target is not None:
             axis.axhline(experiment.target, color=MARK, ls=":", lw=1.2, label="target")
-        axis.legend(frameon=False, fontsize=8)
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(frameon=False, fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     model = settings.config["model"]
     figure.suptitle(
@@ -82,7 +84,7 @@ def _draw_population(axis: Any, steps: np.ndarray, values: np.ndarray) -> None:
     for column in range(1, held.shape[1]):
         missing = np.isnan(held[:, column])
         held[missing, column] = held[missing, column - 1]
-    if np.isfinite(held).all():
-        low, median, high = np.percentile(held, [25, 50, 75], axis=0)
+    if held.size and np.isfinite(held).all():
+        low, median, high = np.transpose([quartiles(column) for column in held.T])
         axis.fill_between(steps, low, high, color=BAND, alpha=0.6, lw=0, label="quartiles")
         axis.plot(steps, median, color=INK, lw=1.8, label="median")

@@ -1,7 +1,7 @@
 """Judges a trained run: python -m experiments.evaluate --run=WORKDIR [--lengths=100,200,400]"""
 
 import dataclasses
-import statistics
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import rich.table
 from absl import flags
 
 from experiments import commandline
+from experiments.outcomes import quartiles
 from experiments.settings import resolve
 from experiments.workdir import Run, load, read_config
-from gru_jax import FieldError, training
+from gru_jax import FieldError, Task, training
 from gru_jax.devices import make_mesh, use_cpu_cores
 
 
@@ -28,8 +29,7 @@ def evaluate(run: Run, length: int | None = None) -> dict[str, list[float]]:
         if task.readout == "flatten":
             raise FieldError("length", length, f"{task.length}: this readout is bound to it")
         experiment = dataclasses.replace(experiment, task=task.with_length(length))
-    mesh = make_mesh(len(run.settings.seeds), experiment.batch_size)
-    metrics = training.evaluate(experiment, mesh, run.state)
+    metrics = training.evaluate(experiment, make_mesh(*run.settings.mesh_sizes), run.state)
     return jax.tree.map(lambda values: values.tolist(), metrics)
 
 
@@ -49,7 +49,11 @@ def table(run: Run, lengths: list[int]) -> rich.table.Table:
 
 
 def _spread(values: list[float]) -> str:
-    return f"{statistics.median(values):.4g} ({min(values):.3g}..{max(values):.3g})"
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return "not finite"
+    lost = f", {len(values) - len(finite)} not finite" if len(finite) < len(values) else ""
+    return f"{quartiles(finite)[1]:.4g} ({min(finite):.3g}..{max(finite):.3g}{lost})"
 
 
 def define_flags() -> None:
@@ -60,17 +64,17 @@ def define_flags() -> None:
 def main() -> int:
     workdir = Path(flags.FLAGS.run)
     settings = resolve(read_config(workdir))
-    use_cpu_cores(len(settings.seeds), settings.experiment.batch_size)
-    run = load(workdir)
-    lengths = [_length(text) for text in flags.FLAGS.lengths or [str(run.task.length)]]
-    commandline.console().print(table(run, lengths))
+    task = settings.experiment.task
+    lengths = [_length(task, text) for text in flags.FLAGS.lengths or []]
+    use_cpu_cores(*settings.mesh_sizes)
+    commandline.console().print(table(load(workdir), lengths or [task.length]))
     return 0
 
 
-def _length(text: str) -> int:
+def _length(task: Task, text: str) -> int:
     if not text.isdecimal():
         raise FieldError("--lengths", text, "whole numbers with commas between them")
-    return int(text)
+    return task.with_length(int(text)).length
 
 
 if __name__ == "__main__":

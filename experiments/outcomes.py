@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from scipy import stats
@@ -29,19 +30,19 @@ def outcomes(losses: list[float | None], solved_steps: list[int | None], budget:
     """Sums up the final losses (None: not finite) and the steps to solve (None: not reached)."""
     solved = [step for step in solved_steps if step is not None]
     interval = stats.binomtest(len(solved), len(solved_steps)).proportion_ci(method="wilson")
-    # The nearest seed's loss and no interpolation, which an infinite loss would turn into NaN.
-    low, median, high = np.percentile(
-        [math.inf if loss is None else loss for loss in losses],
-        [25, 50, 75],
-        method="inverted_cdf",
-    ).tolist()
     return Outcomes(
         solved=len(solved),
         seeds=len(solved_steps),
         success=(float(interval.low), float(interval.high)),
         median_steps=kaplan_meier_median(solved, len(solved_steps) - len(solved), budget),
-        loss=(low, median, high),
+        loss=quartiles([math.inf if loss is None else loss for loss in losses]),
     )
+
+
+def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
+    """25, 50 and 75 %: always a member's value, since NaN would come of infinity otherwise."""
+    low, median, high = np.percentile(list(values), [25, 50, 75], method="inverted_cdf")
+    return float(low), float(median), float(high)
 
 
 def kaplan_meier_median(solved: list[int], unsolved: int, budget: int) -> int | None:

@@ -34,6 +34,11 @@ class Settings:
     checkpoint_every: int
 
     @property
+    def mesh_sizes(self) -> tuple[int, int]:
+        """What `make_mesh` and `use_cpu_cores` take: seeds, and parts of a batch."""
+        return len(self.seeds), self.experiment.parts
+
+    @property
     def name(self) -> str:
         """CONFIG-HASH: the same config has the same name, in every process."""
         text = json.dumps(self.config, sort_keys=True)
@@ -60,8 +65,10 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     task = _within("config.task", resolve_task, fields_of("task"))
     build = _within("config.model", _model_builder, task, fields_of("model"))
     optimizer_fields = fields_of("optimizer")
-    peak = _within("config.optimizer", _learning_rate, optimizer_fields.pop("learning_rate"))
-    clip = _within("config.optimizer", _clip_norm, optimizer_fields.pop("clip_norm"))
+    peak = _within(
+        "config.optimizer", _learning_rate, "learning_rate", optimizer_fields.pop("learning_rate")
+    )
+    clip = _within("config.optimizer", _clip_norm, "clip_norm", optimizer_fields.pop("clip_norm"))
     optimizer = _within("config.optimizer", Optimizer, **optimizer_fields)
     seeds, learning_rates, clip_norms = _within(
         "config.population", _population, peak, clip, **raw["population"]
@@ -92,7 +99,10 @@ def _model_builder(task: Task, model: dict[str, Any]) -> Any:
         _within(name, _check_names, section, names)
     options = dict(sections[cell])
     if options.get("chrono_max") is not None:
-        options["update_bias" if cell == "gru" else "forget_bias"] = "chrono"
+        bias = "update_bias" if cell == "gru" else "forget_bias"
+        if options[bias]:
+            raise FieldError(f"{cell}.{bias}", options[bias], "left at its default with chrono_max")
+        options[bias] = "chrono"
     options["dtype"] = DTYPES[fields.one_of("dtype", model.pop("dtype"), DTYPES)]
     options["learn_initial_state"] = fields.boolean(
         "learn_initial_state", model.pop("learn_initial_state")
@@ -127,12 +137,12 @@ def _build(rngs: nnx.Rngs, **options: Any) -> SequenceModel:
     return SequenceModel(rngs=rngs, **options)
 
 
-def _learning_rate(learning_rate: float) -> float:
-    return fields.real("learning_rate", learning_rate, above=0)
+def _learning_rate(field: str, value: float) -> float:
+    return fields.real(field, value, above=0)
 
 
-def _clip_norm(clip_norm: float) -> float:
-    return fields.real("clip_norm", clip_norm, least=0) or math.inf
+def _clip_norm(field: str, value: float) -> float:
+    return fields.real(field, value, least=0) or math.inf
 
 
 def _population(
@@ -145,7 +155,7 @@ def _population(
         values = fields.sequence(field, values, f"empty, or a list of {seeds} numbers")
         if values and len(values) != seeds:
             raise FieldError(field, values, f"empty, or a list of {seeds} numbers")
-        return tuple(check(value) for value in values) or (default,) * seeds
+        return tuple(check(field, value) for value in values) or (default,) * seeds
 
     return (
         tuple(range(first_seed, first_seed + seeds)),

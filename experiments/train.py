@@ -33,8 +33,6 @@ from experiments.writers import Display, MetricsFile, final_table, rows
 from gru_jax import training
 from gru_jax.devices import make_mesh, use_cpu_cores
 
-INTERRUPTED = 130
-
 
 def train(
     config: ConfigDict | dict[str, Any], workdir: str | None = None, quiet: bool = False
@@ -57,7 +55,7 @@ def train(
 def train_settings(settings: Settings, workdir: Path, quiet: bool = False) -> Run:
     """`train` for a config that is resolved already."""
     experiment = settings.experiment
-    mesh = make_mesh(len(settings.seeds), experiment.batch_size)
+    mesh = make_mesh(*settings.mesh_sizes)
     open_workdir(workdir, settings)
     with ExitStack() as stack:
         checkpoints = stack.enter_context(closing(Checkpoints(workdir)))
@@ -74,6 +72,7 @@ def train_settings(settings: Settings, workdir: Path, quiet: bool = False) -> Ru
         metrics_file = stack.enter_context(closing(MetricsFile(workdir, step)))
         display = stack.enter_context(Display(settings.steps, step, quiet))
         stop_requested = stack.enter_context(_stop_requests())
+        (workdir / "summary.json").unlink(missing_ok=True)  # an earlier stop's
 
         while not (finished := step == settings.steps or not np.any(state.active)):
             if stop_requested():
@@ -182,7 +181,7 @@ def define_flags() -> None:
 def main() -> int:
     settings = resolve(flags.FLAGS.config)
     workdir = Path(flags.FLAGS.workdir or default_workdir(settings))
-    use_cpu_cores(len(settings.seeds), settings.experiment.batch_size)
+    use_cpu_cores(*settings.mesh_sizes)
     before = read_summary(workdir)
     if before and before["status"] != "stopped":
         open_workdir(workdir, settings)  # refuses another config's folder
@@ -194,7 +193,7 @@ def main() -> int:
     _report(workdir, settings, run.summary)
     if run.summary["status"] == "stopped":
         print("stopped; the same command goes on from here")
-        return INTERRUPTED
+        return commandline.INTERRUPTED
     return 0
 
 

@@ -78,9 +78,8 @@ def load(workdir: str | os.PathLike[str]) -> Run:
     """
     path = Path(workdir)
     settings = resolve(read_config(path))
-    experiment = settings.experiment
-    mesh = make_mesh(len(settings.seeds), experiment.batch_size)
-    checkpoints = Checkpoints(path)
+    mesh = make_mesh(*settings.mesh_sizes)
+    checkpoints = Checkpoints(path, read_only=True)
     try:
         restored = checkpoints.restore(abstract_state(settings, mesh))
     finally:
@@ -113,10 +112,14 @@ class Checkpoints:
     Orbax restores a flipped bit without a word, so every file's digest is kept beside it.
     """
 
-    def __init__(self, workdir: Path, keep: int = 2):
+    def __init__(self, workdir: Path, read_only: bool = False):
         # Orbax needs an absolute path.
         self.folder = (workdir / "checkpoints").absolute()
-        options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
+        if read_only and not self.folder.is_dir():
+            raise RunError(f"{workdir}: no checkpoint yet")
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=None if read_only else 2, create=not read_only, read_only=read_only
+        )
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def save(self, step: int, state: training.TrainState, progress: dict[str, Any]) -> None:
@@ -124,7 +127,7 @@ class Checkpoints:
         items = ocp.args.Composite(
             state=ocp.args.StandardSave(_flat(state)), progress=ocp.args.JsonSave(progress)
         )
-        if step in self._manager.all_steps():  # a damaged one, or it would have been used
+        if step in self._manager.all_steps():  # damaged or unfinished, or it would be in use
             self._manager.delete(step)
         self._manager.save(step, args=items, force=True)
         self._manager.wait_until_finished()
@@ -139,7 +142,9 @@ class Checkpoints:
         Raises:
           RunError: there are checkpoints, and not one of them is sound.
         """
-        steps = sorted(self._manager.all_steps(), reverse=True)
+        found = sorted(self._manager.all_steps(), reverse=True)
+        # Digests are written last: a checkpoint without them was never finished.
+        steps = [step for step in found if (self.folder / str(step) / DIGESTS).exists()]
         for step in steps:
             folder = self.folder / str(step)
             if not _sound(folder):

@@ -2,7 +2,6 @@
 
 import json
 import math
-import statistics
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +12,7 @@ import rich.progress
 import rich.table
 from tensorboardX import SummaryWriter
 
-from experiments.outcomes import outcomes
+from experiments.outcomes import outcomes, quartiles
 from experiments.workdir import read_metrics, write_text
 
 Row = dict[str, Any]
@@ -103,7 +102,8 @@ class Display:
         self._live.stop()
 
     def update(self, step: int, losses: list[float], solved: int, diverged: int) -> None:
-        state = f"evaluation loss {statistics.median(losses):.3g}  solved {solved}/{len(losses)}"
+        median = quartiles(math.inf if math.isnan(loss) else loss for loss in losses)[1]
+        state = f"evaluation loss {median:.3g}  solved {solved}/{len(losses)}"
         if diverged:
             state += f"  diverged {diverged}"
         self._live.update(self._task, completed=step, state=state)
@@ -130,7 +130,7 @@ def final_table(summary: dict[str, Any], budget: int) -> rich.table.Table:
     )
     for name in others:
         finite = [value for value in metrics[name]["per_seed"] if value is not None]
-        median = statistics.median(finite) if finite else None
+        median = quartiles(finite)[1] if finite else None
         table.add_column(f"final {name}", _number(median), justify="right")
     table.add_column("baseline loss", f"{summary['baseline_loss']:.4g}", justify="right")
     table.add_column("steps to solve", f"{steps}\nmedian", justify="right")

@@ -24,8 +24,7 @@ Carry = Any  # one State, or a tuple of them: an LSTM's (c, h)
 Activations = dict[str, State]
 
 Sequence = Float[Array, "*batch time features"]
-Tokens = Int[Array, "*batch time"]
-Inputs = Shaped[Array, "..."]  # a Sequence, or Tokens
+Inputs = Shaped[Array, "..."]  # a Sequence, or whole numbers (*batch, time)
 HiddenSequence = Float[Array, "*batch time hidden"]
 Lengths = Int[Array, "*batch"]
 Resets = Bool[Array, "*batch time"]

@@ -46,6 +46,8 @@ def bias_or_chrono(field: str, value: float | str, chrono_max: float | None) -> 
         if chrono_max is None:
             raise fields.FieldError("chrono_max", None, f'given where {field} is "chrono"')
         return chrono(chrono_max)
+    if chrono_max is not None:
+        raise fields.FieldError("chrono_max", chrono_max, f'left out unless {field} is "chrono"')
     if isinstance(value, str):
         raise fields.FieldError(field, value, 'a number or "chrono"')
     return jax.nn.initializers.constant(fields.real(field, value))

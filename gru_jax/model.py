@@ -74,20 +74,22 @@ class Layer(nnx.Module):
     ) -> tuple[Carry, HiddenSequence, Any]:
         options: dict[str, Any] = {
             "seq_lengths": seq_lengths,
-            "resets": resets,
             "return_carry": True,
             "return_activations": True,
         }
+        starts = (initial_carry, None) if self.backward is None else initial_carry or (None, None)
+        there: Any = self.forward(inputs, initial_carry=starts[0], resets=resets, **options)
         if self.backward is None:
-            return self.forward(inputs, initial_carry=initial_carry, **options)  # type: ignore[return-value]
-        starts = (None, None) if initial_carry is None else initial_carry
-        ways = [
-            self.forward(inputs, initial_carry=starts[0], **options),
-            self.backward(
-                inputs, initial_carry=starts[1], reverse=True, keep_order=True, **options
-            ),
-        ]
-        carries, outputs, activations = zip(*ways, strict=True)
+            return there
+        back = self.backward(
+            inputs,
+            initial_carry=starts[1],
+            resets=None if resets is None else _resets_going_back(resets, seq_lengths),
+            reverse=True,
+            keep_order=True,
+            **options,
+        )
+        carries, outputs, activations = zip(there, back, strict=True)
         return carries, jnp.concatenate(outputs, axis=-1), activations
 
     def output(self, carry: Carry) -> Outputs:
@@ -102,6 +104,13 @@ class Layer(nnx.Module):
         if self.backward is None:
             return start
         return start, self.backward.cell.initialize_carry((*batch, 1))
+
+
+def _resets_going_back(resets: Resets, lengths: Lengths | None) -> Resets:
+    """An episode that starts at t ends, for somebody who comes from the right, before t - 1."""
+    if lengths is not None:
+        resets = resets & (jnp.arange(resets.shape[-1]) < lengths[..., None])
+    return jnp.concatenate([resets[..., 1:], jnp.zeros_like(resets[..., :1])], axis=-1)
 
 
 class SequenceModel(nnx.Module):

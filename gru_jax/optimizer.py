@@ -44,12 +44,17 @@ class Optimizer:
         fields.real("epsilon", self.epsilon, above=0)
         fields.real("weight_decay", self.weight_decay, least=0)
         fields.one_of("schedule", self.schedule, SCHEDULES)
-        warms = self.schedule.startswith("warmup")
+        warms, decays = self.schedule.startswith("warmup"), self.schedule.endswith("cosine")
         fields.integer("warmup_steps", self.warmup_steps, 1 if warms else 0)
-        decays = self.schedule.endswith("cosine")
         fields.integer("decay_steps", self.decay_steps, self.warmup_steps + 1 if decays else 0)
-        if self.weight_decay and self.name != "adamw":
-            raise fields.FieldError("weight_decay", self.weight_decay, "0 without adamw")
+        unused = [
+            ("warmup_steps", warms, "0 with a schedule that does not warm up"),
+            ("decay_steps", decays, "0 with a schedule that does not decay"),
+            ("weight_decay", self.name == "adamw", "0 without adamw"),
+        ]
+        for field, used, allowed in unused:
+            if getattr(self, field) and not used:
+                raise fields.FieldError(field, getattr(self, field), allowed)
 
     def schedule_factor(self) -> optax.Schedule:
         """A schedule that peaks at 1."""

@@ -9,6 +9,7 @@ zero on the way back.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
@@ -105,16 +106,21 @@ def _torch_gates(cell: Cell) -> tuple[list[Gate], nnx.Param | None]:
     if isinstance(cell, GRUCell):
         gates, recurrent_bias = [cell.reset, cell.update, cell.candidate], cell.recurrent_bias
         known = cell.reset_after and cell.keeps and recurrent_bias is not None
+        known &= cell.gate_activation is jax.nn.sigmoid and cell.activation is jnp.tanh
     elif isinstance(cell, LSTMCell):
         gates = [cell.input, cell.forget, cell.candidate, cell.output_gate]
+        known = cell.gate_activation is jax.nn.sigmoid and cell.activation is jnp.tanh
     elif isinstance(cell, VanillaCell):
         gates = [cell.candidate]
+        known = cell.activation in (jnp.tanh, jax.nn.relu)
     else:
         known = False
+    known &= cell.initial_state is None
     if not known or not all(isinstance(gate, Gate) and gate.bias is not None for gate in gates):
         raise ValueError(
             f"PyTorch has no layer that computes this {type(cell).__name__}: it needs all gates "
-            'learned, all biases, and for a GRU reset_after=True and update_gate="keep"'
+            "learned, all biases, the usual activations, no learned initial state, and for a "
+            'GRU reset_after=True and update_gate="keep"'
         )
     return gates, recurrent_bias
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import Any
 
 import jax
@@ -14,7 +15,7 @@ from jax.sharding import PartitionSpec as P
 from gru_jax import fields
 from gru_jax.axes import Array, Outputs
 from gru_jax.devices import BATCH, SEED
-from gru_jax.model import BuildModel, SequenceModel
+from gru_jax.model import BuildModel, SequenceModel, parameter_count
 from gru_jax.optimizer import Optimizer
 from gru_jax.tasks.base import Batch, Task, evaluation_batch, training_batch
 
@@ -88,7 +89,12 @@ class Experiment:
     @property
     def parameters(self) -> int:
         """Numbers that training adjusts in one model."""
-        return sum(leaf.size for leaf in jax.tree.leaves(self.abstract_model[1]))
+        return parameter_count(nnx.merge(*self.abstract_model))
+
+    @property
+    def parts(self) -> int:
+        """The most parts that batch and evaluation set both divide into: `make_mesh`'s batch."""
+        return math.gcd(self.batch_size, self.evaluation_examples)
 
     def model(self, params: Any) -> SequenceModel:
         """The model with these parameters, of one seed."""
@@ -240,7 +246,9 @@ def _outputs(experiment: Experiment, params: Any, batch: Batch) -> Outputs:
 
 def _local_indices(mesh: Mesh, size: int) -> Array:
     """The examples, out of `size`, that this device makes."""
-    share = size // mesh.shape[BATCH]
+    share, rest = divmod(size, mesh.shape[BATCH])
+    if rest:
+        raise ValueError(f"{size} examples do not divide over {mesh.shape[BATCH]} devices")
     return jax.lax.axis_index(BATCH) * share + jnp.arange(share)
 
 

@@ -9,15 +9,14 @@ python -m scripts.results --check      exit 1 where README does not show what re
 import argparse
 import itertools
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from experiments.outcomes import Outcomes, outcomes
-from experiments.workdir import read_metrics, read_summary, write_text
+from experiments.outcomes import Outcomes, outcomes, quartiles
+from experiments.workdir import RunError, read_metrics, read_summary, write_text
 
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "runs" / "results"
@@ -83,6 +82,8 @@ def collect() -> list[Trial]:
             continue
         environment = json.loads((workdir / "environment.json").read_text())
         environment.pop("command")
+        if environment["modified"] or not environment["commit"]:
+            raise RunError(f"{workdir} was made by code that is not committed: train it again")
         found.append(
             {
                 **trial,
@@ -102,14 +103,14 @@ def _curve(metrics: list[dict[str, Any]], seeds: int, points: int = 40) -> dict[
     last: dict[int, float] = {}
     for row in metrics:
         if row["split"] == "eval":
-            last[row["seed"]] = row["loss"]
+            last[row["seed"]] = math.inf if row["loss"] is None else row["loss"]
             by_step[row["step"]] = dict(last)
     steps = [step for step, losses in by_step.items() if len(losses) == seeds]
     steps = steps[:: -(-len(steps) // points)] + steps[-1:]
     steps = sorted(set(steps))
-    quartiles = np.percentile([list(by_step[s].values()) for s in steps], [25, 50, 75], axis=1)
-    low, median, high = (np.round(values, 6).tolist() for values in quartiles)
-    return {"step": steps, "low": low, "median": median, "high": high}
+    low, median, high = zip(*(quartiles(by_step[s].values()) for s in steps), strict=True)
+    rounded = {"low": low, "median": median, "high": high}
+    return {"step": steps} | {name: [round(v, 6) for v in rounded[name]] for name in rounded}
 
 
 def best(results: list[Trial]) -> list[Trial]:
@@ -117,12 +118,9 @@ def best(results: list[Trial]) -> list[Trial]:
     chosen: dict[tuple[Any, ...], Trial] = {}
     for trial in sorted(results, key=_merit):
         chosen[trial["task"], trial["length"], trial["cell"]] = trial
-    order = {name(trial): index for index, trial in enumerate(trials())}
-    problems = sorted(chosen.values(), key=lambda trial: (trial["task"], trial["length"]))
-    return sorted(
-        problems,
-        key=lambda trial: (trial["task"], trial["length"], order[name(trial)] % len(NAMES)),
-    )
+    cells = list(NAMES)
+    place = lambda trial: (trial["task"], trial["length"], cells.index(trial["cell"]))
+    return sorted(chosen.values(), key=place)
 
 
 def _merit(trial: Trial) -> tuple[float, float]:

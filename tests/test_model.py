@@ -79,6 +79,18 @@ def test_one_step_at_a_time_is_all_at_once(make):
     agree((carry, jnp.stack(actions, 1)), (together, outputs), 1e-5)
 
 
+@pytest.mark.parametrize("padded", [False, True])
+def test_resets_part_a_bidirectional_model_into_episodes(padded):
+    model, cut = model_of(bidirectional=True), 2
+    resets = jnp.zeros((BATCH, TIME), bool).at[:, cut].set(True)
+    lengths = jnp.full(BATCH, 5 if padded else TIME)
+    together = model(data(), resets=resets, seq_lengths=lengths)
+    first, second = model(data()[:, :cut]), model(data()[:, cut:], seq_lengths=lengths - cut)
+    agree(together[:, :5], jnp.concatenate([first, second], 1)[:, :5], 1e-5)
+    beyond = resets.at[:, 5].set(padded)
+    agree(model(data(), resets=beyond, seq_lengths=lengths)[:, :5], together[:, :5], 1e-6)
+
+
 def test_carry_of_a_bidirectional_model():
     model = model_of(bidirectional=True)
     carry, outputs = model(

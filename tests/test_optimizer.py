@@ -110,6 +110,8 @@ def test_a_traced_learning_rate_and_clip_do_the_same():
         ({"beta1": 1.0}, "beta1 = 1.0: must be a finite number at least 0 and below 1"),
         ({"epsilon": 0}, "epsilon = 0: must be a finite number above 0"),
         ({"weight_decay": 0.1}, "weight_decay = 0.1: must be 0 without adamw"),
+        ({"warmup_steps": 3}, "warmup_steps = 3: must be 0"),
+        ({"decay_steps": 3}, "decay_steps = 3: must be 0"),
         ({"schedule": "linear"}, "schedule = 'linear'"),
         ({"schedule": "cosine"}, "decay_steps = 0: must be a whole number, at least 1"),
         ({"schedule": "warmup_constant"}, "warmup_steps = 0: must be a whole number, at least 1"),

@@ -66,4 +66,5 @@ def test_curves_hold_the_last_loss_of_a_frozen_seed():
     metrics = [row(10, 0, 0.1), row(10, 1, 0.3), row(20, 1, 0.2), row(30, 1, 0.1)]
     curve = results._curve(metrics, 2)
     assert curve["step"] == [10, 20, 30]
-    np.testing.assert_allclose(curve["median"], [0.2, 0.15, 0.1])
+    np.testing.assert_allclose(curve["high"], [0.3, 0.2, 0.1])
+    np.testing.assert_allclose(curve["median"], [0.1, 0.1, 0.1])

@@ -141,7 +141,12 @@ def test_a_layer_without_biases_gives_zero_biases():
         lambda: GRUCell(3, 4, reset_after=False, rngs=nnx.Rngs(0)),
         lambda: GRUCell(3, 4, update_gate="write", rngs=nnx.Rngs(0)),
         lambda: GRUCell(3, 4, update="constant", rngs=nnx.Rngs(0)),
+        lambda: GRUCell(3, 4, activation="relu", rngs=nnx.Rngs(0)),
+        lambda: GRUCell(3, 4, gate_activation="hard_sigmoid", rngs=nnx.Rngs(0)),
+        lambda: GRUCell(3, 4, learn_initial_state=True, rngs=nnx.Rngs(0)),
         lambda: LSTMCell(3, 4, forget="keep", rngs=nnx.Rngs(0)),
+        lambda: LSTMCell(3, 4, activation="relu", rngs=nnx.Rngs(0)),
+        lambda: VanillaCell(3, 4, activation="identity", rngs=nnx.Rngs(0)),
         lambda: VanillaCell(3, 4, bias="none", rngs=nnx.Rngs(0)),
     ],
 )

@@ -34,8 +34,9 @@ def activation(field: str, value: str | Activation, named: dict[str, Activation]
 class CellOptions(TypedDict, total=False):
     """What every cell takes beside its own options.
 
-    kernel_init: start of each gate's input kernel W (D, H); LeCun normal by default.
-    recurrent_init: start of each gate's recurrent kernel U (H, H); orthogonal by default.
+    kernel_init: start of each gate's input kernel W (D, H), drawn for each gate by itself;
+      LeCun normal by default.
+    recurrent_init: the same for the recurrent kernel U (H, H); orthogonal by default.
     learn_initial_state: the state before the first step is a parameter (zeros at the
       start of training) in place of zeros.
     dtype: precision of the matrix products' operands; `param_dtype` by default. Products
@@ -256,7 +257,7 @@ def _chosen_biases(bias: str | Sequence[str], available: Sequence[str]) -> froze
         return frozenset(available)
     if bias == "none":
         return frozenset()
-    names = (bias,) if isinstance(bias, str) else tuple(bias)
-    for name in names:
-        fields.one_of("bias", name, ("all", "none", *available))
-    return frozenset(names)
+    if isinstance(bias, str):
+        return frozenset([fields.one_of("bias", bias, ("all", "none", *available))])
+    names = fields.sequence("bias", bias, "a name or a list of names")
+    return frozenset(fields.one_of("bias", name, available) for name in names)

@@ -7,10 +7,9 @@ from typing import ClassVar, Self
 import jax
 import jax.numpy as jnp
 
-from gru_jax import fields
 from gru_jax.axes import Array, Inputs, Key, Lengths, Outputs, PerExample
 
-# Streams of randomness that never meet, whatever the seed.
+# Streams of examples that never meet, whatever the seed.
 EVALUATION, TRAINING = 0, 1
 
 
@@ -80,7 +79,7 @@ class Task(abc.ABC):
         Raises:
           FieldError: the task does not exist at that length.
         """
-        return dataclasses.replace(self, length=fields.integer("length", length, 1))
+        return dataclasses.replace(self, length=length)
 
 
 def training_batch(task: Task, seed: Array, step: Array, indices: Array) -> Batch:
