@@ -165,6 +165,34 @@ def test_evaluate_prints_a_row_a_length(finished):
         assert any(f" {length} " in line and expected in line for line in printed.splitlines())
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("train", [], "--config is missing"),
+        ("train", ["--config=configs/none.py"], "none.py"),
+        ("train", ["--config=configs/adding.py", "--config.task.lenght=3"], "lenght"),
+        ("train", ["--config=configs/adding.py", "--config.task.length=three"], "three"),
+        (
+            "train",
+            ["--config=configs/adding.py", "--config.task.length=1"],
+            "config.task.length = 1",
+        ),
+        ("train", ["--config=configs/adding.py", "--config.model.cell=gruu"], "did you mean 'gru'"),
+        ("train", ["--config.task.length=3"], "config"),
+        ("train", ["--config=configs/adding.py", "--stesp=3"], "stesp"),
+        ("train", ["--config=configs/adding.py", "steps=3"], "unexpected argument 'steps=3'"),
+        ("evaluate", [], "run"),
+        ("evaluate", ["--run=nowhere"], "nowhere holds no run"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(name, arguments, message, tmp_path):
+    absolute = [a.replace("configs/", f"{ROOT}/configs/") for a in arguments]
+    refused = program(name, *absolute, expect=2, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
+    assert one_line(refused.stderr), refused.stderr
+    assert message in refused.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_help_names_every_flag():
     printed = program("train", "--help").stdout
     assert "python -m experiments.train --config=configs/adding.py" in printed
