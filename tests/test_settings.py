@@ -144,3 +144,27 @@ def test_chrono_reaches_the_cell(cell):
     bias = np.asarray((made.update if cell == "gru" else made.forget).bias[...])
     assert bias.min() >= 0
     assert np.std(bias) > 0.5
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "values"),
+    [
+        ("gru", "bias", ["none", "reset", "update", "candidate", "recurrent"]),
+        ("gru", "reset", ["open"]),
+        ("gru", "update", ["keep", "replace", "constant"]),
+        ("gru", "gate_activation", ["hard_sigmoid"]),
+        ("gru", "activation", ["relu", "identity"]),
+        ("lstm", "bias", ["none", "input", "forget", "candidate", "output"]),
+        ("lstm", "input", ["open"]),
+        ("lstm", "forget", ["keep", "replace", "constant"]),
+        ("lstm", "output", ["open"]),
+        ("lstm", "activation", ["relu", "identity"]),
+        ("vanilla", "activation", ["relu", "identity"]),
+        ("vanilla", "bias", ["none"]),
+        ("vanilla", "recurrent_start", ["identity"]),
+    ],
+)
+def test_every_choice_that_a_comment_names_is_one_override_away(section, field, values):
+    config = with_value(get_config("adding"), ["model", "cell"], section)
+    for value in values:
+        resolve(with_value(config, ["model", section, field], value))
