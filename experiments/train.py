@@ -39,6 +39,9 @@ def train(
 ) -> Run:
     """Trains the population that a config describes, or resumes it, and returns the run.
 
+    It runs on JAX's devices as they are: in a notebook on a CPU, call
+    `gru_jax.devices.use_cpu_cores(seeds, batch_size)` first to use every core.
+
     Args:
       config: what a file in `configs` returns, overridden as you like.
       workdir: where the run is kept; runs/CONFIG-HASH by default.
