@@ -148,7 +148,8 @@ def table(results: list[Trial]) -> str:
             f"| {TASKS[trial['task']]} | {trial['length']} | {NAMES[trial['cell']]} "
             f"| {trial['parameters']:,} | {trial['learning_rate']:g} "
             f"| {sums.solved}/{sums.seeds} ({low:.0%}..{high:.0%}) | {steps} "
-            f"| {median:.3g} ({first:.3g}..{third:.3g}) | {trial['baseline_loss']:.4g} | {_right(trial):.0%} |"
+            f"| {median:.3g} ({first:.3g}..{third:.3g}) | {trial['baseline_loss']:.4g} "
+            f"| {_right(trial):.0%} |"
         )
     environment = results[0]["environment"]
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
