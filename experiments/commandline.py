@@ -1,6 +1,7 @@
 """What the programs share: flags, and errors that take one line."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,9 @@ def _run(main: Callable[[], int]) -> int:
         lost = "config." in str(error) and "--config=" not in " ".join(sys.argv)
         return _complain(f"{error} (--config=FILE is missing)" if lost else str(error))
     except Exception as error:  # a config file is somebody's program: it may raise anything
+        meant = re.search(r'Did you mean "(\w+)" instead of "(\w+)"', str(error))
+        if meant:  # ml_collections' hint for an override
+            return _complain(f"no config field {meant[2]!r}: did you mean {meant[1]!r}?")
         return _complain(f"{type(error).__name__}: {error}")
     try:
         return main()

@@ -170,7 +170,11 @@ def test_evaluate_prints_a_row_a_length(finished):
     [
         ("train", [], "--config is missing"),
         ("train", ["--config=configs/none.py"], "none.py"),
-        ("train", ["--config=configs/adding.py", "--config.task.lenght=3"], "lenght"),
+        (
+            "train",
+            ["--config=configs/adding.py", "--config.task.lenght=3"],
+            "did you mean 'length'?",
+        ),
         ("train", ["--config=configs/adding.py", "--config.task.length=three"], "three"),
         (
             "train",
