@@ -71,6 +71,7 @@ def get_config() -> ConfigDict:
     train.batch_size = 64  # fresh examples a step and seed
     train.log_every = 50  # steps a dispatch: then evaluate and log
     train.checkpoint_every = 250  # steps; a multiple of log_every
+    train.checkpoints_kept = 2  # the newest; with one, a damaged file loses the run
     train.evaluation_examples = 512  # size of the fixed evaluation set
     train.target_metric = "loss"  # the evaluation metric that says when a seed is done
     train.target = placeholder(float)  # loss below it, others above it; not given: never

@@ -2,18 +2,20 @@
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 import rich.console
 from absl import flags
 from ml_collections import config_flags
 
-from experiments.workdir import RunError
+from experiments.files import RunError
 from gru_jax import FieldError
 
-BAD_INPUT, INTERRUPTED = 2, 130
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 def define_config() -> None:
@@ -31,7 +33,13 @@ def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
         for name in sorted(set(flags.FLAGS) - foreign):
             print(f"  --{name}: {flags.FLAGS[name].help}")
         sys.exit(0)
-    sys.exit(_run(main))
+    # Ctrl-C was silent while modules were imported: see experiments/__init__.py.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    status = _run(main)
+    if status and jax.distributed.is_initialized():
+        sys.stdout.flush()
+        os._exit(status)  # a farewell would wait for processes that are ending as well
+    sys.exit(status)
 
 
 def _run(main: Callable[[], int]) -> int:
@@ -50,7 +58,9 @@ def _run(main: Callable[[], int]) -> int:
     except (FieldError, RunError) as error:
         return _complain(str(error))
     except OSError as error:
-        return _complain(str(error), status=1)
+        return _complain(str(error), FAILED)
+    except (MemoryError, jax.errors.JaxRuntimeError) as error:
+        return _complain(f"{type(error).__name__}: {error}"[:500], FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
 

@@ -32,6 +32,7 @@ class Settings:
     clip_norms: tuple[float, ...]
     steps: int
     checkpoint_every: int
+    checkpoints_kept: int
 
     @property
     def mesh_sizes(self) -> tuple[int, int]:
@@ -73,13 +74,13 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     seeds, learning_rates, clip_norms = _within(
         "config.population", _population, peak, clip, **raw["population"]
     )
-    steps, checkpoint_every, loop = _within("config.train", _loop, fields_of("train"))
+    budget, loop = _within("config.train", _loop, fields_of("train"))
     experiment = _within(
         "config.train", Experiment, task=task, build=build, optimizer=optimizer, **loop
     )
     # Sizes that only show when the model is laid out (nothing is computed).
     _within("config.model", lambda: experiment.parameters)
-    return Settings(raw, experiment, seeds, learning_rates, clip_norms, steps, checkpoint_every)
+    return Settings(raw, experiment, seeds, learning_rates, clip_norms, **budget)
 
 
 def resolve_task(section: dict[str, Any]) -> Task:
@@ -164,7 +165,8 @@ def _population(
     )
 
 
-def _loop(train: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
+def _loop(train: dict[str, Any]) -> tuple[dict[str, int], dict[str, Any]]:
+    """The fields that the program reads, and those of `Experiment`."""
     log_every = fields.integer("log_every", train.pop("log_every"), 1)
 
     def multiple(field):
@@ -173,8 +175,9 @@ def _loop(train: dict[str, Any]) -> tuple[int, int, dict[str, Any]]:
             raise FieldError(field, value, f"a multiple of log_every ({log_every})")
         return value
 
-    steps, checkpoint_every = multiple("steps"), multiple("checkpoint_every")
-    return steps, checkpoint_every, {"chunk": log_every, **train}
+    budget = {name: multiple(name) for name in ("steps", "checkpoint_every")}
+    kept = fields.integer("checkpoints_kept", train.pop("checkpoints_kept"), 1)
+    return {**budget, "checkpoints_kept": kept}, {"chunk": log_every, **train}
 
 
 def _within(section: str, function: Any, *args: Any, **kwargs: Any) -> Any:

@@ -4,12 +4,10 @@ The same command again resumes the run, or says that it is finished.
 """
 
 import math
-import signal
 import statistics
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +16,24 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
-from experiments import commandline
-from experiments.curves import draw_curves
+from experiments import commandline, processes
+from experiments.checkpoints import decode, encode
+from experiments.files import RunError
+from experiments.memory import check_memory
 from experiments.settings import Settings, default_workdir, resolve
+from experiments.signals import STOPPED, stop_requests
 from experiments.workdir import (
-    Checkpoints,
     Run,
     abstract_state,
-    open_workdir,
+    check_config,
+    flat,
+    read_config,
+    read_environment,
     read_summary,
-    write_json,
+    to_state,
 )
-from experiments.writers import Display, MetricsFile, final_table, rows
-from gru_jax import training
-from gru_jax.devices import make_mesh, use_cpu_cores
+from gru_jax import FieldError, training
+from gru_jax.devices import from_first_process, make_mesh, to_host, use_cpu_cores
 
 
 def train(
@@ -49,60 +51,94 @@ def train(
 
     Raises:
       FieldError: a field of the config holds what is not allowed.
-      RunError: the folder holds another run, or no usable checkpoint.
+      RunError: the folder holds another run, is in use, or has no usable checkpoint; or the
+        population needs more memory than there is.
     """
     settings = resolve(config)
     return train_settings(settings, Path(workdir or default_workdir(settings)), quiet)
 
 
-def train_settings(settings: Settings, workdir: Path, quiet: bool = False) -> Run:
-    """`train` for a config that is resolved already."""
+def train_settings(
+    settings: Settings,
+    workdir: Path,
+    quiet: bool = False,
+    stop: Callable[[], int] = lambda: 0,
+    **opening: bool,
+) -> Run:
+    """`train` for a config that is resolved already.
+
+    Args:
+      stop: asked between chunks; not 0: the run is checkpointed and ends as "stopped".
+      opening: `extend` and `force`, see `recorder`.
+    """
+    # Imported here: a refused config need not wait a second for what draws and logs.
+    from experiments.recorder import recorder
+    from experiments.writers import rows
+
     experiment = settings.experiment
-    mesh = make_mesh(*settings.mesh_sizes)
-    open_workdir(workdir, settings)
+    mesh = processes.checked(make_mesh(*settings.mesh_sizes))
+    check_memory(settings, mesh)
+    abstract = abstract_state(settings, mesh)
+    record = None
     with ExitStack() as stack:
-        checkpoints = stack.enter_context(closing(Checkpoints(workdir)))
-        restored = checkpoints.restore(abstract_state(settings, mesh))
-        if restored:
-            state, progress = restored
-        else:
+        if jax.process_index() == 0:  # one process writes
+            record = stack.enter_context(recorder(workdir, settings, **opening))
+        data = from_first_process(record.newest(flat(abstract)) if record else None)
+        if data is None:
+            step, seconds = 0, 0.0
             state = training.init(
                 experiment, mesh, settings.seeds, settings.learning_rates, settings.clip_norms
             )
-            progress = {"step": 0, "wall_seconds": 0.0}
-        step, saved = progress["step"], progress["step"]
-        began = time.monotonic() - progress["wall_seconds"]
-        metrics_file = stack.enter_context(closing(MetricsFile(workdir, step)))
-        display = stack.enter_context(Display(settings.steps, step, quiet))
-        stop_requested = stack.enter_context(_stop_requests())
-        (workdir / "summary.json").unlink(missing_ok=True)  # an earlier stop's
+        else:
+            arrays, progress = decode(data, flat(abstract))
+            step, seconds = progress["step"], progress["wall_seconds"]
+            state = to_state(arrays, abstract, mesh)
+        saved, began = step, time.monotonic() - seconds
+        if record:
+            stack.enter_context(record.writing(step, quiet))
 
-        while not (finished := step == settings.steps or not np.any(state.active)):
-            if stop_requested():
-                break
-            active = np.asarray(state.active)
+        def save() -> None:
+            data = encode(to_host(flat(state)), _progress(step, began))
+            if record:
+                record.save(step, data)
+
+        active = to_host(state.active)
+        while step < settings.steps and active.any() and not processes.any_of(stop()):
             state, trained = training.train_chunk(experiment, mesh, state)
             evaluated = training.evaluate(experiment, mesh, state)
             state = training.freeze_solved(experiment, state, evaluated)
             step += experiment.chunk
-            for split, metrics in (("train", trained), ("eval", evaluated)):
-                metrics_file.write(_rows(step, split, settings, active, metrics))
-            display.update(
-                step,
-                np.asarray(evaluated["loss"]).tolist(),
-                solved=int(np.sum(np.asarray(state.solved_step) >= 0)),
-                diverged=int(np.sum(np.asarray(state.diverged_step) >= 0)),
+            learning = active
+            trained, evaluated, active, solved, diverged = to_host(
+                (trained, evaluated, state.active, state.solved_step, state.diverged_step)
             )
+            if record:
+                record.chunk(
+                    step,
+                    [
+                        row
+                        for split, metrics in (("train", trained), ("eval", evaluated))
+                        for row in rows(step, split, list(settings.seeds), metrics, learning)
+                    ],
+                    losses=evaluated["loss"].tolist(),
+                    solved=int((solved != training.NOT_YET).sum()),
+                    diverged=int((diverged != training.NOT_YET).sum()),
+                )
             if step % settings.checkpoint_every == 0:
-                checkpoints.save(step, state, _progress(step, began))
+                save()
                 saved = step
         if step != saved:
-            checkpoints.save(step, state, _progress(step, began))
-        evaluated = training.evaluate(experiment, mesh, state)
-    status = "completed" if finished else "stopped"
-    summary = _summary(settings, state, evaluated, status, _progress(step, began))
-    write_json(workdir / "summary.json", summary)
-    draw_curves(workdir, settings)
+            save()
+        finished = step == settings.steps or not active.any()
+        summary = _summary(
+            settings,
+            to_host(state),
+            to_host(training.evaluate(experiment, mesh, state)),
+            "completed" if finished else "stopped",
+            _progress(step, began),
+        )
+        if record:
+            record.finish(summary)
     return Run(workdir, settings, state, summary)
 
 
@@ -110,23 +146,16 @@ def _progress(step: int, began: float) -> dict[str, Any]:
     return {"step": step, "wall_seconds": round(time.monotonic() - began, 2)}
 
 
-def _rows(
-    step: int, split: str, settings: Settings, active: np.ndarray, metrics: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """Rows of the seeds that were still learning when the chunk began."""
-    every = rows(step, split, list(settings.seeds), jax.tree.map(lambda a: a.tolist(), metrics))
-    return [row for row, learning in zip(every, active, strict=True) if learning]
-
-
 def _summary(
     settings: Settings,
     state: training.TrainState,
-    evaluated: dict[str, Any],
+    evaluated: dict[str, np.ndarray],
     status: str,
     progress: dict[str, Any],
 ) -> dict[str, Any]:
     reached = lambda steps: [None if s == training.NOT_YET else s for s in steps.tolist()]
     solved, diverged = reached(state.solved_step), reached(state.diverged_step)
+    norms = zip(diverged, state.gradient_norm.tolist(), strict=True)
     return {
         "status": "diverged" if None not in diverged else status,
         **progress,
@@ -136,6 +165,10 @@ def _summary(
         "eval": {name: _spread(values.tolist()) for name, values in evaluated.items()},
         "solved_step": solved,
         "diverged_step": diverged,
+        # Of the gradient at the last step before; None also where there was none.
+        "diverged_norm": [
+            None if step is None or not math.isfinite(norm) else norm for step, norm in norms
+        ],
     }
 
 
@@ -148,59 +181,67 @@ def _spread(values: list[float]) -> dict[str, Any]:
     }
 
 
-@contextmanager
-def _stop_requests() -> Iterator[Any]:
-    """Turns the first SIGINT or SIGTERM into a question that the loop asks between chunks.
-
-    A second one ends the program at once.
-    """
-    received: list[int] = []
-
-    def handle(number, frame):
-        del frame
-        if received:
-            raise KeyboardInterrupt
-        received.append(number)
-        print("stopping after this chunk; once more to stop at once", file=sys.stderr)
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    try:
-        before = {number: signal.signal(number, handle) for number in numbers}
-    except ValueError:  # not the main thread: signals are not ours to take
-        yield lambda: False
-        return
-    try:
-        yield lambda: bool(received)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
 def define_flags() -> None:
     commandline.define_config()
     flags.DEFINE_string("workdir", None, "where the run is kept (runs/CONFIG-HASH)")
+    flags.DEFINE_bool("extend", False, "let a run go on to a higher config.train.steps")
+    flags.DEFINE_bool("force", False, "take the folder over from a process on another host")
+    processes.define_flags()
 
 
 def main() -> int:
     settings = resolve(flags.FLAGS.config)
+    extend = flags.FLAGS.extend
+    if extend and not flags.FLAGS.workdir:
+        raise FieldError("--workdir", None, "given with --extend: more steps, another default")
     workdir = Path(flags.FLAGS.workdir or default_workdir(settings))
-    use_cpu_cores(*settings.mesh_sizes)
-    before = read_summary(workdir)
-    if before and before["status"] != "stopped":
-        open_workdir(workdir, settings)  # refuses another config's folder
-        print(f"{workdir} is finished: nothing to do")
-        _report(workdir, settings, before)
-        return 0
-    run = train_settings(settings, workdir)
-    assert run.summary is not None
-    _report(workdir, settings, run.summary)
-    if run.summary["status"] == "stopped":
+    count = processes.announced()
+    use_cpu_cores(*settings.mesh_sizes, cores=_recorded_cores(workdir, count), processes=count)
+    with processes.joined(), stop_requests() as stop:
+        first = jax.process_index() == 0
+        if (
+            from_first_process(b"" if first and _finished(workdir, settings, extend) else None)
+            is None
+        ):
+            opening = {"extend": extend, "force": flags.FLAGS.force}
+            summary = train_settings(settings, workdir, stop=stop, **opening).summary
+        else:
+            summary = read_summary(workdir) if first else None
+            if first:
+                print(f"{workdir} is finished: nothing to do")
+        stopped = processes.any_of(stop())
+    assert summary is not None
+    if first:
+        _report(workdir, settings, summary)
+    if summary["status"] == "stopped":
         print("stopped; the same command goes on from here")
-        return commandline.INTERRUPTED
+        return STOPPED + stopped
     return 0
 
 
+def _recorded_cores(workdir: Path, count: int) -> int:
+    """CPU devices of this process when the run began, so that it goes on with the same bits."""
+    try:
+        recorded = read_environment(workdir)
+    except RunError:
+        return 0
+    devices = recorded.get("devices")
+    if recorded.get("device") != "cpu" or not isinstance(devices, int) or devices > 1024:
+        return 0
+    return devices // count if devices % count == 0 else 0
+
+
+def _finished(workdir: Path, settings: Settings, extend: bool) -> bool:
+    before = read_summary(workdir)
+    if before is None or before.get("status") == "stopped":
+        return False
+    check_config(workdir, settings, extend)  # refuses another config's folder
+    return read_config(workdir) == settings.config
+
+
 def _report(workdir: Path, settings: Settings, summary: dict[str, Any]) -> None:
+    from experiments.writers import final_table
+
     commandline.console().print(final_table(summary, settings.steps))
     print(f"curves:      {workdir / 'curves.png'}")
     print(f"tensorboard: {commandline.tool('tensorboard')} --logdir={workdir}")

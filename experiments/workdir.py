@@ -5,14 +5,14 @@ WORKDIR/config.json        the resolved config
         metrics.jsonl      {"step", "split", "seed", metrics...}; no timings: equal runs
                            have equal files
         events.out.tfevents.*  derived from metrics.jsonl
-        checkpoints/       one folder a step, with the SHA-256 digests of its files
+        checkpoints/       one folder a step: see checkpoints.py
+        lock.json          while a process writes here: its host and number
         summary.json       how it ended
         curves.png
 """
 
 import dataclasses
 import functools
-import hashlib
 import importlib.metadata
 import json
 import os
@@ -24,19 +24,15 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import orbax.checkpoint as ocp
 from jax.sharding import Mesh
 
+from experiments.checkpoints import Arrays, Checkpoints, decode
+from experiments.files import RunError, write_json
 from experiments.settings import Settings, resolve
 from gru_jax import SequenceModel, Task, training
-from gru_jax.devices import make_mesh
+from gru_jax.devices import make_mesh, to_devices
 
-DIGESTS = "digests.json"
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml-collections", "numpy")
-
-
-class RunError(Exception):
-    """A run's folder cannot be used as asked. Its text is one line."""
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "ml-collections", "numpy", "safetensors")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,18 +75,16 @@ def load(workdir: str | os.PathLike[str]) -> Run:
     path = Path(workdir)
     settings = resolve(read_config(path))
     mesh = make_mesh(*settings.mesh_sizes)
-    checkpoints = Checkpoints(path, read_only=True)
-    try:
-        restored = checkpoints.restore(abstract_state(settings, mesh))
-    finally:
-        checkpoints.close()
-    if restored is None:
+    abstract = abstract_state(settings, mesh)
+    data = Checkpoints(path / "checkpoints").newest(flat(abstract))
+    if data is None:
         raise RunError(f"{path}: no checkpoint yet")
-    return Run(path, settings, restored[0], read_summary(path))
+    arrays, _ = decode(data, flat(abstract))
+    return Run(path, settings, to_state(arrays, abstract, mesh), read_summary(path))
 
 
 def abstract_state(settings: Settings, mesh: Mesh) -> training.TrainState:
-    """The shapes of the run's state and how they are laid over the mesh."""
+    """The shapes of the run's state."""
     start = functools.partial(
         training.init,
         settings.experiment,
@@ -99,119 +93,86 @@ def abstract_state(settings: Settings, mesh: Mesh) -> training.TrainState:
         settings.learning_rates,
         settings.clip_norms,
     )
-    sharding = training.per_seed(mesh)
-    return jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        jax.eval_shape(start),
-    )
+    return jax.eval_shape(start)
 
 
-class Checkpoints:
-    """Checkpoints that are verified before they are trusted.
-
-    Orbax restores a flipped bit without a word, so every file's digest is kept beside it.
-    """
-
-    def __init__(self, workdir: Path, read_only: bool = False):
-        # Orbax needs an absolute path.
-        self.folder = (workdir / "checkpoints").absolute()
-        if read_only and not self.folder.is_dir():
-            raise RunError(f"{workdir}: no checkpoint yet")
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=None if read_only else 2, create=not read_only, read_only=read_only
-        )
-        self._manager = ocp.CheckpointManager(self.folder, options=options)
-
-    def save(self, step: int, state: training.TrainState, progress: dict[str, Any]) -> None:
-        """Keeps the state; `progress` is small data that no result depends on."""
-        items = ocp.args.Composite(
-            state=ocp.args.StandardSave(_flat(state)), progress=ocp.args.JsonSave(progress)
-        )
-        if step in self._manager.all_steps():  # damaged or unfinished, or it would be in use
-            self._manager.delete(step)
-        self._manager.save(step, args=items, force=True)
-        self._manager.wait_until_finished()
-        folder = self.folder / str(step)
-        write_json(folder / DIGESTS, _digests(folder))
-
-    def restore(
-        self, abstract: training.TrainState
-    ) -> tuple[training.TrainState, dict[str, Any]] | None:
-        """The newest sound checkpoint's state and progress; None where there is none at all.
-
-        Raises:
-          RunError: there are checkpoints, and not one of them is sound.
-        """
-        found = sorted(self._manager.all_steps(), reverse=True)
-        # Digests are written last: a checkpoint without them was never finished.
-        steps = [step for step in found if (self.folder / str(step) / DIGESTS).exists()]
-        for step in steps:
-            folder = self.folder / str(step)
-            if not _sound(folder):
-                print(f"checkpoint {folder} is damaged: trying the one before", file=sys.stderr)
-                continue
-            items = ocp.args.Composite(
-                state=ocp.args.StandardRestore(_flat(abstract)), progress=ocp.args.JsonRestore()
-            )
-            restored = self._manager.restore(step, args=items)
-            return _unflat(abstract, restored["state"]), restored["progress"]
-        if steps:
-            raise RunError(f"{self.folder}: no usable checkpoint among {len(steps)}")
-        return None
-
-    def close(self) -> None:
-        self._manager.close()
-
-
-def _flat(state: training.TrainState) -> dict[str, Any]:
+def flat(state: Any) -> dict[str, Any]:
     """The state's arrays by path: a format that outlives the classes."""
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
 
 
-def _unflat(abstract: training.TrainState, flat: dict[str, Any]) -> training.TrainState:
-    return jax.tree.map_with_path(lambda path, _: flat[jax.tree_util.keystr(path)], abstract)
+def to_state(arrays: Arrays, abstract: training.TrainState, mesh: Mesh) -> training.TrainState:
+    """`flat` undone: the population, laid over the mesh."""
+    found = jax.tree.map_with_path(lambda path, _: arrays[jax.tree_util.keystr(path)], abstract)
+    return to_devices(found, training.per_seed(mesh))
 
 
-def _digests(folder: Path) -> dict[str, str]:
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != DIGESTS)
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in files
-    }
+def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> None:
+    """Writes what identifies the run, or finds it there and refuses another one's folder.
 
-
-def _sound(folder: Path) -> bool:
-    try:
-        return bool(json.loads((folder / DIGESTS).read_text()) == _digests(folder))
-    except (OSError, ValueError):
-        return False
-
-
-def open_workdir(workdir: Path, settings: Settings) -> None:
-    """Makes the folder and writes what identifies the run; an equal run's folder is kept.
+    Args:
+      extend: a run with another budget of steps goes on to the new one.
 
     Raises:
       RunError: the folder belongs to a run with another config.
     """
-    if (workdir / "config.json").exists():
-        differing = _differences(read_config(workdir), settings.config)
-        if differing:
-            raise RunError(f"{workdir} holds another run: {'; '.join(differing[:3])}")
+    if not (workdir / "config.json").exists():
+        write_json(workdir / "environment.json", environment())
+        write_json(workdir / "config.json", settings.config)
         return
-    workdir.mkdir(parents=True, exist_ok=True)
-    write_json(workdir / "environment.json", environment())
-    write_json(workdir / "config.json", settings.config)
+    check_config(workdir, settings, extend)
+    if read_config(workdir) != settings.config:
+        # Gone before the config says more steps: with both, the run would count as finished.
+        (workdir / "summary.json").unlink(missing_ok=True)
+        write_json(workdir / "config.json", settings.config)
+    _note_resume(workdir)
 
 
-def _differences(old: Any, new: Any, path: str = "config") -> list[str]:
+def check_config(workdir: Path, settings: Settings, extend: bool = False) -> None:
+    """Raises RunError where the folder belongs to a run with another config."""
+    old = read_config(workdir)
+    differing = _differences(old, settings.config)
+    if not differing:
+        return
+    only_steps = list(differing) == ["config.train.steps"]
+    if extend and only_steps and _raised(old["train"].get("steps"), settings.steps):
+        return
+    if extend:
+        raise RunError(
+            f"{workdir}: --extend may only raise config.train.steps, "
+            f"but {'; '.join(differing.values())}"
+        )
+    hint = " (--extend raises it)" if only_steps else ""
+    raise RunError(f"{workdir} holds another run: {'; '.join(differing.values())}{hint}")
+
+
+def _raised(old: Any, new: int) -> bool:
+    return isinstance(old, int) and new > old
+
+
+def _differences(old: Any, new: Any, path: str = "config") -> dict[str, str]:
+    """The fields that differ, with what is said of each."""
     if isinstance(old, dict) and isinstance(new, dict):
-        names = sorted(old.keys() | new.keys())
-        return [
-            line
-            for name in names
-            for line in _differences(old.get(name), new.get(name), f"{path}.{name}")
-        ]
-    return [] if old == new else [f"{path} is {old!r} there and {new!r} here"]
+        lines: dict[str, str] = {}
+        for name in sorted(old.keys() | new.keys()):
+            lines |= _differences(old.get(name), new.get(name), f"{path}.{name}")
+        return lines
+    return {} if old == new else {path: f"{path} is {old!r} there and {new!r} here"}
+
+
+def _note_resume(workdir: Path) -> None:
+    """Adds to environment.json what a resumed run no longer has in common with its start."""
+    recorded = read_environment(workdir)
+    now = environment()
+    resumed = recorded.setdefault("resumed", [])
+    differing = {
+        name: value
+        for name, value in now.items()
+        if name != "command" and recorded.get(name) != value
+    }
+    if differing and differing not in resumed:
+        resumed.append(differing)
+        write_json(workdir / "environment.json", recorded)
 
 
 def environment() -> dict[str, Any]:
@@ -226,6 +187,7 @@ def environment() -> dict[str, Any]:
         "platform": platform.platform(),
         "device": device.device_kind,
         "devices": jax.device_count(),
+        "processes": jax.process_count(),
     }
 
 
@@ -244,6 +206,10 @@ def read_config(workdir: Path) -> dict[str, Any]:
     return _read_json(workdir / "config.json", f"{workdir} holds no run")
 
 
+def read_environment(workdir: Path) -> dict[str, Any]:
+    return _read_json(workdir / "environment.json", f"{workdir} holds no run")
+
+
 def read_summary(workdir: Path) -> dict[str, Any] | None:
     path = workdir / "summary.json"
     return _read_json(path, "") if path.exists() else None
@@ -259,23 +225,24 @@ def _read_json(path: Path, otherwise: str) -> dict[str, Any]:
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
-    """The complete lines of metrics.jsonl (a kill can leave a broken last one)."""
+    """The complete lines of metrics.jsonl (a kill can leave a broken last one).
+
+    Raises:
+      RunError: it holds something else.
+    """
     path = workdir / "metrics.jsonl"
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
-    return [json.loads(line) for line in lines if line.endswith("\n")]
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes the whole file or nothing."""
-    write_text(path, json.dumps(content, indent=1) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    lines = path.read_bytes().splitlines(keepends=True)
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if line.endswith(b"\n"):
+            try:
+                row = json.loads(line)
+                sound = isinstance(row["step"], int) and {"split", "seed"} <= row.keys()
+            except (ValueError, TypeError, KeyError, AttributeError):
+                sound = False
+            if not sound:
+                raise RunError(f"{path}: line {number} is damaged")
+            rows.append(row)
+    return rows

@@ -2,18 +2,23 @@
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import rich.console
 import rich.progress
 import rich.table
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.summary import scalar
 
+from experiments.files import write_text
 from experiments.outcomes import outcomes, quartiles
-from experiments.workdir import read_metrics, write_text
+from experiments.workdir import read_metrics
 
 Row = dict[str, Any]
 IDENTITY = ("step", "split", "seed")
@@ -29,24 +34,30 @@ class MetricsFile:
         rows = [row for row in read_metrics(workdir) if row["step"] <= step]
         path = workdir / "metrics.jsonl"
         write_text(path, "".join(map(_line, rows)))
-        self._file = path.open("a")
+        self._file = path.open("ab", buffering=0)  # nothing is left to write when it is closed
         for events in workdir.glob("events.out.tfevents.*"):
             events.unlink()
-        self._events = SummaryWriter(str(workdir))
+        # Not SummaryWriter: its thread would fail alone, with a traceback, where a disk is full.
+        self._events = EventsWriter(str(workdir / "events"))
         self._add_events(rows)
 
     def write(self, rows: Iterable[Row]) -> None:
+        """Adds lines; they are on disk when this returns, before any checkpoint of the step."""
         rows = list(rows)
-        self._file.write("".join(map(_line, rows)))
-        self._file.flush()
+        left = memoryview("".join(map(_line, rows)).encode())
+        while left:
+            left = left[self._file.write(left) :]
+        os.fsync(self._file.fileno())
         self._add_events(rows)
 
     def _add_events(self, rows: list[Row]) -> None:
         for row in rows:
             for name in row.keys() - set(IDENTITY):
-                value = row[name]
-                tag = f"{row['split']}_{name}/seed_{row['seed']}"
-                self._events.add_scalar(tag, math.nan if value is None else value, row["step"])
+                value = math.nan if row[name] is None else row[name]
+                summary = scalar(f"{row['split']}_{name}/seed_{row['seed']}", value)
+                self._events.write_event(
+                    Event(step=row["step"], wall_time=time.time(), summary=summary)
+                )
         self._events.flush()
 
     def close(self) -> None:
@@ -58,19 +69,25 @@ def _line(row: Row) -> str:
     return json.dumps(row) + "\n"
 
 
-def rows(step: int, split: str, seeds: list[int], metrics: dict[str, list[float]]) -> list[Row]:
-    """One row a seed. JSON has no NaN and no infinity: they become null."""
+def rows(
+    step: int,
+    split: str,
+    seeds: list[int],
+    metrics: dict[str, np.ndarray],
+    learning: np.ndarray,
+) -> list[Row]:
+    """One row for each seed that was still learning. JSON's null stands for NaN and infinity."""
+    listed = {name: values.tolist() for name, values in metrics.items()}
+    value = lambda number: number if math.isfinite(number) else None
     return [
         {
             "step": step,
             "split": split,
             "seed": seed,
-            **{
-                name: values[index] if math.isfinite(values[index]) else None
-                for name, values in metrics.items()
-            },
+            **{name: value(values[index]) for name, values in listed.items()},
         }
         for index, seed in enumerate(seeds)
+        if learning[index]
     ]
 
 
@@ -139,7 +156,8 @@ def final_table(summary: dict[str, Any], budget: int) -> rich.table.Table:
     for index, seed in enumerate(summary["seeds"]):
         solved = summary["solved_step"][index]
         diverged = summary["diverged_step"][index]
-        state = "not reached" if diverged is None else f"diverged at {diverged}"
+        norm = _number(summary["diverged_norm"][index])
+        state = "not reached" if diverged is None else f"diverged at {diverged}, norm {norm}"
         table.add_row(
             str(seed),
             *(_number(metrics[name]["per_seed"][index]) for name in ("loss", *others)),

@@ -2,9 +2,12 @@
 
 import math
 import os
+from typing import Any
 
 import jax
-from jax.sharding import AxisType, Mesh
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding
 
 SEED, BATCH = "seed", "batch"
 THREADS_PER_DEVICE = 8
@@ -29,7 +32,34 @@ def make_mesh(seeds: int, batch: int) -> Mesh:
     return jax.make_mesh(shape, (SEED, BATCH), (AxisType.Auto, AxisType.Auto), devices=devices)
 
 
-def use_cpu_cores(seeds: int, batch: int, cores: int = 0) -> None:
+def to_host(tree: Any) -> Any:
+    """NumPy arrays of what is laid over the mesh: all of it, on every process."""
+    return multihost_utils.process_allgather(tree, tiled=True)
+
+
+def to_devices(tree: Any, sharding: NamedSharding) -> Any:
+    """`to_host` undone: every process hands over the same NumPy arrays."""
+    place = lambda array: jax.make_array_from_callback(
+        array.shape, sharding, lambda index: np.asarray(array[index])
+    )
+    return jax.tree.map(place, tree)
+
+
+def from_first_process(data: bytes | None) -> bytes | None:
+    """What process 0 holds, on every process; the others' own `data` is not looked at."""
+    if jax.process_count() == 1:
+        return data
+    broadcast = multihost_utils.broadcast_one_to_all
+    size = int(broadcast(np.int32(-1 if data is None else len(data))))
+    if size < 0:
+        return None
+    whole = np.zeros(size, np.uint8)
+    if jax.process_index() == 0 and data is not None:
+        whole[:] = np.frombuffer(data, np.uint8)
+    return broadcast(whole).tobytes()
+
+
+def use_cpu_cores(seeds: int, batch: int, cores: int = 0, processes: int = 1) -> None:
     """Makes the cores of this machine's CPU JAX's CPU devices; call it before any JAX work.
 
     One core a device, each with its own part of the population, is faster for the small
@@ -39,9 +69,10 @@ def use_cpu_cores(seeds: int, batch: int, cores: int = 0) -> None:
       seeds, batch: the sizes that the mesh will have to divide.
       cores: how many to use; 0 takes the number, among those available, that the mesh
         uses best.
+      processes: how many processes share the mesh, each with as many cores.
     """
     if not cores:
-        useful = lambda n: math.prod(mesh_shape(n, seeds, batch))
+        useful = lambda n: math.prod(mesh_shape(n * processes, seeds, batch))
         cores = max(range(1, _available_cores() + 1), key=lambda n: (useful(n), -n))
     jax.config.update("jax_num_cpu_devices", cores)
     # XLA sizes its thread pool by NPROC, else by the number of cores. Every device blocks a

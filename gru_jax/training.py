@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from flax import nnx
 from jax.sharding import Mesh, NamedSharding
@@ -34,6 +35,7 @@ class TrainState:
     active: False once a seed has reached the target or is no longer finite; its parameters
       then stay as they are while its neighbours go on.
     solved_step, diverged_step: the step at which that happened, else `NOT_YET`.
+    gradient_norm: of the last update made, before clipping; NaN before the first.
     """
 
     params: Any
@@ -45,6 +47,7 @@ class TrainState:
     active: Array
     solved_step: Array
     diverged_step: Array
+    gradient_norm: Array
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -145,13 +148,15 @@ def init(
             active=jnp.bool_(True),
             solved_step=jnp.int32(NOT_YET),
             diverged_step=jnp.int32(NOT_YET),
+            gradient_norm=jnp.float32(jnp.nan),
         )
 
     population = jax.jit(jax.vmap(member), out_shardings=per_seed(mesh))
+    # NumPy's arrays, since several processes may hand the same ones to one program.
     return population(
-        jnp.array(seeds, jnp.int32),
-        jnp.array(learning_rates, jnp.float32),
-        jnp.array(clip_norms, jnp.float32),
+        np.array(seeds, np.int32),
+        np.array(learning_rates, np.float32),
+        np.array(clip_norms, np.float32),
     )
 
 
@@ -234,6 +239,7 @@ def _step(
             step=state.step + took,
             active=took,
             diverged_step=jnp.where(state.active & ~finite, state.step, state.diverged_step),
+            gradient_norm=keep_old(gradient_norm, state.gradient_norm),
         ),
         measured,
         took,

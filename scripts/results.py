@@ -15,8 +15,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from experiments.files import RunError, write_text
 from experiments.outcomes import Outcomes, outcomes, quartiles
-from experiments.workdir import RunError, read_metrics, read_summary, write_text
+from experiments.workdir import read_metrics, read_summary
 
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "runs" / "results"

@@ -2,59 +2,16 @@
 
 import json
 import math
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from configs import adding, copy_memory
-from experiments import workdir as workdirs
+from configs import copy_memory
 from experiments.evaluate import evaluate
 from experiments.train import train
-from experiments.workdir import RunError, load, read_metrics
-
-ROOT = Path(__file__).parent.parent
-TINY = {
-    "task.length": 6,
-    "model.hidden_sizes": "(4,)",
-    "population.seeds": 2,
-    "train.steps": 40,
-    "train.log_every": 10,
-    "train.checkpoint_every": 20,
-    "train.batch_size": 4,
-    "train.evaluation_examples": 8,
-}
-
-
-def program(name, *arguments, expect=0, **options):
-    environment = {**os.environ, "COLUMNS": "120"} | options.pop("env", {})
-    found = subprocess.run(
-        [sys.executable, "-m", f"experiments.{name}", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=options.pop("cwd", ROOT),
-        env=environment,
-        check=False,
-    )
-    assert found.returncode == expect, found.stdout + found.stderr
-    return found
-
-
-def tiny(**overrides):
-    return [f"--config.{name}={value}" for name, value in {**TINY, **overrides}.items()]
-
-
-def tiny_config(base=adding, **overrides):
-    config = base.get_config()
-    with config.unlocked():
-        config.update_from_flattened_dict({**TINY, "model.hidden_sizes": (4,), **overrides})
-    return config
+from experiments.workdir import load, read_metrics
+from tests.programs import ROOT, bits, one_line, program, tiny, tiny_config
 
 
 @pytest.fixture(scope="module")
@@ -135,10 +92,6 @@ def test_another_config_in_the_same_folder_is_refused(finished):
     )
     assert one_line(refused.stderr)
     assert "config.train.steps is 40 there and 80 here" in refused.stderr
-
-
-def one_line(text):
-    return text.startswith("error: ") and text.count("\n") == 1
 
 
 def test_a_loaded_run_gives_the_trained_models_back(finished):
@@ -223,73 +176,6 @@ def test_bad_lengths(finished, lengths):
     assert one_line(refused.stderr)
 
 
-def bits(run):
-    return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(run.state)]
-
-
-def test_interrupted_and_resumed_gives_the_same_bits(tmp_path):
-    """A real SIGINT in mid-run; a budget too large to be finished before it comes."""
-    arguments = ["--config=configs/adding.py", *tiny(**{"train.steps": 1500})]
-    command = [sys.executable, "-m", "experiments.train", *arguments]
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    process = subprocess.Popen(
-        [*command, f"--workdir={broken}"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
-    metrics = broken / "metrics.jsonl"
-    deadline = time.monotonic() + 120
-    while not (metrics.exists() and metrics.read_text().count("\n") > 8):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    printed, _ = process.communicate(timeout=120)
-    assert process.returncode == 130
-    assert "the same command goes on from here" in printed
-    summary = json.loads((broken / "summary.json").read_text())
-    assert summary["status"] == "stopped"
-    assert summary["step"] < 1500
-    program("train", *arguments, f"--workdir={broken}")
-    program("train", *arguments, f"--workdir={whole}")
-    assert (broken / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
-    assert bits(load(broken)) == bits(load(whole))
-
-
-def test_lines_written_after_the_checkpoint_are_written_again(tmp_path):
-    whole = train(tiny_config(), str(tmp_path / "whole"), quiet=True)
-    broken = tmp_path / "broken"
-    train(tiny_config(), str(broken), quiet=True)
-    (broken / "summary.json").unlink()
-    newest = broken / "checkpoints" / "40"
-    for file in newest.rglob("*"):
-        if file.is_file() and file.stat().st_size > 200:
-            data = bytearray(file.read_bytes())
-            data[len(data) // 2] ^= 1
-            file.write_bytes(bytes(data))
-    with (broken / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 40, "split"')
-    resumed = train(tiny_config(), str(broken), quiet=True)
-    assert resumed.metrics == whole.metrics
-    assert bits(resumed) == bits(whole)
-
-
-def test_no_usable_checkpoint_is_a_clear_stop(tmp_path):
-    train(tiny_config(), str(tmp_path / "run"), quiet=True)
-    for digests in (tmp_path / "run").rglob(workdirs.DIGESTS):
-        digests.write_text("{}")
-    with pytest.raises(RunError, match="no usable checkpoint among 2"):
-        load(tmp_path / "run")
-
-
-def test_checkpoints_that_were_never_finished_are_made_again(tmp_path):
-    whole = train(tiny_config(), str(tmp_path / "run"), quiet=True)
-    expected = bits(whole)
-    (whole.workdir / "summary.json").unlink()
-    for digests in whole.workdir.rglob(workdirs.DIGESTS):
-        digests.unlink()
-    with pytest.raises(RunError, match="no checkpoint yet"):
-        load(whole.workdir)
-    assert bits(train(tiny_config(), str(whole.workdir), quiet=True)) == expected
-
-
 def test_the_same_from_python_without_flags(tmp_path, capsys):
     run = train(
         tiny_config(copy_memory, **{"train.target": None}), str(tmp_path / "run"), quiet=True
@@ -318,6 +204,7 @@ def test_a_population_that_diverges_says_so(tmp_path):
         "NaN" not in line for line in (run.workdir / "metrics.jsonl").read_text().splitlines()
     )
     assert math.isfinite(run.summary["wall_seconds"])
+    assert any(norm is not None for norm in run.summary["diverged_norm"])
 
 
 @pytest.mark.parametrize("content", ["", "{", "[1]", '{"name": 3}'])

@@ -190,6 +190,10 @@ def test_a_seed_that_is_not_finite_is_frozen_and_its_neighbours_do_not_notice(fa
     assert np.asarray(faulty.active).tolist() == [True, True, False, True]
     assert np.asarray(faulty.diverged_step).tolist() == [-1, -1, 3, -1]
     assert np.asarray(faulty.step).tolist() == [6, 6, 3, 6]
+    before, _ = population(experiment)
+    norms = np.asarray(faulty.gradient_norm)
+    assert norms[2] == np.asarray(before.gradient_norm)[2], "of the last step before the fault"
+    assert norms[1] != np.asarray(before.gradient_norm)[1]
     for index in (0, 1, 3):
         same(member(faulty, index), member(clean, index))
         same(member(faulty_metrics, index), member(clean_metrics, index))

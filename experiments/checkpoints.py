@@ -1,0 +1,134 @@
+"""Checkpoints that are whole or absent, and verified before they are trusted.
+
+CHECKPOINTS/STEP/state.safetensors   arrays by name, and the progress in its header
+                 digests.json        the SHA-256 digest of the file beside it
+
+A folder appears under its STEP by one rename, when all in it is on disk. One file of plain
+numbers: reading it runs nobody's code.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from experiments.files import RunError, synchronise, write_bytes, write_json
+
+STATE, DIGESTS = "state.safetensors", "digests.json"
+
+Shapes = dict[str, jax.ShapeDtypeStruct]
+Arrays = dict[str, np.ndarray]
+Progress = dict[str, Any]
+
+
+class Checkpoints:
+    """The checkpoints of one run. `kept`: how many of the newest are kept."""
+
+    def __init__(self, folder: Path, kept: int = 2):
+        self.folder, self.kept = folder, kept
+
+    def steps(self) -> list[int]:
+        """Steps of which there is a checkpoint, sound or not, the newest first."""
+        if not self.folder.is_dir():
+            return []
+        names = [path.name for path in self.folder.iterdir()]
+        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+
+    def save(self, step: int, data: bytes) -> None:
+        """Keeps what `encode` made; removes what is older than `kept`, or of a later step."""
+        self.folder.mkdir(exist_ok=True)
+        for leftover in self.folder.glob("*.partial"):
+            shutil.rmtree(leftover)
+        partial = self.folder / f"{step}.partial"
+        partial.mkdir()
+        write_bytes(partial / STATE, data)
+        write_json(partial / DIGESTS, {STATE: _digest(data)})
+        synchronise(partial)
+        # Later ones were passed over when the run was resumed; it makes them anew.
+        for old in [kept for kept in self.steps() if kept >= step]:
+            self._remove(old)
+        partial.rename(self.folder / str(step))
+        synchronise(self.folder)
+        for old in self.steps()[self.kept :]:
+            self._remove(old)
+
+    def newest(self, shapes: Shapes, latest: int | None = None) -> bytes | None:
+        """The newest sound checkpoint, for `decode`; None where there is none at all.
+
+        Args:
+          shapes: what it has to hold.
+          latest: the last step that the rest of the run's folder knows of.
+
+        Raises:
+          RunError: there are checkpoints, and not one of them can be used.
+        """
+        steps = self.steps()
+        for step in steps:
+            try:
+                data = self._read(step)
+                _, progress = decode(data, shapes)
+                if progress["step"] != step:
+                    raise RunError(f"it is of step {progress['step']}")
+                if latest is not None and step > latest:
+                    raise RunError(f"metrics.jsonl ends at step {latest}")
+            except (RunError, OSError) as error:
+                print(f"checkpoint {self.folder / str(step)}: {error}", file=sys.stderr)
+                continue
+            return data
+        if steps:
+            raise RunError(f"{self.folder}: no usable checkpoint among {len(steps)}")
+        return None
+
+    def _read(self, step: int) -> bytes:
+        folder = self.folder / str(step)
+        data = (folder / STATE).read_bytes()
+        try:
+            recorded = dict(json.loads((folder / DIGESTS).read_text()))
+        except (ValueError, TypeError):
+            raise RunError(f"{DIGESTS} is damaged") from None
+        if recorded.get(STATE) != _digest(data):
+            raise RunError(f"{STATE} is damaged")
+        return data
+
+    def _remove(self, step: int) -> None:
+        """A kill in the middle leaves a leftover, not half a checkpoint."""
+        leftover = self.folder / f"{step}.old.partial"
+        (self.folder / str(step)).rename(leftover)
+        shutil.rmtree(leftover)
+
+
+def encode(arrays: Arrays, progress: Progress) -> bytes:
+    """A checkpoint's content. `progress` is small data that no result depends on."""
+    return safetensors.numpy.save(arrays, metadata={"progress": json.dumps(progress)})
+
+
+def decode(data: bytes, shapes: Shapes) -> tuple[Arrays, Progress]:
+    """The arrays and the progress that `encode` was given.
+
+    Raises:
+      RunError: it is something else, whoever wrote it.
+    """
+    try:
+        arrays = safetensors.numpy.load(data)
+        size = int.from_bytes(data[:8], "little")
+        progress = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["progress"])
+        step, seconds = progress["step"], progress["wall_seconds"]
+    except (safetensors.SafetensorError, ValueError, TypeError, KeyError):
+        raise RunError(f"{STATE} cannot be read") from None
+    described = lambda leaves: {name: (leaf.shape, leaf.dtype) for name, leaf in leaves.items()}
+    if described(arrays) != described(shapes):
+        raise RunError(f"{STATE} is of another model")
+    if type(step) is not int or type(seconds) not in (int, float):
+        raise RunError(f"{STATE} has no progress")
+    return arrays, {"step": step, "wall_seconds": seconds}
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,89 @@
+"""What a population needs at least, found before anything is compiled."""
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from experiments.files import RunError
+from experiments.settings import Settings
+from experiments.workdir import abstract_state
+from gru_jax.devices import BATCH, SEED
+from gru_jax.tasks.base import evaluation_batch, training_batch
+
+GIB = 2**30
+# Linux's limits on a group of processes, such as a Slurm job: version 2, and 1.
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+
+
+def check_memory(settings: Settings, mesh: Mesh) -> None:
+    """Raises RunError, with the estimate, where a device's part cannot fit."""
+    states, passes = needed(settings, mesh)
+    there = available(mesh)
+    if states + passes <= there:
+        return
+    config = settings.config
+    sizes = {
+        "task.length": config["task"].get("length"),
+        "model.hidden_sizes": config["model"]["hidden_sizes"],
+        "population.seeds": len(settings.seeds),
+        "train.batch_size": config["train"]["batch_size"],
+        "train.evaluation_examples": config["train"]["evaluation_examples"],
+    }
+    raise RunError(
+        f"config needs at least {_gib(states + passes)} of memory a device ({_gib(states)} for "
+        f"the models, {_gib(passes)} for their passes over a batch), and there are "
+        f"{_gib(there)}: reduce {', '.join(f'{name} = {size}' for name, size in sizes.items())}"
+    )
+
+
+def needed(settings: Settings, mesh: Mesh) -> tuple[int, int]:
+    """Bytes on each device: the models with their optimizers, and a pass over a batch.
+
+    A lower bound: gradients and the values that the backward pass reads, or one evaluation,
+    but no room for the compiled program's other intermediate values.
+    """
+    experiment = settings.experiment
+    task, params = experiment.task, experiment.abstract_model[1]
+    seeds = math.ceil(len(settings.seeds) / mesh.shape[SEED])
+    share = lambda size: jax.ShapeDtypeStruct((size // mesh.shape[BATCH],), "int32")
+
+    def backward(params: Any, indices: Any) -> Any:
+        batch = training_batch(task, jnp.int32(0), jnp.int32(0), indices)
+        outputs = lambda params: experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)
+        return jax.vjp(lambda params: task.loss(outputs(params), batch).mean(), params)[1]
+
+    def forward(params: Any, indices: Any) -> Any:
+        batch = evaluation_batch(task, indices)
+        return batch, experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)
+
+    states = _bytes(abstract_state(settings, mesh)) // len(settings.seeds)
+    kept = _bytes(jax.eval_shape(backward, params, share(experiment.batch_size)))
+    evaluated = _bytes(jax.eval_shape(forward, params, share(experiment.evaluation_examples)))
+    return seeds * states, seeds * max(_bytes(params) + kept, evaluated)
+
+
+def available(mesh: Mesh) -> int:
+    """Bytes of memory behind each of the mesh's devices here."""
+    device = mesh.local_devices[0]
+    if device.platform == "cpu":
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return min([whole, *_limits()]) // len(mesh.local_devices)
+    return int(device.memory_stats()["bytes_limit"])
+
+
+def _limits() -> list[int]:
+    texts = [path.read_text().strip() for path in map(Path, LIMITS) if path.exists()]
+    return [int(text) for text in texts if text.isdecimal()]
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.3g} GiB"

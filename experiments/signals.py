@@ -1,0 +1,49 @@
+"""Ctrl-C and SIGTERM: the run stops between two chunks; a second Ctrl-C ends it at once."""
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+import rich.console
+
+STOPPED = 128  # plus the signal's number: the exit status of a program that a signal stopped
+
+
+@contextlib.contextmanager
+def stop_requests() -> Iterator[Callable[[], int]]:
+    """Yields a function that tells which signal has asked for a stop; 0 for none.
+
+    A thread hears the signals: Python's own handlers wait until a compiled call returns.
+    """
+    received: list[int] = []
+    mine, written = socket.socketpair()
+    written.setblocking(False)
+
+    def listen() -> None:
+        while heard := mine.recv(1):
+            number = heard[0]
+            if received and number == signal.SIGINT:
+                rich.console.Console(stderr=True).show_cursor()
+                os._exit(STOPPED + number)  # what is on disk is whole at any moment
+            if number in before and not received:
+                received.append(number)
+                print("stopping after this chunk; Ctrl-C stops at once", file=sys.stderr)
+
+    nothing = lambda *_: None  # the thread does all
+    before = {number: signal.signal(number, nothing) for number in (signal.SIGINT, signal.SIGTERM)}
+    earlier = signal.set_wakeup_fd(written.fileno())
+    listener = threading.Thread(target=listen, daemon=True)
+    listener.start()
+    try:
+        yield lambda: received[0] if received else 0
+    finally:
+        signal.set_wakeup_fd(earlier)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        written.close()
+        listener.join()
+        mine.close()
