@@ -1,7 +1,7 @@
 """Checkpoints that are whole or absent, and verified before they are trusted.
 
 CHECKPOINTS/STEP/state.safetensors   arrays by name, and the progress in its header
-                 digests.json        the SHA-256 digest of the file beside it
+                 SHA256SUMS          the digest of the file beside it
 
 A folder appears under its STEP by one rename, when all in it is on disk. One file of plain
 numbers: reading it runs nobody's code.
@@ -19,9 +19,9 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from experiments.files import RunError, synchronise, write_bytes, write_json
+from experiments.files import RunError, synchronise, write_bytes
 
-STATE, DIGESTS = "state.safetensors", "digests.json"
+STATE, DIGESTS = "state.safetensors", "SHA256SUMS"
 
 Shapes = dict[str, jax.ShapeDtypeStruct]
 Arrays = dict[str, np.ndarray]
@@ -49,7 +49,7 @@ class Checkpoints:
         partial = self.folder / f"{step}.partial"
         partial.mkdir()
         write_bytes(partial / STATE, data)
-        write_json(partial / DIGESTS, {STATE: _digest(data)})
+        write_bytes(partial / DIGESTS, _digests(data))
         synchronise(partial)
         # Later ones were passed over when the run was resumed; it makes them anew.
         for old in [kept for kept in self.steps() if kept >= step]:
@@ -89,12 +89,8 @@ class Checkpoints:
     def _read(self, step: int) -> bytes:
         folder = self.folder / str(step)
         data = (folder / STATE).read_bytes()
-        try:
-            recorded = dict(json.loads((folder / DIGESTS).read_text()))
-        except (ValueError, TypeError):
-            raise RunError(f"{DIGESTS} is damaged") from None
-        if recorded.get(STATE) != _digest(data):
-            raise RunError(f"{STATE} is damaged")
+        if (folder / DIGESTS).read_bytes() != _digests(data):
+            raise RunError(f"{STATE} is not what {DIGESTS} says")
         return data
 
     def _remove(self, step: int) -> None:
@@ -130,5 +126,6 @@ def decode(data: bytes, shapes: Shapes) -> tuple[Arrays, Progress]:
     return arrays, {"step": step, "wall_seconds": seconds}
 
 
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _digests(data: bytes) -> bytes:
+    """As `sha256sum --check` reads it."""
+    return f"{hashlib.sha256(data).hexdigest()}  {STATE}\n".encode()

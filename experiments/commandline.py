@@ -10,17 +10,30 @@ from pathlib import Path
 import jax
 import rich.console
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
+from ml_collections.config_flags import config_path
 
 from experiments.files import RunError
-from gru_jax import FieldError
+from gru_jax import FieldError, fields
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+OVERRIDE = re.compile(r"--?(?:no)?(config\..*?)(?:=(.*))?", re.DOTALL)
+KINDS = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    tuple: "a list, like (64,32)",
+    str: "a word",
+}
 
 
-def define_config() -> None:
+def define_config(values: flags.FlagValues = flags.FLAGS, argv: list[str] | None = None) -> None:
     config_flags.DEFINE_config_file(
-        "config", None, "a file in configs/; --config.FIELD=VALUE overrides a field"
+        "config",
+        None,
+        "a file in configs/; --config.FIELD=VALUE overrides a field",
+        flag_values=values,
+        sys_argv=argv,
     )
 
 
@@ -44,18 +57,9 @@ def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
 
 def _run(main: Callable[[], int]) -> int:
     try:
-        _parse(sys.argv)
-    except flags.Error as error:
-        lost = "config." in str(error) and "--config=" not in " ".join(sys.argv)
-        return _complain(f"{error} (--config=FILE is missing)" if lost else str(error))
-    except Exception as error:  # a config file is somebody's program: it may raise anything
-        meant = re.search(r'Did you mean "(\w+)" instead of "(\w+)"', str(error))
-        if meant:  # ml_collections' hint for an override
-            return _complain(f"no config field {meant[2]!r}: did you mean {meant[1]!r}?")
-        return _complain(f"{type(error).__name__}: {error}")
-    try:
+        parse(sys.argv, flags.FLAGS)
         return main()
-    except (FieldError, RunError) as error:
+    except (FieldError, RunError, flags.Error) as error:
         return _complain(str(error))
     except OSError as error:
         return _complain(str(error), FAILED)
@@ -65,14 +69,69 @@ def _run(main: Callable[[], int]) -> int:
         return INTERRUPTED
 
 
-def _parse(argv: list[str]) -> None:
-    rest = flags.FLAGS(argv)[1:]
+def parse(argv: list[str], values: flags.FlagValues) -> None:
+    """Reads the arguments into the flags.
+
+    Raises:
+      FieldError: a field of the config is unknown, or its value is not of its kind.
+      flags.Error: another flag is wrong.
+      RunError: the config's file cannot be read.
+    """
+    try:
+        rest = values(argv)[1:]
+        if "config" in values and values.config is not None:
+            values.config.to_dict()  # a file that cannot be read complains only when used
+    except Exception as error:  # a config file is somebody's program: it may raise anything
+        raise _explained(argv, error) from None
     if rest:
         raise flags.Error(f"unexpected argument {rest[0]!r}: options start with --")
-    if "config" in flags.FLAGS:
-        if flags.FLAGS.config is None:
-            raise flags.Error("--config is missing: for instance --config=configs/adding.py")
-        flags.FLAGS.config.to_dict()  # a file that cannot be read complains only when used
+    if "config" in values and values.config is None:
+        raise flags.Error("--config is missing: for instance --config=configs/adding.py")
+
+
+def _explained(argv: list[str], error: Exception) -> Exception:
+    """The same complaint, in terms of the field that it is about."""
+    overrides = [
+        (found[1], found[2]) for found in (OVERRIDE.fullmatch(text) for text in argv) if found
+    ]
+    file = [text for text in argv if text.startswith(("--config=", "-config="))]
+    if overrides and not file:
+        return flags.Error(f"{overrides[0][0]} without --config=FILE")
+    try:
+        base = _config([argv[0], *file])
+        config = base.to_dict()
+    except Exception as fault:
+        return _last_line(fault)
+    for path, value in overrides:
+        place, section = "config", config
+        for name in path.split(".")[1:]:
+            if not isinstance(section, dict) or name not in section:
+                known = section if isinstance(section, dict) else {}
+                hint = fields.nearest(name, known) or (f": it has {', '.join(known)}" * bool(known))
+                return FieldError(f"{place}.{name}", value, f"left out: no such field{hint}")
+            place, section = f"{place}.{name}", section[name]
+        if isinstance(section, dict):
+            return FieldError(place, value, f"given field by field: {', '.join(section)}")
+        try:
+            _config([argv[0], *file, f"--{path}={value}"])
+        except Exception:
+            kind = config_path.get_type(path.partition(".")[2], base)
+            return FieldError(place, value, KINDS.get(kind, "of another kind"))
+    if isinstance(error, flags.Error):
+        return error
+    return _last_line(error)
+
+
+def _last_line(error: Exception) -> RunError:
+    """What ml_collections raises may hold a traceback, whose last line says it all."""
+    return RunError(f"--config: {(str(error).strip() or repr(error)).splitlines()[-1].strip()}")
+
+
+def _config(argv: list[str]) -> ConfigDict:
+    values = flags.FlagValues()
+    define_config(values, argv)
+    values(argv)
+    return values.config
 
 
 def _complain(text: str, status: int = BAD_INPUT) -> int:

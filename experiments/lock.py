@@ -53,6 +53,7 @@ def _take(path: Path) -> Any:
         file = path.open("a+")
         holder = _holder(path)
         if _elsewhere(holder):
+            file.close()
             raise RunError(
                 f"{path.parent} is in use by {_name(holder)}: --force takes over if it is gone"
             )

@@ -44,8 +44,8 @@ def check_memory(settings: Settings, mesh: Mesh) -> None:
 def needed(settings: Settings, mesh: Mesh) -> tuple[int, int]:
     """Bytes on each device: the models with their optimizers, and a pass over a batch.
 
-    A lower bound: gradients and the values that the backward pass reads, or one evaluation,
-    but no room for the compiled program's other intermediate values.
+    A lower bound: gradients and the values that the backward pass reads, or what goes into an
+    evaluation and comes out, but not what else the compiled program holds at the same time.
     """
     experiment = settings.experiment
     task, params = experiment.task, experiment.abstract_model[1]

@@ -216,16 +216,17 @@ def _check_names(given: dict[str, Any], known: list[str]) -> None:
             )
 
 
-def _plain(config: ConfigDict | dict[str, Any]) -> dict[str, Any]:
+def _plain(value: Any, path: str = "config") -> Any:
     """The config as JSON would give it back: dicts, lists and plain values."""
-    if isinstance(config, ConfigDict):
-        config = config.to_dict()
-    try:
-        return json.loads(json.dumps(config))
-    except TypeError as error:
-        raise FieldError(
-            "config", str(error), "made of numbers, words, lists and sections"
-        ) from None
+    if isinstance(value, ConfigDict):
+        value = value.to_dict()
+    if isinstance(value, dict):
+        return {str(name): _plain(inner, f"{path}.{name}") for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner, path) for inner in value]
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise FieldError(path, value, "a number, a word, a list or a section")
+    return value
 
 
 def default_workdir(settings: Settings) -> Path:
