@@ -64,9 +64,16 @@ def main() -> int:
 
 
 def kill(
-    kills: int, seed: int = 0, lanes: int = 1, done: Callable[[], None] = lambda: None
+    kills: int,
+    seed: int = 0,
+    lanes: int = 1,
+    done: Callable[[], None] = lambda: None,
+    moments: tuple[str, ...] = MOMENTS,
 ) -> dict[str, Any]:
     """Kills runs until the count is reached, then lets the last ones end.
+
+    Args:
+      moments: what each kill waits for is drawn from these.
 
     Returns:
       How many kills there were, by what they waited for and by what they hit; how many runs
@@ -84,7 +91,14 @@ def kill(
         shares = [kills // lanes + (lane < kills % lanes) for lane in range(lanes)]
         with ThreadPoolExecutor(lanes) as pool:
             lane = lambda number, share: _lane(
-                Path(folder) / str(number), server, expected, times, share, seed + number, done
+                Path(folder) / str(number),
+                server,
+                expected,
+                times,
+                share,
+                random.Random(f"{seed} {number}"),
+                moments,
+                done,
             )
             found = sum(pool.map(lane, range(lanes), shares), collections.Counter())
     return {"kills": kills, **dict(sorted(found.items()))}
@@ -96,16 +110,16 @@ def _lane(
     expected: tuple[Any, ...],
     times: tuple[float, float, float],
     kills: int,
-    seed: int,
+    chance: random.Random,
+    moments: tuple[str, ...],
     done: Callable[[], None],
 ) -> collections.Counter[str]:
-    chance = random.Random(seed)
     counts: collections.Counter[str] = collections.Counter()
     killed = 0
     while killed < kills:
         run = _Run(folder, server)
         while killed < kills:
-            moment = chance.choice(MOMENTS)
+            moment = chance.choice(moments)
             run.start()
             run.wait(moment, chance, times)
             newest = run.newest()
