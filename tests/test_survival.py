@@ -28,12 +28,12 @@ def test_killed_and_started_again_ends_with_the_same_bits(moment):
     assert counts["equal_runs"] == counts["runs"] > 0
 
 
-def start(workdir, **overrides):
+def start(workdir, *flags, **overrides):
     """The real command, in the background."""
     return subprocess.Popen(
         [
             *(sys.executable, "-u", "-m", "experiments.train", "--config=configs/adding.py"),
-            *(f"--workdir={workdir}", *tiny(**overrides)),
+            *(f"--workdir={workdir}", *flags, *tiny(**overrides)),
         ],
         cwd=ROOT,
         stdout=subprocess.PIPE,
