@@ -24,6 +24,7 @@ check: venv
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m scripts.results --check
+	$(BIN)/python -m scripts.reliability --check
 
 venv: $(VENV)/installed
 

@@ -132,7 +132,7 @@ def settings_of(case: Case) -> Settings:
         commandline.define_config(values, argv)
         commandline.parse(argv, values)
         return resolve(values.config)
-    config = _default(task)
+    config = default(task)
     for path, value in changes:
         *sections, leaf = path.split(".")
         place: Any = config
@@ -158,19 +158,20 @@ def trace(settings: Settings) -> None:
         jax.eval_shape(functools.partial(program, experiment, mesh), state)
 
 
-def _default(task: str) -> dict[str, Any]:
+def default(task: str) -> dict[str, Any]:
+    """The config that cases start from."""
     config = importlib.import_module(f"configs.{task}").get_config().to_dict()
     config["model"]["cell"] = "vanilla"  # the quickest to trace
     return config
 
 
-def _paths(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def paths(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Every field and section by its path, with its default."""
     found = {}
     for name, value in config.items():
         found[prefix + name] = value
         if isinstance(value, dict):
-            found |= _paths(value, f"{prefix}{name}.")
+            found |= paths(value, f"{prefix}{name}.")
     return found
 
 
@@ -216,15 +217,15 @@ OBJECTS = st.recursive(
 @st.composite
 def _cases(draw: Any) -> Case:
     task = draw(st.sampled_from(TASKS))
-    paths = _paths(_default(task))
+    known = paths(default(task))
     objects = draw(st.integers(0, 2)) == 0
     changes = [] if objects else [("model.cell", "vanilla")]
     for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from(sorted(paths)))
+        path = draw(st.sampled_from(sorted(known)))
         section = path.split(".")[1:2]
         if section in (["gru"], ["lstm"]):  # a cell's fields are read where it is chosen
             changes += [("model.cell", *section)]
-        value = draw(_sensible(paths[path]) | (OBJECTS if objects else VALUES))
+        value = draw(_sensible(known[path]) | (OBJECTS if objects else VALUES))
         if draw(st.integers(0, 5)) == 0:
             path = draw(_misspelt(path))
         changes.append((path, value if objects else str(value)))

@@ -18,6 +18,7 @@ from typing import Any
 from experiments.files import RunError, write_text
 from experiments.outcomes import Outcomes, outcomes, quartiles
 from experiments.workdir import read_metrics, read_summary
+from scripts import pages
 
 ROOT = Path(__file__).parent.parent
 RUNS = ROOT / "runs" / "results"
@@ -153,7 +154,6 @@ def table(results: list[Trial]) -> str:
             f"| {_right(trial):.0%} |"
         )
     environment = results[0]["environment"]
-    versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
     commits = sorted({trial["environment"]["commit"][:8] for trial in results})
     budgets = ", ".join(f"{TASKS[task]} {steps:,}" for task, steps in STEPS.items())
     lines += [
@@ -163,8 +163,7 @@ def table(results: list[Trial]) -> str:
         "accuracy above 0.99 on the ten digits (copy). Right: the median seed's share of "
         "answers within 0.04 (adding) or of digits (copy). Each cell was trained at the learning "
         "rates 0.01 and 0.001, and the better is shown. "
-        f"Commit {', '.join(commits)}; {environment['devices']} CPU devices; "
-        f"Python {environment['python']}, {versions}. One row's command: "
+        f"Commit {', '.join(commits)}; {pages.made_with(environment)}. One row's command: "
         f"`{best(results)[0]['command']}`; all rows: `python -m scripts.results --train`.",
     ]
     return "\n".join(lines)
@@ -178,14 +177,8 @@ def _right(trial: Trial) -> float:
 
 def readme(text: str, results: list[Trial]) -> str:
     """The README with its generated parts made anew."""
-    parts = {"results": table(results), "make train": f"```text\n{TRANSCRIPT.read_text()}```"}
-    for part, content in parts.items():
-        start, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->"
-        before, _, rest = text.partition(start)
-        _, found_end, after = rest.partition(end)
-        assert found_end, f"README has lost the marks around its part {part!r}"
-        text = f"{before}{start}{content}\n{end}{after}"
-    return text
+    transcript = f"```text\n{TRANSCRIPT.read_text()}```"
+    return pages.fill(text, {"results": table(results), "make train": transcript})
 
 
 def draw(results: list[Trial]) -> None:

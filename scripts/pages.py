@@ -1,0 +1,20 @@
+"""What the scripts that write documentation share: generated parts of a page, and versions."""
+
+from typing import Any
+
+
+def fill(text: str, parts: dict[str, str]) -> str:
+    """The page, with each part between `<!-- NAME -->` and `<!-- end of NAME -->` made anew."""
+    for name, content in parts.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(start)
+        _, found_end, after = rest.partition(end)
+        assert found_end, f"the page has lost the marks around its part {name!r}"
+        text = f"{before}{start}{content}\n{end}{after}"
+    return text
+
+
+def made_with(environment: dict[str, Any]) -> str:
+    """Commit, devices and versions, as environment.json has them, in half a sentence."""
+    versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
+    return f"{environment['devices']} CPU devices; Python {environment['python']}, {versions}"

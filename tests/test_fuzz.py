@@ -1,0 +1,66 @@
+"""Nonsense in every field: refused in one line, or accepted and then traces."""
+
+import hypothesis
+import pytest
+
+from scripts import fuzz
+from tests.programs import ROOT, one_line, program
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_five_hundred_cases(seed):
+    counts = fuzz.fuzz(500, 1000 + seed)
+    assert sum(counts.values()) >= 500
+    assert len(counts) >= 4, counts  # the kinds of end, so that none is missed altogether
+
+
+def refused(seed, count):
+    """Command lines of so many cases that are refused in process."""
+    found = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=1000,
+        database=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(fuzz.CASES)
+    def collect(case):
+        if len(found) < count and all(isinstance(value, str) for _, value in case[1]):
+            complaint = fuzz.refusal(case)
+            if complaint is not None:
+                found.append((fuzz.arguments(case)[1:], complaint))
+
+    collect()
+    assert len(found) == count
+    return found
+
+
+@pytest.mark.filterwarnings("ignore:the load_module")  # how ml_collections reads a config file
+@pytest.mark.parametrize("seed", range(4))
+def test_ten_cases_through_the_real_command(seed, tmp_path):
+    for arguments, complaint in refused(seed, 10):
+        ended = program("train", *arguments, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, expect=2)
+        assert one_line(ended.stderr), ended.stderr
+        assert ended.stderr == "error: " + " ".join(complaint.split()) + "\n"
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_every_field_is_fuzzed():
+    """The generator reaches each of them, and each section."""
+    reached = set()
+
+    @hypothesis.seed(0)
+    @hypothesis.settings(
+        max_examples=3000,
+        database=None,
+        phases=[hypothesis.Phase.generate],
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(fuzz.CASES)
+    def collect(case):
+        reached.update(path for path, _ in case[1])
+
+    collect()
+    assert set(fuzz.paths(fuzz.default("adding"))) <= reached

@@ -1,0 +1,79 @@
+"""What a population needs: refused with the estimate, which XLA's own numbers confirm."""
+
+import jax
+import pytest
+
+from configs import adding, copy_memory
+from experiments import memory
+from experiments.files import RunError
+from experiments.settings import resolve
+from experiments.train import train
+from experiments.workdir import abstract_state
+from gru_jax import training
+from gru_jax.devices import make_mesh
+from tests.programs import one_line, program, tiny_config
+
+
+@pytest.mark.parametrize("base", [adding, copy_memory])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model.cell": "gru", "task.length": 60},
+        {"model.cell": "lstm", "task.length": 60},
+        {"model.cell": "vanilla", "task.length": 60, "train.batch_size": 64},
+        {"model.cell": "gru", "model.hidden_sizes": (64, 32), "population.seeds": 4},
+        {"model.cell": "gru", "model.hidden_sizes": (400,), "train.batch_size": 4},
+    ],
+)
+def test_the_estimate_is_a_lower_bound_and_close_to_what_the_program_takes(base, options):
+    options = {"model.hidden_sizes": (32,), "train.batch_size": 16, **options}
+    settings = resolve(tiny_config(base, **options))
+    mesh = make_mesh(*settings.mesh_sizes)
+    states, passes = memory.needed(settings, mesh)
+    state = abstract_state(settings, mesh)
+    program = training.train_chunk.lower(settings.experiment, mesh, state).compile()
+    taken = program.memory_analysis()
+    assert 0.9 < states / taken.argument_size_in_bytes <= 1.001
+    whole = taken.argument_size_in_bytes + taken.temp_size_in_bytes
+    assert 0.6 < (states + passes) / whole < 1.05
+
+
+def test_what_the_machine_has_is_read(monkeypatch, tmp_path):
+    mesh = jax.sharding.Mesh(jax.devices()[:2], ("seed",))
+    whole = memory.available(mesh)
+    assert 2**27 < whole < 2**45
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr(memory, "LIMITS", (str(limit),))
+    for text, expected in (("4096\n", 2048), ("max\n", None), (str(2**62), None)):
+        limit.write_text(text)
+        assert memory.available(mesh) == expected or memory.available(mesh) >= whole
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"model.hidden_sizes": (10**6,)},
+        {"train.batch_size": 2**30},
+        {"task.length": 2**31 - 1},
+        {"population.seeds": 10_000, "model.hidden_sizes": (3000,)},
+        {"train.evaluation_examples": 2**31 - 1, "task.length": 1000},
+    ],
+)
+def test_what_cannot_fit_is_refused_with_the_estimate(tmp_path, options):
+    with pytest.raises(RunError, match=r"needs at least .* GiB .* and there are .* GiB") as caught:
+        train(tiny_config(**options), str(tmp_path / "run"), quiet=True)
+    for name, value in options.items():
+        shown = list(value) if isinstance(value, tuple) else value
+        assert f"{name} = {shown}" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_says_so_in_one_line(tmp_path):
+    refused = program(
+        *("train", "--config=configs/adding.py", "--config.model.hidden_sizes=(200000,)"),
+        f"--workdir={tmp_path / 'run'}",
+        expect=2,
+    )
+    assert one_line(refused.stderr)
+    assert "GiB" in refused.stderr
+    assert not list(tmp_path.iterdir())
