@@ -22,6 +22,7 @@ from gru_jax import FieldError
 from gru_jax.devices import from_first_process
 
 SILENCE = 30  # seconds without a sign of life, after which a process counts as dead
+PATIENCE = 300  # seconds that the processes wait for each other at the start
 
 
 def define_flags() -> None:
@@ -85,12 +86,17 @@ def _initialize(coordinator: str | None, processes: int | None, process: int | N
         if process is None or not 0 <= process < processes:
             raise FieldError("--process", process, f"in 0..{processes - 1}")
         print(f"process {process} of {processes}: waiting for all at {coordinator}")
+    # JAX's own patience ends in an abort.
+    alone = threading.Timer(PATIENCE, _end, ["the other processes did not come"])
+    alone.daemon = True
+    alone.start()
     try:
         jax.distributed.initialize(
             coordinator,
             processes,
             process,
             cluster_detection_method="deactivate" if any(by_flags) else None,
+            initialization_timeout=2 * PATIENCE,
             heartbeat_timeout_seconds=SILENCE,
         )
     except ValueError:
@@ -99,6 +105,8 @@ def _initialize(coordinator: str | None, processes: int | None, process: int | N
         ) from None
     except RuntimeError as error:
         raise RunError(f"the other processes were not found: {error}") from None
+    finally:
+        alone.cancel()
 
 
 def any_of(number: int) -> int:
@@ -186,13 +194,18 @@ class _Watch(threading.Thread):
         for peer in self._peers:
             with contextlib.suppress(OSError):
                 peer.sendall(f"{gone}\n".encode())
-        print(
-            f"error: {gone} is gone, so this one stops: start all of them again, and the run "
-            "goes on from its last checkpoint",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(1)
+        _end(f"{gone} is gone")
+
+
+def _end(why: str) -> None:
+    """Ends this process, from any thread and whatever it waits for."""
+    print(
+        f"error: {why}, so this one stops: start all of them again, and the run goes on from "
+        "its last checkpoint",
+        file=sys.stderr,
+        flush=True,
+    )
+    os._exit(1)
 
 
 def _prepare(peer: socket.socket) -> None:

@@ -138,6 +138,31 @@ def test_processes_that_cannot_share_the_population(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("rank", [0, 1])
+def test_one_that_stays_alone_gives_up(tmp_path, rank):
+    """With less patience than the real one, which is minutes."""
+    code = (
+        "import sys; from experiments import commandline, processes, train; "
+        "processes.PATIENCE = 2; commandline.run(train.main, train.define_flags)"
+    )
+    arguments, _ = by_flags(rank)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    options = ["--config=configs/adding.py", f"--workdir={tmp_path / 'run'}", "--distributed"]
+    options += [argument.format(port=port) for argument in arguments]
+    alone = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert alone.returncode == 1
+    assert one_line(alone.stderr), alone.stderr
+    assert "the other processes did not come" in alone.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
