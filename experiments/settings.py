@@ -60,8 +60,9 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
         not isinstance(name, str)
         or not name
         or not name.replace("_", "").replace("-", "").isalnum()
+        or len(name.encode()) > 200  # file systems allow some more
     ):
-        raise FieldError("config.name", name, "a word of letters, digits, - and _")
+        raise FieldError("config.name", name, "a word of letters, digits, - and _, not too long")
 
     task = _within("config.task", resolve_task, fields_of("task"))
     build = _within("config.model", _model_builder, task, fields_of("model"))

@@ -10,7 +10,7 @@ class FieldError(ValueError):
     """A field holds a value that is not allowed. Its text is one line."""
 
     def __init__(self, field: str, value: Any, allowed: str):
-        super().__init__(f"{field} = {_short(value)}: must be {allowed}")
+        super().__init__(f"{printable(field)} = {short(value)}: must be {allowed}")
         self.field, self.value, self.allowed = field, value, allowed
 
     def inside(self, section: str) -> "FieldError":
@@ -18,9 +18,15 @@ class FieldError(ValueError):
         return FieldError(f"{section}.{self.field}", self.value, self.allowed)
 
 
-def _short(value: Any, limit: int = 60) -> str:
+def short(value: Any, limit: int = 60) -> str:
+    """A value as a message shows it."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """The text with what a terminal would obey, and line ends, as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

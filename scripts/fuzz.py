@@ -4,7 +4,9 @@ python -m scripts.fuzz --cases=50000     a count of what became of them, to resu
 """
 
 import argparse
+import ast
 import collections
+import contextlib
 import functools
 import importlib
 import json
@@ -27,11 +29,12 @@ from experiments.files import RunError, write_json
 from experiments.memory import check_memory
 from experiments.settings import Settings, resolve
 from experiments.workdir import abstract_state, environment
-from gru_jax import FieldError, training
+from gru_jax import CELLS, FieldError, fields, training
 from gru_jax.devices import make_mesh
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results" / "fuzz.json"
+PIECE = 2500  # cases of one process
 TASKS = ("adding", "copy_memory")
 WORDS = (
     *("gru", "lstm", "vanilla", "Gru", "gruu", "sigmoid", "relu", "learned", "open", "keep"),
@@ -55,16 +58,26 @@ def main() -> int:
     parser.add_argument("--lanes", type=int, default=len(os.sched_getaffinity(0)))
     chosen = parser.parse_args()
     began = time.monotonic()
-    shares = [chosen.cases // chosen.lanes] * chosen.lanes
+    counts: collections.Counter[str] = collections.Counter()
     # Each in a process of its own: a new one now and then, since traces are kept for ever.
-    pieces = [min(2500, share - at) for share in shares for at in range(0, share, 2500)]
+    pieces = [
+        (seed, min(PIECE, chosen.cases - at))
+        for seed, at in enumerate(range(0, chosen.cases, PIECE))
+    ]
     with multiprocessing.get_context("spawn").Pool(chosen.lanes, maxtasksperchild=1) as pool:
-        counts = sum(pool.starmap(fuzz, zip(pieces, range(len(pieces)), strict=True), 1), _none())
+        for found in pool.imap_unordered(_piece, pieces):
+            counts += found
+            print(f"{sum(counts.values()):,} of {chosen.cases:,} cases", flush=True)
     result = {"cases": sum(counts.values()), **dict(sorted(counts.items()))}
     print(json.dumps(result, indent=1))
     minutes = round((time.monotonic() - began) / 60, 1)
     write_json(RESULTS, {**result, "minutes": minutes, "environment": environment()})
     return 0
+
+
+def _piece(piece: tuple[int, int]) -> collections.Counter[str]:
+    seed, cases = piece
+    return fuzz(cases, seed)
 
 
 def fuzz(cases: int, seed: int) -> collections.Counter[str]:
@@ -73,7 +86,7 @@ def fuzz(cases: int, seed: int) -> collections.Counter[str]:
     Raises:
       AssertionError: a case came to none that is allowed; hypothesis adds the smallest one.
     """
-    counts = _none()
+    counts: collections.Counter[str] = collections.Counter()
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
@@ -108,11 +121,39 @@ def attempt(case: Case) -> str:
     if complaint.startswith("config needs at least"):
         return "refused: needs more memory than there is"
     assert "must be " in complaint, complaint
-    names = {name.split("[")[0] for path, _ in case[1] for name in path.split(".")}
-    assert any(name in complaint for name in names), complaint
+    given = [("model.cell", cell) for cell in CELLS]  # what no complaint is about
+    _assert_named(complaint, [change for change in case[1] if change not in given])
     if "no such field" in complaint:
         return "refused: no such field" + ", a near name is given" * ("did you mean" in complaint)
     return "refused: a value that is not allowed"
+
+
+def _assert_named(complaint: str, changes: list[tuple[str, Any]]) -> None:
+    """The complaint is about a field that was changed, with its value, or mentions one."""
+    field = complaint.split(" = ")[0].removeprefix("config.")
+    about = [value for path, value in changes if f"{path}.".startswith(f"{field}.")]
+    if any(path == field for path, _ in changes):
+        shown = {text for value in about for text in _texts(value)}
+        assert any(text in complaint for text in shown), (complaint, shown)
+    elif not about:  # because of another
+        names = {path.split(".")[-1].split("[")[0] for path, _ in changes}
+        assert any(name in complaint for name in names), (complaint, changes)
+
+
+def _texts(value: Any) -> list[str]:
+    """How a message may show a value: itself, what the text stands for, or an element of it."""
+    found = [fields.short(value), str(value)]
+    with contextlib.suppress(ValueError, SyntaxError, TypeError):
+        literal = ast.literal_eval(value) if isinstance(value, str) else value
+        inner = _inner(literal)
+        found += [fields.short(literal), fields.short(tuple(inner)), *map(fields.short, inner)]
+    return [*found, *(text for inner in _inner(value) for text in _texts(inner))]
+
+
+def _inner(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, list | tuple | set | frozenset) else []
 
 
 def refusal(case: Case) -> str | None:
@@ -120,7 +161,7 @@ def refusal(case: Case) -> str | None:
     try:
         trace(settings_of(case))
     except (FieldError, RunError, flags.Error) as error:
-        return " ".join(str(error).split(" ")) if "\n" in str(error) else str(error)
+        return str(error)
     return None
 
 
@@ -233,10 +274,6 @@ def _cases(draw: Any) -> Case:
 
 
 CASES = _cases()
-
-
-def _none() -> collections.Counter[str]:
-    return collections.Counter()
 
 
 if __name__ == "__main__":
