@@ -9,6 +9,7 @@ numbers: reading it runs nobody's code.
 
 import hashlib
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -39,32 +40,39 @@ class Checkpoints:
         if not self.folder.is_dir():
             return []
         names = [path.name for path in self.folder.iterdir()]
-        return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
+        numbers = [int(name) for name in names if name.isascii() and name.isdecimal()]
+        return sorted((number for number in numbers if str(number) in names), reverse=True)
 
     def save(self, step: int, data: bytes) -> None:
         """Keeps what `encode` made; removes what is older than `kept`, or of a later step."""
-        self.folder.mkdir(exist_ok=True)
-        for leftover in self.folder.glob("*.partial"):
-            shutil.rmtree(leftover)
+        if not self.folder.exists():
+            self.folder.mkdir()
+            synchronise(self.folder.parent)
+        self.tidy()
         partial = self.folder / f"{step}.partial"
         partial.mkdir()
         write_bytes(partial / STATE, data)
         write_bytes(partial / DIGESTS, _digests(data))
-        synchronise(partial)
         # Later ones were passed over when the run was resumed; it makes them anew.
         for old in [kept for kept in self.steps() if kept >= step]:
             self._remove(old)
         partial.rename(self.folder / str(step))
         synchronise(self.folder)
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Removes what is older than `kept`, and what a kill left unfinished."""
         for old in self.steps()[self.kept :]:
             self._remove(old)
+        for leftover in self.folder.glob("*.partial"):
+            shutil.rmtree(leftover)
 
-    def newest(self, shapes: Shapes, latest: int | None = None) -> bytes | None:
+    def newest(self, shapes: Shapes, lines: float = math.inf) -> bytes | None:
         """The newest sound checkpoint, for `decode`; None where there is none at all.
 
         Args:
           shapes: what it has to hold.
-          latest: the last step that the rest of the run's folder knows of.
+          lines: how many lines of metrics there are, since a checkpoint counts them.
 
         Raises:
           RunError: there are checkpoints, and not one of them can be used.
@@ -76,8 +84,8 @@ class Checkpoints:
                 _, progress = decode(data, shapes)
                 if progress["step"] != step:
                     raise RunError(f"it is of step {progress['step']}")
-                if latest is not None and step > latest:
-                    raise RunError(f"metrics.jsonl ends at step {latest}")
+                if progress["lines"] > lines:
+                    raise RunError(f"metrics.jsonl has lost {progress['lines'] - lines} lines")
             except (RunError, OSError) as error:
                 print(f"checkpoint {self.folder / str(step)}: {error}", file=sys.stderr)
                 continue
@@ -115,15 +123,15 @@ def decode(data: bytes, shapes: Shapes) -> tuple[Arrays, Progress]:
         arrays = safetensors.numpy.load(data)
         size = int.from_bytes(data[:8], "little")
         progress = json.loads(json.loads(data[8 : 8 + size])["__metadata__"]["progress"])
-        step, seconds = progress["step"], progress["wall_seconds"]
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError):
+        step, seconds, lines = (progress[name] for name in ("step", "wall_seconds", "lines"))
+    except (safetensors.SafetensorError, ValueError, TypeError, KeyError, RecursionError):
         raise RunError(f"{STATE} cannot be read") from None
     described = lambda leaves: {name: (leaf.shape, leaf.dtype) for name, leaf in leaves.items()}
     if described(arrays) != described(shapes):
         raise RunError(f"{STATE} is of another model")
-    if type(step) is not int or type(seconds) not in (int, float):
+    if type(step) is not int or type(lines) is not int or type(seconds) not in (int, float):
         raise RunError(f"{STATE} has no progress")
-    return arrays, {"step": step, "wall_seconds": seconds}
+    return arrays, {"step": step, "wall_seconds": seconds, "lines": lines}
 
 
 def _digests(data: bytes) -> bytes:

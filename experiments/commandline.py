@@ -1,9 +1,11 @@
 """What the programs share: flags, and errors that take one line."""
 
+import contextlib
 import os
 import re
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -50,7 +52,8 @@ def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     status = _run(main)
     if status and jax.distributed.is_initialized():
-        sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
         os._exit(status)  # a farewell would wait for processes that are ending as well
     sys.exit(status)
 
@@ -67,6 +70,10 @@ def _run(main: Callable[[], int]) -> int:
         return _complain(f"{type(error).__name__}: {error}"[:500], FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
+    except Exception as error:  # unforeseen, and a bug: the place is all that a user can report
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}:{where.lineno}"
+        return _complain(f"unforeseen {type(error).__name__}: {error} ({place})", FAILED)
 
 
 def parse(argv: list[str], values: flags.FlagValues) -> None:
@@ -135,7 +142,7 @@ def _config(argv: list[str]) -> ConfigDict:
 
 
 def _complain(text: str, status: int = BAD_INPUT) -> int:
-    print("error: " + " ".join(text.split()), file=sys.stderr)
+    print("error: " + fields.printable(" ".join(text.split())), file=sys.stderr)
     return status
 
 

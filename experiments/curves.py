@@ -1,5 +1,6 @@
 """curves.png: how a population learned."""
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 
+from experiments.files import write_bytes
 from experiments.outcomes import quartiles
 from experiments.settings import Settings
 from experiments.workdir import read_metrics
@@ -17,7 +19,7 @@ from matplotlib import pyplot as plt
 INK, BAND, SEED, MARK = "#1f4e79", "#9dc3e6", "#9aa5b1", "#b03a2e"
 
 
-def draw_curves(workdir: Path, settings: Settings) -> Path:
+def draw_curves(workdir: Path, settings: Settings) -> None:
     """Draws every seed, the median and the quartiles of each metric over the steps."""
     experiment = settings.experiment
     metrics = read_metrics(workdir)
@@ -53,11 +55,10 @@ def draw_curves(workdir: Path, settings: Settings) -> Path:
         f"{'x'.join(map(str, model['hidden_sizes']))}, {len(settings.seeds)} seeds",
         fontsize=11,
     )
-    path = workdir / "curves.png"
-    partial = path.with_suffix(".partial.png")
-    figure.savefig(partial, dpi=150)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=150)
     plt.close(figure)
-    return partial.replace(path)
+    write_bytes(workdir / "curves.png", drawn.getvalue())
 
 
 def _by_seed(metrics: list[dict[str, Any]], split: str, name: str) -> tuple[np.ndarray, np.ndarray]:

@@ -72,7 +72,7 @@ def main() -> int:
 
 
 def _length(task: Task, text: str) -> int:
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 10:
         raise FieldError("--lengths", text, "whole numbers with commas between them")
     return task.with_length(int(text)).length
 

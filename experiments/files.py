@@ -2,12 +2,35 @@
 
 import json
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
 
 class RunError(Exception):
     """A run's folder cannot be used as asked. Its text is one line."""
+
+
+def check_plain(folder: Path) -> None:
+    """Raises RunError where a folder holds a link, a pipe or the like: a run has none."""
+    for path in folder.rglob("*"):
+        mode = path.lstat().st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+            raise RunError(f"{path} is neither a file nor a folder")
+
+
+def read_json(path: Path, otherwise: str) -> dict[str, Any]:
+    """The object that a file holds.
+
+    Raises:
+      RunError: there is no such file (`otherwise` says what that means), or it is damaged.
+    """
+    try:
+        return dict(json.loads(path.read_text()))
+    except OSError as error:
+        raise RunError(f"{otherwise} ({path.name}: {error.strerror})") from None
+    except (ValueError, TypeError, RecursionError):
+        raise RunError(f"{path} is not valid JSON") from None
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -23,11 +46,13 @@ def write_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes the whole file or nothing."""
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
+    partial.unlink(missing_ok=True)
+    with partial.open("xb") as file:  # x: nobody's link is followed
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+    synchronise(path.parent)
 
 
 def synchronise(folder: Path) -> None:

@@ -50,7 +50,8 @@ def held(workdir: Path, force: bool = False) -> Iterator[Callable[[], None]]:
 
 def _take(path: Path) -> Any:
     while True:
-        file = path.open("a+")
+        # No link is followed: whoever made the folder may have made it point anywhere.
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), "r+")
         holder = _holder(path)
         if _elsewhere(holder):
             file.close()
@@ -72,7 +73,8 @@ def _take(path: Path) -> Any:
 def _take_over(path: Path) -> Any:
     """Puts a new file in the place of the holder's, who sees it."""
     fresh = path.with_name(f"{LOCK}.{os.getpid()}.partial")
-    file = _signed(fresh.open("w+"))
+    fresh.unlink(missing_ok=True)
+    file = _signed(fresh.open("x+"))
     _locked(file, {})
     fresh.replace(path)
     return file
@@ -108,7 +110,7 @@ def _alive(pid: Any) -> bool:
 def _holder(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text()))
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return {}
 
 

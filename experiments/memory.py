@@ -2,6 +2,7 @@
 
 import math
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,7 @@ from gru_jax.devices import BATCH, SEED
 from gru_jax.tasks.base import evaluation_batch, training_batch
 
 GIB = 2**30
-# Linux's limits on a group of processes, such as a Slurm job: version 2, and 1.
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+GROUPS, MOUNTED = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def check_memory(settings: Settings, mesh: Mesh) -> None:
@@ -73,11 +73,27 @@ def available(mesh: Mesh) -> int:
     if device.platform == "cpu":
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         return min([whole, *_limits()]) // len(mesh.local_devices)
-    return int(device.memory_stats()["bytes_limit"])
+    return int((device.memory_stats() or {}).get("bytes_limit", sys.maxsize))
 
 
 def _limits() -> list[int]:
-    texts = [path.read_text().strip() for path in map(Path, LIMITS) if path.exists()]
+    """What Linux allows the groups that this process is in, such as a Slurm job."""
+    if not GROUPS.exists():
+        return []
+    files = []
+    for line in GROUPS.read_text().splitlines():
+        _, controllers, group = line.split(":", 2)
+        if not controllers:  # version 2
+            root, name = MOUNTED, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = MOUNTED / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        place = root / group.lstrip("/")
+        files += [
+            folder / name for folder in (place, *place.parents) if folder.is_relative_to(root)
+        ]
+    texts = [file.read_text().strip() for file in files if file.exists()]
     return [int(text) for text in texts if text.isdecimal()]
 
 

@@ -37,7 +37,7 @@ def announced() -> int:
     options = flags.FLAGS
     if not options.distributed:
         return 1
-    variables = ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")
+    variables = ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS")  # JAX looks in this order too
     found = [os.environ[name] for name in variables if os.environ.get(name, "").isdecimal()]
     return options.processes or int((found or ["1"])[0])
 
@@ -59,6 +59,11 @@ def joined() -> Iterator[None]:
         yield
         return
     _initialize(**given)
+    if jax.device_count() != jax.process_count() * jax.local_device_count():
+        raise RunError(
+            f"the processes have different numbers of devices, here {jax.local_device_count()} "
+            f"of {jax.device_count()}: give each as many"
+        )
     watch = _Watch(options.coordinator)
     try:
         yield
@@ -86,6 +91,7 @@ def _initialize(coordinator: str | None, processes: int | None, process: int | N
         if process is None or not 0 <= process < processes:
             raise FieldError("--process", process, f"in 0..{processes - 1}")
         print(f"process {process} of {processes}: waiting for all at {coordinator}")
+    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM
     # JAX's own patience ends in an abort.
     alone = threading.Timer(PATIENCE, _end, ["the other processes did not come"])
     alone.daemon = True
@@ -114,6 +120,12 @@ def any_of(number: int) -> int:
     if jax.process_count() == 1:
         return number
     return int(multihost_utils.process_allgather(np.int32(number)).max())
+
+
+def check_same(config: str) -> None:
+    """Raises RunError where this process was given another config than process 0."""
+    if from_first_process(config.encode()) != config.encode():
+        raise RunError("config differs from that of process 0: give all of them the same")
 
 
 def checked(mesh: Mesh) -> Mesh:
@@ -157,19 +169,23 @@ class _Watch(threading.Thread):
         listener.settimeout(SILENCE)
         while len(self._peers) < jax.process_count() - 1:
             peer, _ = listener.accept()
-            _prepare(peer)
+            peer.settimeout(5)  # whoever else may have found the port is not waited for
             said, _, peer_name = _line(peer).partition(" ")
-            if secrets.compare_digest(said, token):
+            if secrets.compare_digest(said.encode(), token.encode()):
                 peer.sendall(f"{name}\n".encode())
+                _prepare(peer)
                 self._peers[peer] = peer_name
             else:
                 peer.close()
 
     def _connect(self, address: tuple[str, int], token: str, name: str) -> None:
         peer = socket.create_connection(address, timeout=SILENCE)
-        _prepare(peer)
         peer.sendall(f"{token} {name}\n".encode())
-        self._peers[peer] = _line(peer)
+        first = _line(peer)
+        if not first:
+            raise OSError(f"process 0 does not answer at {address[0]}:{address[1]}")
+        _prepare(peer)
+        self._peers[peer] = first
 
     def leave(self) -> None:
         """The end of this process is no accident from now on."""

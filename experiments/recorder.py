@@ -5,13 +5,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from experiments.checkpoints import Checkpoints, Shapes
+from experiments.checkpoints import Arrays, Checkpoints, Progress, Shapes, encode
 from experiments.curves import draw_curves
-from experiments.files import write_json
+from experiments.files import RunError, synchronise, write_json
 from experiments.lock import held
 from experiments.settings import Settings
-from experiments.workdir import open_workdir, read_metrics
-from experiments.writers import Display, MetricsFile, Row
+from experiments.workdir import extend_config, open_workdir, read_metrics
+from experiments.writers import IDENTITY, Display, MetricsFile, Row
 
 
 class Recorder:
@@ -23,13 +23,24 @@ class Recorder:
 
     def newest(self, shapes: Shapes) -> bytes | None:
         """The checkpoint to go on from: see `Checkpoints.newest`."""
-        lines = read_metrics(self._workdir)
-        return self._checkpoints.newest(shapes, lines[-1]["step"] if lines else 0)
+        rows = read_metrics(self._workdir)
+        metrics = {*IDENTITY, *self._settings.experiment.task.metric_names}
+        names = {"eval": metrics, "train": metrics | {"gradient_norm"}}
+        for number, row in enumerate(rows, 1):
+            if row.keys() != names[row["split"]]:
+                raise RunError(f"{self._workdir / 'metrics.jsonl'}: line {number} is damaged")
+        data = self._checkpoints.newest(shapes, len(rows))
+        if data is None and rows and rows[-1]["step"] > self._settings.checkpoint_every:
+            raise RunError(
+                f"{self._workdir} has metrics until step {rows[-1]['step']} and no checkpoint: "
+                "bring checkpoints/ back, or start in another folder"
+            )
+        return data
 
     @contextmanager
     def writing(self, step: int, quiet: bool) -> Iterator[None]:
         """Opens the files that grow; what they hold of later steps is forgotten."""
-        (self._workdir / "summary.json").unlink(missing_ok=True)  # an earlier stop's
+        extend_config(self._workdir, self._settings)
         with (
             closing(MetricsFile(self._workdir, step)) as self._metrics,
             Display(self._settings.steps, step, quiet) as self._display,
@@ -42,13 +53,15 @@ class Recorder:
         self._metrics.write(rows)
         self._display.update(step, **shown)
 
-    def save(self, step: int, data: bytes) -> None:
+    def save(self, step: int, arrays: Arrays, progress: Progress) -> None:
         self._check()
-        self._checkpoints.save(step, data)
+        lines = self._metrics.lines
+        self._checkpoints.save(step, encode(arrays, {**progress, "lines": lines}))
 
     def finish(self, summary: dict[str, Any]) -> None:
         """The curves, then the summary: with it, the run counts as ended."""
         self._check()
+        self._checkpoints.tidy()
         draw_curves(self._workdir, self._settings)
         write_json(self._workdir / "summary.json", summary)
 
@@ -62,7 +75,9 @@ def recorder(
     Raises:
       RunError: another process holds it, or it belongs to another run.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
+    if not workdir.exists():
+        workdir.mkdir(parents=True)
+        synchronise(workdir.parent)
     with held(workdir, force) as check:
         open_workdir(workdir, settings, extend)
         yield Recorder(workdir, settings, check)

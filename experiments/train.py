@@ -3,6 +3,7 @@
 The same command again resumes the run, or says that it is finished.
 """
 
+import json
 import math
 import statistics
 import time
@@ -17,7 +18,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import commandline, processes
-from experiments.checkpoints import decode, encode
+from experiments.checkpoints import decode
 from experiments.files import RunError
 from experiments.memory import check_memory
 from experiments.settings import Settings, default_workdir, resolve
@@ -98,9 +99,9 @@ def train_settings(
             stack.enter_context(record.writing(step, quiet))
 
         def save() -> None:
-            data = encode(to_host(flat(state)), _progress(step, began))
+            arrays = to_host(flat(state))  # takes all processes
             if record:
-                record.save(step, data)
+                record.save(step, arrays, _progress(step, began))
 
         active = to_host(state.active)
         while step < settings.steps and active.any() and not processes.any_of(stop()):
@@ -197,7 +198,8 @@ def main() -> int:
     workdir = Path(flags.FLAGS.workdir or default_workdir(settings))
     count = processes.announced()
     use_cpu_cores(*settings.mesh_sizes, cores=_recorded_cores(workdir, count), processes=count)
-    with processes.joined(), stop_requests() as stop:
+    with stop_requests() as stop, processes.joined():
+        processes.check_same(json.dumps(settings.config, sort_keys=True))
         first = jax.process_index() == 0
         if (
             from_first_process(b"" if first and _finished(workdir, settings, extend) else None)
@@ -210,10 +212,9 @@ def main() -> int:
             if first:
                 print(f"{workdir} is finished: nothing to do")
         stopped = processes.any_of(stop())
-    assert summary is not None
-    if first:
+    if first and summary:
         _report(workdir, settings, summary)
-    if summary["status"] == "stopped":
+    if summary and summary["status"] == "stopped":
         print("stopped; the same command goes on from here")
         return STOPPED + stopped
     return 0

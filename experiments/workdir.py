@@ -27,7 +27,7 @@ import jax
 from jax.sharding import Mesh
 
 from experiments.checkpoints import Arrays, Checkpoints, decode
-from experiments.files import RunError, write_json
+from experiments.files import RunError, check_plain, read_json, write_json
 from experiments.settings import Settings, resolve
 from gru_jax import SequenceModel, Task, training
 from gru_jax.devices import make_mesh, to_devices
@@ -73,6 +73,7 @@ def load(workdir: str | os.PathLike[str]) -> Run:
       FieldError: its config holds what is not allowed.
     """
     path = Path(workdir)
+    check_plain(path)
     settings = resolve(read_config(path))
     mesh = make_mesh(*settings.mesh_sizes)
     abstract = abstract_state(settings, mesh)
@@ -116,16 +117,25 @@ def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> Non
     Raises:
       RunError: the folder belongs to a run with another config.
     """
-    if not (workdir / "config.json").exists():
-        write_json(workdir / "environment.json", environment())
-        write_json(workdir / "config.json", settings.config)
+    check_plain(workdir)
+    if (workdir / "config.json").exists():
+        check_config(workdir, settings, extend)
+        _note_resume(workdir)
         return
-    check_config(workdir, settings, extend)
+    begun = {"lock.json", "environment.json"}  # what a kill at the very start leaves
+    for path in workdir.iterdir():
+        if path.name not in begun and path.suffix != ".partial":
+            raise RunError(f"{workdir} holds {path.name!r}, but no run (config.json is missing)")
+    write_json(workdir / "environment.json", environment())
+    write_json(workdir / "config.json", settings.config)
+
+
+def extend_config(workdir: Path, settings: Settings) -> None:
+    """Writes the higher budget of a run that `check_config` has let pass."""
+    # Gone before the config says more steps: with both, the run would count as finished.
+    (workdir / "summary.json").unlink(missing_ok=True)
     if read_config(workdir) != settings.config:
-        # Gone before the config says more steps: with both, the run would count as finished.
-        (workdir / "summary.json").unlink(missing_ok=True)
         write_json(workdir / "config.json", settings.config)
-    _note_resume(workdir)
 
 
 def check_config(workdir: Path, settings: Settings, extend: bool = False) -> None:
@@ -165,6 +175,8 @@ def _note_resume(workdir: Path) -> None:
     recorded = read_environment(workdir)
     now = environment()
     resumed = recorded.setdefault("resumed", [])
+    if not isinstance(resumed, list):
+        raise RunError(f"{workdir / 'environment.json'} is damaged")
     differing = {
         name: value
         for name, value in now.items()
@@ -185,10 +197,21 @@ def environment() -> dict[str, Any]:
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "platform": platform.platform(),
+        "processor": _processor(),
         "device": device.device_kind,
         "devices": jax.device_count(),
         "processes": jax.process_count(),
     }
+
+
+def _processor() -> str:
+    """The CPU's model: XLA compiles for it, so that bits may depend on it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor()
 
 
 def _git(*command: str) -> str | None:
@@ -203,25 +226,26 @@ def _git(*command: str) -> str | None:
 
 
 def read_config(workdir: Path) -> dict[str, Any]:
-    return _read_json(workdir / "config.json", f"{workdir} holds no run")
+    return read_json(workdir / "config.json", f"{workdir} holds no run")
 
 
 def read_environment(workdir: Path) -> dict[str, Any]:
-    return _read_json(workdir / "environment.json", f"{workdir} holds no run")
+    return read_json(workdir / "environment.json", f"{workdir} holds no run")
 
 
 def read_summary(workdir: Path) -> dict[str, Any] | None:
     path = workdir / "summary.json"
-    return _read_json(path, "") if path.exists() else None
-
-
-def _read_json(path: Path, otherwise: str) -> dict[str, Any]:
-    try:
-        return dict(json.loads(path.read_text()))
-    except OSError as error:
-        raise RunError(f"{otherwise} ({path.name}: {error.strerror})") from None
-    except (ValueError, TypeError):
-        raise RunError(f"{path} is not valid JSON") from None
+    if not path.exists():
+        return None
+    summary = read_json(path, "")
+    lists = [summary.get(name) for name in ("seeds", "solved_step", "diverged_step")]
+    whole = all(
+        isinstance(found, list) and all(isinstance(n, int | None) for n in found) for found in lists
+    )
+    numbers = ("step", "wall_seconds", "parameters", "baseline_loss")
+    if not whole or not all(isinstance(summary.get(name), int | float) for name in numbers):
+        raise RunError(f"{path} is damaged: without it, the run is ended again")
+    return summary
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
@@ -239,8 +263,11 @@ def read_metrics(workdir: Path) -> list[dict[str, Any]]:
         if line.endswith(b"\n"):
             try:
                 row = json.loads(line)
-                sound = isinstance(row["step"], int) and {"split", "seed"} <= row.keys()
-            except (ValueError, TypeError, KeyError, AttributeError):
+                named = row["split"] in ("train", "eval") and type(row["step"]) is int
+                numbers = [value for name, value in row.items() if name != "split"]
+                sound = named and all(isinstance(n, int | float | None) for n in numbers)
+                sound = sound and type(row["seed"]) is int
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
                 sound = False
             if not sound:
                 raise RunError(f"{path}: line {number} is damaged")

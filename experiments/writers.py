@@ -32,6 +32,7 @@ class MetricsFile:
 
     def __init__(self, workdir: Path, step: int):
         rows = [row for row in read_metrics(workdir) if row["step"] <= step]
+        self.lines = len(rows)
         path = workdir / "metrics.jsonl"
         write_text(path, "".join(map(_line, rows)))
         self._file = path.open("ab", buffering=0)  # nothing is left to write when it is closed
@@ -48,6 +49,7 @@ class MetricsFile:
         while left:
             left = left[self._file.write(left) :]
         os.fsync(self._file.fileno())
+        self.lines += len(rows)
         self._add_events(rows)
 
     def _add_events(self, rows: list[Row]) -> None:

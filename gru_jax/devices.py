@@ -50,7 +50,9 @@ def from_first_process(data: bytes | None) -> bytes | None:
     if jax.process_count() == 1:
         return data
     broadcast = multihost_utils.broadcast_one_to_all
-    size = int(broadcast(np.int32(-1 if data is None else len(data))))
+    # Two numbers of 32 bits, since JAX has none of 64 by default.
+    high, low = broadcast(np.array(divmod(-1 if data is None else len(data), 2**30), np.int32))
+    size = int(high) * 2**30 + int(low)
     if size < 0:
         return None
     whole = np.zeros(size, np.uint8)

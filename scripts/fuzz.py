@@ -146,6 +146,8 @@ def _texts(value: Any) -> list[str]:
     with contextlib.suppress(ValueError, SyntaxError, TypeError):
         literal = ast.literal_eval(value) if isinstance(value, str) else value
         inner = _inner(literal)
+        if isinstance(literal, int):
+            found.append(fields.short(float(literal)))
         found += [fields.short(literal), fields.short(tuple(inner)), *map(fields.short, inner)]
     return [*found, *(text for inner in _inner(value) for text in _texts(inner))]
 

@@ -45,7 +45,8 @@ def main() -> int:
         result = soak(Path(folder) / "run", chosen.minutes, chosen.every)
     print(json.dumps(result, indent=1))
     write_json(RESULTS, {**result, "environment": environment()})
-    return 0
+    fewest, most = result["open_files"]
+    return int(most - fewest > 2 or result["checkpoints_kept"][1] > KEPT)
 
 
 def soak(workdir: Path, minutes: float, every: float) -> dict[str, Any]:

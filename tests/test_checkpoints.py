@@ -19,7 +19,11 @@ SHAPES = {name: jax.ShapeDtypeStruct(a.shape, a.dtype) for name, a in ARRAYS.ite
 
 
 def content(step):
-    return encode(ARRAYS, {"step": step, "wall_seconds": 1.5})
+    return encode(ARRAYS, progress_of(step))
+
+
+def progress_of(step, **changes):
+    return {"step": step, "wall_seconds": 1.5, "lines": 2 * step, **changes}
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def checkpoints(tmp_path):
 
 def test_what_is_read_has_the_bits_of_what_was_written():
     arrays, progress = decode(content(10), SHAPES)
-    assert progress == {"step": 10, "wall_seconds": 1.5}
+    assert progress == progress_of(10)
     assert {n: a.tobytes() for n, a in arrays.items()} == {
         n: a.tobytes() for n, a in ARRAYS.items()
     }
@@ -123,9 +127,17 @@ def test_what_was_passed_over_does_not_push_out_what_is_sound(checkpoints):
     assert checkpoints.steps() == [15, 10]
 
 
-def test_metrics_that_end_earlier_pass_a_checkpoint_over(checkpoints, capsys):
-    assert decode(checkpoints.newest(SHAPES, latest=19), SHAPES)[1]["step"] == 10
-    assert "metrics.jsonl ends at step 19" in capsys.readouterr().err
+def test_metrics_that_have_lost_lines_pass_a_checkpoint_over(checkpoints, capsys):
+    assert decode(checkpoints.newest(SHAPES, lines=40), SHAPES)[1]["step"] == 20
+    assert decode(checkpoints.newest(SHAPES, lines=39), SHAPES)[1]["step"] == 10
+    assert "metrics.jsonl has lost 1 lines" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["007", "٣", "1e3", "-1"])
+def test_folders_that_are_no_steps(checkpoints, name):
+    (checkpoints.folder / name).mkdir()
+    checkpoints.save(30, content(30))
+    assert checkpoints.steps() == [30, 20]
 
 
 class Planted:
@@ -139,11 +151,12 @@ class Planted:
         (b"", "cannot be read"),
         (b"\xff" * 100, "cannot be read"),
         (pickle.dumps(Planted()), "cannot be read"),
-        (encode({"weights": ARRAYS["weights"]}, {"step": 20, "wall_seconds": 0}), "another model"),
-        (encode({**ARRAYS, "step": np.zeros(2)}, {"step": 20, "wall_seconds": 0}), "another model"),
-        (encode(ARRAYS, {"step": "20", "wall_seconds": 0}), "has no progress"),
+        (encode({"weights": ARRAYS["weights"]}, progress_of(20)), "another model"),
+        (encode({**ARRAYS, "step": np.zeros(2)}, progress_of(20)), "another model"),
+        (encode(ARRAYS, progress_of("20")), "has no progress"),
+        (encode(ARRAYS, progress_of(20, lines=None)), "has no progress"),
         (encode(ARRAYS, {"wall_seconds": 0}), "cannot be read"),
-        (encode(ARRAYS, {"step": 10, "wall_seconds": 0}), "it is of step 10"),
+        (content(10), "it is of step 10"),
     ],
 )
 def test_what_a_stranger_signed_is_still_only_numbers(checkpoints, capsys, data, message):

@@ -14,12 +14,16 @@ import numpy as np
 import pytest
 
 from experiments.checkpoints import Checkpoints
-from experiments.train import train
+from experiments.files import RunError, write_text
+from experiments.lock import held
+from experiments.settings import resolve
+from experiments.train import train, train_settings
 from experiments.workdir import load
 from gru_jax import FieldError
 from tests.programs import ROOT, bits, one_line, program, tiny, tiny_config
 from tests.test_survival import ENDLESS, start, wait_for_lines
 
+AS_ROOT = [] if os.getuid() == 0 else ["sudo", "--non-interactive"]
 TRAIN = ("train", "--config=configs/adding.py")
 
 
@@ -45,14 +49,14 @@ def small_disk(tmp_path):
     mounted = tmp_path / "disk"
     mounted.mkdir()
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mounted)],
+        [*AS_ROOT, "mount", "-t", "tmpfs", "-o", "size=1m,mode=777", "tmpfs", str(mounted)],
         capture_output=True,
         check=False,
     )
     if made.returncode:
         pytest.skip(f"needs leave to mount a disk: {made.stderr.decode().strip()}")
     yield mounted
-    subprocess.run(["umount", str(mounted)], check=True)
+    subprocess.run([*AS_ROOT, "umount", str(mounted)], check=True)
 
 
 # At the first write, among the metrics and checkpoints, and at the figure.
@@ -93,7 +97,7 @@ def test_a_read_only_folder(small_disk, whole):
     (run / "summary.json").unlink()
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     remount = lambda how: subprocess.run(
-        ["mount", "-o", f"remount,{how}", str(small_disk)], check=True
+        [*AS_ROOT, "mount", "-o", f"remount,{how}", str(small_disk)], check=True
     )
     remount("ro")
     refused = program(*TRAIN, f"--workdir={run}", *tiny(), expect=1)
@@ -197,6 +201,44 @@ def test_a_folder_from_a_stranger_runs_no_code(whole, tmp_path):
     refused = program("evaluate", f"--run={run}", expect=2)
     assert "no usable checkpoint" in refused.stderr
     assert not marker.exists()
+
+
+@pytest.mark.parametrize("name", ["config.json", "summary.json", "metrics.jsonl.partial"])
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_strangers_links_and_pipes_are_refused(whole, tmp_path, name, kind):
+    run, mine = shutil.copytree(whole, tmp_path / "run"), tmp_path / "mine"
+    mine.write_text("precious")
+    (run / name).unlink(missing_ok=True)
+    if kind == "link":
+        (run / name).symlink_to(mine)
+    else:
+        os.mkfifo(run / name)
+    with pytest.raises(RunError, match="is neither a file nor a folder"):
+        load(run)
+    with pytest.raises(RunError, match="is neither a file nor a folder"):
+        train_settings(resolve(json.loads((whole / "config.json").read_text())), run, quiet=True)
+    assert mine.read_text() == "precious"
+
+
+def test_a_linked_lock_or_partial_file_is_not_written_through(tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_text("precious")
+    for name in ("lock.json", "a.partial"):
+        (tmp_path / name).symlink_to(mine)
+    with pytest.raises(OSError, match="symbolic links"), held(tmp_path):
+        pass
+    write_text(tmp_path / "a", "new")
+    assert mine.read_text() == "precious"
+    assert (tmp_path / "a").read_text() == "new"
+
+
+def test_a_strangers_words_do_not_reach_the_terminal_raw(whole, tmp_path):
+    run = shutil.copytree(whole, tmp_path / "run")
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**config, "\x1b]0;owned\x07": 1}))
+    refused = program("evaluate", f"--run={run}", expect=2)
+    assert one_line(refused.stderr)
+    assert "\x1b" not in refused.stderr
 
 
 WORDS = (

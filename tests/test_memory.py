@@ -38,15 +38,26 @@ def test_the_estimate_is_a_lower_bound_and_close_to_what_the_program_takes(base,
     assert 0.6 < (states + passes) / whole < 1.05
 
 
-def test_what_the_machine_has_is_read(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("group", "file"),
+    [
+        ("0::/job/step", "job/step/memory.max"),
+        ("0::/job/step", "job/memory.max"),
+        ("0::/", "memory.max"),
+        ("3:cpu:/x\n9:memory:/job", "memory/job/memory.limit_in_bytes"),
+    ],
+)
+def test_the_limits_of_a_job_are_read(monkeypatch, tmp_path, group, file):
     mesh = jax.sharding.Mesh(jax.devices()[:2], ("seed",))
+    monkeypatch.setattr(memory, "GROUPS", tmp_path / "group")
+    monkeypatch.setattr(memory, "MOUNTED", tmp_path)
     whole = memory.available(mesh)
     assert 2**27 < whole < 2**45
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(memory, "LIMITS", (str(limit),))
-    for text, expected in (("4096\n", 2048), ("max\n", None), (str(2**62), None)):
-        limit.write_text(text)
-        assert memory.available(mesh) == expected or memory.available(mesh) >= whole
+    (tmp_path / "group").write_text(group)
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    for text, expected in (("4096\n", 2048), ("max\n", whole), (str(2**62), whole)):
+        (tmp_path / file).write_text(text)
+        assert memory.available(mesh) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,7 +70,8 @@ def test_what_the_machine_has_is_read(monkeypatch, tmp_path):
         {"train.evaluation_examples": 2**31 - 1, "task.length": 1000},
     ],
 )
-def test_what_cannot_fit_is_refused_with_the_estimate(tmp_path, options):
+def test_what_cannot_fit_is_refused_with_the_estimate(tmp_path, monkeypatch, options):
+    monkeypatch.setattr(memory, "available", lambda _: 2**33)  # as on a small machine
     with pytest.raises(RunError, match=r"needs at least .* GiB .* and there are .* GiB") as caught:
         train(tiny_config(**options), str(tmp_path / "run"), quiet=True)
     for name, value in options.items():

@@ -80,6 +80,29 @@ def test_one_process_writes_and_the_other_is_quiet(together):
     assert json.loads((folder / "summary.json").read_text())["status"] == "completed"
 
 
+def test_all_of_them_again_say_that_it_is_finished(together):
+    folder, _ = together
+    before = (folder / "summary.json").read_bytes()
+    (first, _), (second, _) = end(start_two(folder, **EACH_STEP))
+    assert "is finished: nothing to do" in first
+    assert "step" not in second
+    assert (folder / "summary.json").read_bytes() == before
+
+
+def test_different_configs_are_refused(tmp_path):
+    run = tmp_path / "run"
+    unlike = lambda rank: (
+        [*by_flags(rank)[0], f"--config.optimizer.learning_rate={(rank + 1) / 100}"],
+        {},
+    )
+    processes = start_two(run, unlike)
+    printed = [process.communicate(timeout=120) for process in processes]
+    assert processes[1].returncode == 2, printed
+    assert "config differs from that of process 0" in printed[1][1]
+    assert processes[0].returncode == 1
+    assert "process 1" in printed[0][1]
+
+
 def test_the_first_losses_are_those_of_one_process(together, tmp_path):
     folder, _ = together
     options = tiny(**EACH_STEP, **{"train.steps": 10})
