@@ -15,6 +15,6 @@ def fill(text: str, parts: dict[str, str]) -> str:
 
 
 def made_with(environment: dict[str, Any]) -> str:
-    """Commit, devices and versions, as environment.json has them, in half a sentence."""
+    """The versions that environment.json holds, in half a sentence."""
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
-    return f"{environment['devices']} CPU devices; Python {environment['python']}, {versions}"
+    return f"Python {environment['python']}, {versions}"

@@ -163,7 +163,8 @@ def table(results: list[Trial]) -> str:
         "accuracy above 0.99 on the ten digits (copy). Right: the median seed's share of "
         "answers within 0.04 (adding) or of digits (copy). Each cell was trained at the learning "
         "rates 0.01 and 0.001, and the better is shown. "
-        f"Commit {', '.join(commits)}; {pages.made_with(environment)}. One row's command: "
+        f"Commit {', '.join(commits)}; {environment['devices']} CPU devices; "
+        f"{pages.made_with(environment)}. One row's command: "
         f"`{best(results)[0]['command']}`; all rows: `python -m scripts.results --train`.",
     ]
     return "\n".join(lines)
