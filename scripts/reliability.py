@@ -74,7 +74,9 @@ def table() -> str:
         f"`python -m scripts.{name}` at commit {result['environment']['commit'][:8]}"
         for name, result in (("kills", killed), ("fuzz", fuzzed), ("soak", soaked))
     ]
-    return "\n".join([*lines, "", f"{', '.join(made)}; {pages.made_with(killed['environment'])}."])
+    return "\n".join(
+        [*lines, "", f"{', '.join(made)}; on a CPU, {pages.made_with(killed['environment'])}."]
+    )
 
 
 def _counts(result: dict[str, Any], prefix: str) -> str:
