@@ -89,7 +89,11 @@ def resolve_task(section: dict[str, Any]) -> Task:
     options = dict(section)
     task = TASKS[fields.one_of("name", options.pop("name", None), TASKS)]
     _check_names(options, [field.name for field in dataclasses.fields(task)])
-    return task(**options)
+    try:
+        return task(**options)
+    except FieldError as error:  # what is allowed depends on the task
+        allowed = f"{error.allowed} (task.name = {section['name']!r})"
+        raise FieldError(error.field, error.value, allowed) from None
 
 
 def _model_builder(task: Task, model: dict[str, Any]) -> Any:

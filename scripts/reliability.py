@@ -37,45 +37,52 @@ def page(text: str) -> str:
 
 
 def table() -> str:
-    """One row for everything that was tried once, at length, by a script."""
-    killed, fuzzed, soaked = (
-        json.loads(script.RESULTS.read_text()) for script in (kills, fuzz, soak)
-    )
-    rows = [
-        ("tried by a script", "how often", "outcome"),
-        ("---", "---", "---"),
-        (
-            f"SIGKILL, {killed['runs']} runs between them: {_counts(killed, 'hit: ')}",
-            f"{killed['kills']:,} kills",
-            f"{killed['equal_runs']} of {killed['runs']} runs ended with the bits of one that "
-            "nobody touched: parameters, optimizer, every line of metrics.jsonl",
-        ),
-        (
-            "nonsense in the fields of a config, on the command line or in Python",
-            f"{fuzzed['cases']:,} configs",
-            f"each traced or was refused in one line: {_counts(fuzzed, '')}",
-        ),
-        (
-            f"{soaked['minutes']:.0f} minutes of training with {soaked['evaluations']:,} "
-            f"evaluations and {soaked['checkpoints']:,} checkpoints",
-            f"{soaked['looks']} looks",
-            "resident memory {} MiB at the start and {} at the end, slope {} ± {} MiB an hour "
-            "(standard error); {} to {} open files; {} checkpoints kept, as configured, at "
-            "most {} seen".format(
-                *soaked["memory_mib"][:2],
-                *soaked["slope_mib_per_hour"],
-                *soaked["open_files"],
-                *soaked["checkpoints_kept"],
-            ),
-        ),
-    ]
-    lines = [f"| {' | '.join(row)} |" for row in rows]
+    """One row for everything that was tried at length, by a script."""
+    found = {
+        script: json.loads(script.RESULTS.read_text())
+        for script in (kills, fuzz, soak)
+        if script.RESULTS.exists()
+    }
+    rows = {kills: _killed, fuzz: _fuzzed, soak: _soaked}
+    lines = ["| tried by a script | how often | outcome |", "|---|---|---|"]
+    lines += [f"| {' | '.join(rows[script](result))} |" for script, result in found.items()]
     made = [
-        f"`python -m scripts.{name}` at commit {result['environment']['commit'][:8]}"
-        for name, result in (("kills", killed), ("fuzz", fuzzed), ("soak", soaked))
+        f"`python -m {script.__name__}` at commit {result['environment']['commit'][:8]}"
+        for script, result in found.items()
     ]
-    return "\n".join(
-        [*lines, "", f"{', '.join(made)}; on a CPU, {pages.made_with(killed['environment'])}."]
+    versions = pages.made_with(found[kills]["environment"])
+    return "\n".join([*lines, "", f"{', '.join(made)}; on a CPU, {versions}."])
+
+
+def _killed(result: dict[str, Any]) -> tuple[str, str, str]:
+    return (
+        f"SIGKILL, {result['runs']} runs between them: {_counts(result, 'hit: ')}",
+        f"{result['kills']:,} kills",
+        f"{result['equal_runs']} of {result['runs']} runs ended with the bits of one that "
+        "nobody touched: parameters, optimizer, every line of metrics.jsonl",
+    )
+
+
+def _fuzzed(result: dict[str, Any]) -> tuple[str, str, str]:
+    return (
+        "nonsense in the fields of a config, on the command line or in Python",
+        f"{result['cases']:,} configs",
+        f"each traced or was refused in one line: {_counts(result, '')}",
+    )
+
+
+def _soaked(result: dict[str, Any]) -> tuple[str, str, str]:
+    first, last, _ = result["memory_mib"]
+    slope, error = result["slope_mib_per_hour"]
+    fewest, most = result["open_files"]
+    kept, seen = result["checkpoints_kept"]
+    return (
+        f"{result['minutes']:.0f} minutes of training with {result['evaluations']:,} evaluations "
+        f"and {result['checkpoints']:,} checkpoints",
+        f"{result['looks']} looks",
+        f"resident memory {first} MiB at the start and {last} at the end, slope {slope} ± {error} "
+        f"MiB an hour (standard error); {fewest} to {most} open files; {kept} checkpoints to "
+        f"keep, at most {seen} seen",
     )
 
 
