@@ -122,20 +122,21 @@ def test_what_a_stranger_wrote_is_quoted(tmp_path):
     assert "\x1b" not in str(caught.value)
 
 
-@pytest.mark.parametrize(("pid", "free"), [(None, True), (os.getpid(), False), (2**40, True)])
-def test_a_file_system_without_locks(tmp_path, monkeypatch, pid, free):
+@pytest.mark.parametrize("holder", ["nobody", "alive", "dead"])
+def test_a_file_system_without_locks(tmp_path, monkeypatch, holder):
     """Some clusters have one: then the process itself is looked for."""
 
     def none(*_):
         raise OSError(38, "Function not implemented")
 
     monkeypatch.setattr(lock.fcntl, "flock", none)
-    if pid:
-        holder = {"host": socket.gethostname(), "pid": pid}
-        (tmp_path / LOCK).write_text(json.dumps(holder))
-    if free:
-        with held(tmp_path):
+    pids = {"alive": os.getpid(), "dead": 2**40}
+    if holder in pids:
+        named = {"host": socket.gethostname(), "pid": pids[holder]}
+        (tmp_path / LOCK).write_text(json.dumps(named))
+    if holder == "alive":
+        with pytest.raises(RunError, match=f"process {os.getpid()}"), held(tmp_path):
             pass
     else:
-        with pytest.raises(RunError, match=f"process {pid}"), held(tmp_path):
+        with held(tmp_path):
             pass
