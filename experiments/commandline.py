@@ -104,6 +104,8 @@ def _explained(argv: list[str], error: Exception) -> Exception:
     file = [text for text in argv if text.startswith(("--config=", "-config="))]
     if overrides and not file:
         return flags.Error(f"{overrides[0][0]} without --config=FILE")
+    if not file:
+        return error if isinstance(error, flags.Error) else _last_line(error)
     try:
         base = _config([argv[0], *file])
         config = base.to_dict()

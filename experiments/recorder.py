@@ -55,8 +55,12 @@ class Recorder:
 
     def save(self, step: int, arrays: Arrays, progress: Progress) -> None:
         self._check()
-        lines = self._metrics.lines
-        self._checkpoints.save(step, encode(arrays, {**progress, "lines": lines}))
+        data = encode(arrays, {**progress, "lines": self._metrics.lines})
+        try:
+            self._checkpoints.save(step, data)
+        except FileNotFoundError:
+            self._check()  # the folder has vanished meanwhile, which says more
+            raise
 
     def finish(self, summary: dict[str, Any]) -> None:
         """The curves, then the summary: with it, the run counts as ended."""

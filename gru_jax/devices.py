@@ -1,7 +1,5 @@
 """The mesh: seeds x batch over whatever devices there are."""
 
-import contextlib
-import ctypes
 import math
 import os
 from typing import Any
@@ -82,21 +80,9 @@ def use_cpu_cores(seeds: int, batch: int, cores: int = 0, processes: int = 1) ->
     # XLA sizes its thread pool by NPROC, else by the number of cores. Every device blocks a
     # thread for each loop that it is inside; with no thread left the program waits for ever.
     os.environ["NPROC"] = str(max(_available_cores(), THREADS_PER_DEVICE * cores))
-    _share_heaps()
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_cpu_multi_thread_eigen" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
-
-
-def _share_heaps() -> None:
-    """Lets all threads share two heaps, where the C library is GNU's.
-
-    It gives every thread one of its own otherwise, and with as many threads as XLA has, their
-    gaps grow for as long as a run goes on: `python -m scripts.soak` sees it.
-    """
-    most_heaps = -8  # M_ARENA_MAX of malloc.h
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(most_heaps, 2)
 
 
 def _available_cores() -> int:
