@@ -48,7 +48,7 @@ def draw_curves(workdir: Path, settings: Settings) -> None:
             axis.axhline(experiment.target, color=MARK, ls=":", lw=1.2, label="target")
         if axis.get_legend_handles_labels()[0]:
             falling = name in ("loss", "gradient_norm")
-            axis.legend(frameon=False, fontsize=8, loc="upper right" if falling else "upper left")
+            axis.legend(frameon=False, fontsize=8, loc="center right" if falling else "upper left")
         axis.spines[["top", "right"]].set_visible(False)
     model = settings.config["model"]
     figure.suptitle(

@@ -14,25 +14,33 @@ def test_five_hundred_cases(seed):
     assert len(counts) >= 4, counts  # the kinds of end, so that none is missed altogether
 
 
-def refused(seed, count):
-    """Command lines of so many cases that are refused in process."""
+def drawn(seed, count):
+    """So many cases of the generator."""
     found = []
 
     @hypothesis.seed(seed)
     @hypothesis.settings(
-        max_examples=1000,
+        max_examples=count,
         database=None,
         phases=[hypothesis.Phase.generate],
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(fuzz.CASES)
     def collect(case):
+        found.append(case)
+
+    collect()
+    return found
+
+
+def refused(seed, count):
+    """Command lines of so many cases that are refused in process, and the complaints."""
+    found = []
+    for case in drawn(seed, 1000):
         if len(found) < count and all(isinstance(value, str) for _, value in case[1]):
             complaint = fuzz.refusal(case)
             if complaint is not None and "needs at least" not in complaint:  # of this many devices
                 found.append((fuzz.arguments(case)[1:], complaint))
-
-    collect()
     assert len(found) == count
     return found
 
@@ -49,18 +57,5 @@ def test_ten_cases_through_the_real_command(seed, tmp_path):
 
 def test_every_field_is_fuzzed():
     """The generator reaches each of them, and each section."""
-    reached = set()
-
-    @hypothesis.seed(0)
-    @hypothesis.settings(
-        max_examples=3000,
-        database=None,
-        phases=[hypothesis.Phase.generate],
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    @hypothesis.given(fuzz.CASES)
-    def collect(case):
-        reached.update(path for path, _ in case[1])
-
-    collect()
+    reached = {path for case in drawn(0, 3000) for path, _ in case[1]}
     assert set(fuzz.paths(fuzz.default("adding"))) <= reached
