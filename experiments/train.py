@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 from experiments import commandline, processes
 from experiments.checkpoints import decode
 from experiments.files import RunError
-from experiments.memory import check_memory
+from experiments.memory import check_memory, release
 from experiments.settings import Settings, default_workdir, resolve
 from experiments.signals import STOPPED, stop_requests
 from experiments.workdir import (
@@ -102,6 +102,7 @@ def train_settings(
             arrays = to_host(flat(state))  # takes all processes
             if record:
                 record.save(step, arrays, _progress(step, began))
+            release()
 
         active = to_host(state.active)
         while step < settings.steps and active.any() and not processes.any_of(stop()):

@@ -1,5 +1,9 @@
 """What a population needs: refused with the estimate, which XLA's own numbers confirm."""
 
+import platform
+import subprocess
+import sys
+
 import jax
 import pytest
 
@@ -11,7 +15,7 @@ from experiments.train import train
 from experiments.workdir import abstract_state
 from gru_jax import training
 from gru_jax.devices import make_mesh
-from tests.programs import one_line, program, tiny_config
+from tests.programs import ROOT, one_line, program, tiny_config
 
 
 @pytest.mark.parametrize("base", [adding, copy_memory])
@@ -89,3 +93,23 @@ def test_the_command_says_so_in_one_line(tmp_path):
     assert one_line(refused.stderr)
     assert "GiB" in refused.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep nothing")
+def test_free_memory_goes_back_to_the_system():
+    program = """
+import numpy as np
+from experiments.memory import release
+def resident():
+    lines = open("/proc/self/status").read().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+arrays = [np.ones(100_000, np.uint8) for _ in range(1000)]
+del arrays[:-1]  # the last one lies above them, so that they are kept
+before = resident()
+release()
+print(before - resident())
+"""
+    found = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert int(found.stdout) > 50_000  # kB, of about 100,000
