@@ -18,6 +18,7 @@ from gru_jax.devices import BATCH, SEED
 from gru_jax.tasks.base import evaluation_batch, training_batch
 
 GIB = 2**30
+TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)
 GROUPS, MOUNTED = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
@@ -104,9 +105,8 @@ def release() -> None:
     Compilation frees most of what it took, and later every thread's free memory grows by
     fragments. It takes milliseconds.
     """
-    c = ctypes.CDLL(None)
-    if hasattr(c, "malloc_trim"):
-        c.malloc_trim(0)
+    if TRIM:
+        TRIM(0)
 
 
 def _bytes(tree: Any) -> int:
