@@ -30,7 +30,7 @@ def get_config() -> ConfigDict:
     gru.update_bias = 0.0  # start; positive keeps
     gru.chrono_max = placeholder(float)  # given: update_bias = log U(1, chrono_max - 1)
     gru.gate_activation = "sigmoid"  # or hard_sigmoid
-    gru.activation = "tanh"  # or relu, identity
+    gru.activation = "tanh"  # or relu, softsign, identity
 
     model.lstm = lstm = ConfigDict()
     lstm.bias = "all"  # all, none, input, forget, candidate or output
@@ -40,10 +40,10 @@ def get_config() -> ConfigDict:
     lstm.forget_bias = placeholder(float)  # start; not given: 1 where the gate has a bias
     lstm.chrono_max = placeholder(float)  # given: forget_bias = log U(1, chrono_max - 1)
     lstm.gate_activation = "sigmoid"  # or hard_sigmoid
-    lstm.activation = "tanh"  # or relu, identity
+    lstm.activation = "tanh"  # or relu, softsign, identity
 
     model.vanilla = vanilla = ConfigDict()
-    vanilla.activation = "tanh"  # or relu, identity
+    vanilla.activation = "tanh"  # or relu, softsign, identity
     vanilla.bias = "all"  # or none
     vanilla.recurrent_start = "orthogonal"  # or identity
     vanilla.scale = 1.0  # times that start

@@ -59,8 +59,16 @@ def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
 
 
 def _run(main: Callable[[], int]) -> int:
-    try:
+    def parsed() -> int:
         parse(sys.argv, flags.FLAGS)
+        return main()
+
+    return guarded(parsed)
+
+
+def guarded(main: Callable[[], int]) -> int:
+    """Calls `main` and returns the exit status; an error takes one line."""
+    try:
         return main()
     except (FieldError, RunError, flags.Error) as error:
         return _complain(str(error))

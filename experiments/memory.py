@@ -63,7 +63,7 @@ def needed(settings: Settings, mesh: Mesh) -> tuple[int, int]:
         batch = evaluation_batch(task, indices)
         return batch, experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)
 
-    states = _bytes(abstract_state(settings, mesh)) // len(settings.seeds)
+    states = _bytes(abstract_state(settings)) // len(settings.seeds)
     kept = _bytes(jax.eval_shape(backward, params, share(experiment.batch_size)))
     evaluated = _bytes(jax.eval_shape(forward, params, share(experiment.evaluation_examples)))
     return seeds * states, seeds * max(_bytes(params) + kept, evaluated)

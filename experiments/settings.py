@@ -6,9 +6,11 @@ import hashlib
 import inspect
 import json
 import math
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from ml_collections import ConfigDict
@@ -38,6 +40,24 @@ class Settings:
     def mesh_sizes(self) -> tuple[int, int]:
         """What `make_mesh` and `use_cpu_cores` take: seeds, and parts of a batch."""
         return len(self.seeds), self.experiment.parts
+
+    @property
+    def program(self) -> Hashable:
+        """Equal for runs that one compiled program can train, as one population.
+
+        They differ in what a program is given, or what no program sees: seeds, learning rates,
+        clip norms, and what the parameters start from.
+        """
+        experiment = self.experiment
+        graph, params = experiment.abstract_model
+        fixed = [
+            getattr(experiment, field.name)
+            for field in dataclasses.fields(experiment)
+            if field.name != "build"
+        ]
+        arrays = jax.tree.leaves_with_path(params)
+        layout = [(jax.tree_util.keystr(path), leaf.shape, leaf.dtype) for path, leaf in arrays]
+        return (graph, *layout, *fixed, self.steps, self.checkpoint_every)
 
     @property
     def name(self) -> str:

@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM: the run stops between two chunks; a second Ctrl-C ends it at once."""
+"""Ctrl-C, SIGTERM and SIGUSR2: the run stops between two chunks; a second Ctrl-C ends it at once.
+
+SIGUSR2 is what a job of a cluster is usually sent some time before it is ended.
+"""
 
 import contextlib
 import os
@@ -10,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 import rich.console
 
+HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 STOPPED = 128  # plus the signal's number: the exit status of a program that a signal stopped
 
 
@@ -34,7 +38,7 @@ def stop_requests() -> Iterator[Callable[[], int]]:
                 print("stopping after this chunk; Ctrl-C stops at once", file=sys.stderr)
 
     nothing = lambda *_: None  # the thread does all
-    before = {number: signal.signal(number, nothing) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, nothing) for number in HEARD}
     earlier = signal.set_wakeup_fd(written.fileno())
     listener = threading.Thread(target=listen, daemon=True)
     listener.start()

@@ -17,6 +17,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,13 +25,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from jax.sharding import Mesh
 
 from experiments.checkpoints import Arrays, Checkpoints, decode
 from experiments.files import RunError, check_plain, read_json, write_json
 from experiments.settings import Settings, resolve
 from gru_jax import SequenceModel, Task, training
-from gru_jax.devices import make_mesh, to_devices
+from gru_jax.devices import make_mesh, one_device, to_devices
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "ml-collections", "numpy", "safetensors")
 
@@ -75,26 +75,30 @@ def load(workdir: str | os.PathLike[str]) -> Run:
     path = Path(workdir)
     check_plain(path)
     settings = resolve(read_config(path))
-    mesh = make_mesh(*settings.mesh_sizes)
-    abstract = abstract_state(settings, mesh)
+    abstract = abstract_state(settings)
     data = Checkpoints(path / "checkpoints").newest(flat(abstract))
     if data is None:
         raise RunError(f"{path}: no checkpoint yet")
     arrays, _ = decode(data, flat(abstract))
-    return Run(path, settings, to_state(arrays, abstract, mesh), read_summary(path))
+    sharding = training.per_seed(make_mesh(*settings.mesh_sizes))
+    state = to_devices(unflat(arrays, abstract), sharding)
+    return Run(path, settings, state, read_summary(path))
 
 
-def abstract_state(settings: Settings, mesh: Mesh) -> training.TrainState:
-    """The shapes of the run's state."""
-    start = functools.partial(
-        training.init,
+def start(settings: Settings) -> training.TrainState:
+    """The fresh population, on one device of this process."""
+    return training.init(
         settings.experiment,
-        mesh,
+        one_device(),
         settings.seeds,
         settings.learning_rates,
         settings.clip_norms,
     )
-    return jax.eval_shape(start)
+
+
+def abstract_state(settings: Settings) -> training.TrainState:
+    """The shapes of the run's state."""
+    return jax.eval_shape(functools.partial(start, settings))
 
 
 def flat(state: Any) -> dict[str, Any]:
@@ -102,10 +106,9 @@ def flat(state: Any) -> dict[str, Any]:
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
 
 
-def to_state(arrays: Arrays, abstract: training.TrainState, mesh: Mesh) -> training.TrainState:
-    """`flat` undone: the population, laid over the mesh."""
-    found = jax.tree.map_with_path(lambda path, _: arrays[jax.tree_util.keystr(path)], abstract)
-    return to_devices(found, training.per_seed(mesh))
+def unflat(arrays: Arrays, abstract: training.TrainState) -> training.TrainState:
+    """`flat` undone."""
+    return jax.tree.map_with_path(lambda path, _: arrays[jax.tree_util.keystr(path)], abstract)
 
 
 def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> None:
@@ -191,9 +194,9 @@ def environment() -> dict[str, Any]:
     """What a result may depend on beside its config."""
     device = jax.devices()[0]
     return {
-        "command": " ".join(sys.orig_argv),
+        "command": command(),
         "commit": _git("rev-parse", "HEAD"),
-        "modified": bool(_git("status", "--porcelain", "--untracked-files=no")),
+        "modified": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":!results")),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "platform": platform.platform(),
@@ -202,6 +205,12 @@ def environment() -> dict[str, Any]:
         "devices": jax.device_count(),
         "processes": jax.process_count(),
     }
+
+
+def command() -> str:
+    """What was typed."""
+    program, *arguments = sys.orig_argv
+    return shlex.join([Path(program).name, *arguments])
 
 
 def _processor() -> str:

@@ -32,6 +32,12 @@ def make_mesh(seeds: int, batch: int) -> Mesh:
     return jax.make_mesh(shape, (SEED, BATCH), (AxisType.Auto, AxisType.Auto), devices=devices)
 
 
+def one_device() -> Mesh:
+    """The mesh of one device of this process: where there is nothing to divide."""
+    axes = (AxisType.Auto, AxisType.Auto)
+    return jax.make_mesh((1, 1), (SEED, BATCH), axes, devices=jax.local_devices()[:1])
+
+
 def to_host(tree: Any) -> Any:
     """NumPy arrays of what is laid over the mesh: all of it, on every process."""
     return multihost_utils.process_allgather(tree, tiled=True)

@@ -35,7 +35,7 @@ from gru_jax.devices import make_mesh
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results" / "fuzz.json"
 PIECE = 2500  # cases of one process
-TASKS = ("adding", "copy_memory")
+TASKS = ("adding", "copy_memory", "flip_flop")
 WORDS = (
     *("gru", "lstm", "vanilla", "Gru", "gruu", "sigmoid", "relu", "learned", "open", "keep"),
     *("all", "none", "one_hot", "auto", "float16", "bfloat16", "adam", "sgd", "cosine", "identity"),
@@ -191,7 +191,7 @@ def trace(settings: Settings) -> None:
     """Everything that training would compile, down to shapes."""
     mesh = make_mesh(*settings.mesh_sizes)
     check_memory(settings, mesh)
-    experiment, state = settings.experiment, abstract_state(settings, mesh)
+    experiment, state = settings.experiment, abstract_state(settings)
     for program in (training.train_chunk, training.evaluate):
         jax.eval_shape(functools.partial(program, experiment, mesh), state)
 

@@ -22,6 +22,7 @@ from experiments.workdir import environment
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "results" / "soak.json"
 KEPT = 3
+WARM_UP = 10  # minutes: compilation, and every thread's heap at its full size
 CONFIG = {
     "task.length": 20,
     "model.hidden_sizes": "(32,)",
@@ -46,11 +47,12 @@ def main() -> int:
     print(json.dumps(result, indent=1))
     write_json(RESULTS, {**result, "environment": environment()})
     fewest, most = result["open_files"]
-    return int(most - fewest > 2 or result["checkpoints_kept"][1] > KEPT)
+    # A save adds the new one before it removes the oldest.
+    return int(most - fewest > 2 or result["checkpoints_kept"][1] > KEPT + 1)
 
 
 def soak(workdir: Path, minutes: float, every: float) -> dict[str, Any]:
-    """Runs the real command for so long; what its process held, the first tenth left out."""
+    """Runs the real command for so long, after a warm-up; what its process held meanwhile."""
     overrides = [f"--config.{name}={value}" for name, value in CONFIG.items()]
     command = [
         *(sys.executable, "-m", "experiments.train"),
@@ -58,17 +60,19 @@ def soak(workdir: Path, minutes: float, every: float) -> dict[str, Any]:
     ]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         began, seen = time.monotonic(), []
-        while time.monotonic() - began < 60 * minutes:
+        while time.monotonic() - began < 60 * (WARM_UP + minutes):
             time.sleep(every)
             assert process.poll() is None, "the run has ended by itself"
             seen.append((time.monotonic() - began, *_held(process.pid), _checkpoints(workdir)))
         process.send_signal(signal.SIGTERM)
         process.wait()
-    seconds, memory, files, checkpoints = np.array(seen[len(seen) // 10 :]).T
+    seen = [look for look in seen if look[0] > 60 * WARM_UP]
+    seconds, memory, files, checkpoints = np.array(seen).T
     slope = stats.linregress(seconds / 3600, memory)
     summary = json.loads((workdir / "summary.json").read_text())
     return {
         "minutes": minutes,
+        "warm_up": WARM_UP,
         "looks": len(seconds),
         "steps": summary["step"],
         "evaluations": summary["step"] // CONFIG["train.log_every"],

@@ -94,9 +94,17 @@ def test_lstm_is_its_equations(shape, seed):
         agree(carry[0], np.stack([memory for _, memory in pairs]), 1e-12)
 
 
-@given(SHAPES, st.integers(0, 99), st.sampled_from(["tanh", "relu"]))
+NONLINEARITIES = {
+    "tanh": np.tanh,
+    "relu": lambda a: np.maximum(a, 0),
+    "softsign": lambda a: a / (1 + np.abs(a)),
+    "identity": lambda a: a,
+}
+
+
+@given(SHAPES, st.integers(0, 99), st.sampled_from(sorted(NONLINEARITIES)))
 def test_vanilla_is_its_equation(shape, seed, activation):
-    function = {"tanh": np.tanh, "relu": lambda a: np.maximum(a, 0)}[activation]
+    function = NONLINEARITIES[activation]
     with jax.enable_x64(True):
         cell = double(VanillaCell, shape, seed, activation=activation)
         x, h = inputs(shape, seed), states(shape, seed)

@@ -16,8 +16,9 @@ import pytest
 from experiments.checkpoints import Checkpoints
 from experiments.files import RunError, write_text
 from experiments.lock import held
+from experiments.loop import train_settings
 from experiments.settings import resolve
-from experiments.train import train, train_settings
+from experiments.train import train
 from experiments.workdir import load
 from gru_jax import FieldError
 from tests.programs import ROOT, bits, one_line, program, tiny, tiny_config

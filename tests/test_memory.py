@@ -34,7 +34,7 @@ def test_the_estimate_is_a_lower_bound_and_close_to_what_the_program_takes(base,
     settings = resolve(tiny_config(base, **options))
     mesh = make_mesh(*settings.mesh_sizes)
     states, passes = memory.needed(settings, mesh)
-    state = abstract_state(settings, mesh)
+    state = abstract_state(settings)
     program = training.train_chunk.lower(settings.experiment, mesh, state).compile()
     taken = program.memory_analysis()
     assert 0.9 < states / taken.argument_size_in_bytes <= 1.001

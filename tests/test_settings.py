@@ -1,18 +1,19 @@
 """Every config: each field is read, and each bad value is one line that names it."""
 
 import copy
+import importlib
 from pathlib import Path
 
 import pytest
 
-from configs import adding, common, copy_memory
+from configs import adding, common
 from experiments.settings import resolve
 from gru_jax import FieldError
 
 CONFIGS = {
     path.stem: path
     for path in sorted((Path(__file__).parent.parent / "configs").glob("*.py"))
-    if path.stem not in ("__init__", "common")
+    if path.stem not in ("__init__", "common", "variants")
 }
 BAD = "\0 nothing takes this"
 
@@ -35,7 +36,7 @@ def with_value(config, path, value):
 
 
 def get_config(name):
-    return {"adding": adding, "copy_memory": copy_memory}[name].get_config().to_dict()
+    return importlib.import_module(f"configs.{name}").get_config().to_dict()
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -153,13 +154,13 @@ def test_chrono_reaches_the_cell(cell):
         ("gru", "reset", ["open"]),
         ("gru", "update", ["keep", "replace", "constant"]),
         ("gru", "gate_activation", ["hard_sigmoid"]),
-        ("gru", "activation", ["relu", "identity"]),
+        ("gru", "activation", ["relu", "softsign", "identity"]),
         ("lstm", "bias", ["none", "input", "forget", "candidate", "output"]),
         ("lstm", "input", ["open"]),
         ("lstm", "forget", ["keep", "replace", "constant"]),
         ("lstm", "output", ["open"]),
-        ("lstm", "activation", ["relu", "identity"]),
-        ("vanilla", "activation", ["relu", "identity"]),
+        ("lstm", "activation", ["relu", "softsign", "identity"]),
+        ("vanilla", "activation", ["relu", "softsign", "identity"]),
         ("vanilla", "bias", ["none"]),
         ("vanilla", "recurrent_start", ["identity"]),
     ],

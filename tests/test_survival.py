@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from experiments.files import RunError
+from experiments.loop import train_settings
 from experiments.settings import resolve
-from experiments.train import train, train_settings
+from experiments.train import train
 from experiments.workdir import load, read_environment, read_metrics
 from scripts import kills
 from tests.programs import ROOT, bits, one_line, program, tiny, tiny_config
@@ -147,7 +148,7 @@ def test_on_other_devices_the_first_ten_losses_agree(tmp_path):
     train(tiny_config(**each, **{"train.steps": 10}), str(tmp_path / "moved"), quiet=True)
     code = (
         "import json, sys; from pathlib import Path; from experiments.settings import resolve; "
-        "from experiments.train import train_settings; "
+        "from experiments.loop import train_settings; "
         "config = json.loads(sys.argv[2]); "
         "train_settings(resolve(config), Path(sys.argv[1]), quiet=True, extend=True)"
     )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gru_jax import TASKS, Adding, CopyMemory, FieldError
+from gru_jax.tasks import FlipFlop
 from gru_jax.tasks.base import evaluation_batch, training_batch
 
 PROTOCOLS = [
@@ -15,6 +16,7 @@ PROTOCOLS = [
         for protocol in ("halves", "anywhere", "hochreiter")
     ),
     *(CopyMemory(length, protocol) for length in (1, 30) for protocol in ("arjovsky", "tcn")),
+    *(FlipFlop(length, ignore) for length in (2, 30) for ignore in (0.0, 0.8)),
 ]
 EVERY_PROTOCOL = pytest.mark.parametrize("task", PROTOCOLS, ids=str)
 
@@ -126,6 +128,31 @@ def test_copy_metrics():
     np.testing.assert_allclose(task.metrics(half, batch)["accuracy"], 0.5)
 
 
+@pytest.mark.parametrize(("length", "ignore"), [(2, 0.5), (40, 0.0), (40, 0.8), (7, 0.5)])
+def test_flip_flop(length, ignore):
+    task = FlipFlop(length, ignore)
+    batch = batch_of(task, 2000)
+    inputs, targets = np.asarray(batch.inputs), np.asarray(batch.targets)
+    assert (inputs[:, 0] < 2).all()
+    assert (inputs[:, -1] == 4).all()
+    for example, target in zip(inputs, targets, strict=True):
+        kept = None
+        for token, expected in zip(example, target, strict=True):
+            kept = token if token < 2 else kept
+            assert expected == (kept if token == 4 else -1)
+    between = inputs[:, 1:-1]
+    if length > 2:
+        shares = [np.isin(between, kind).mean() for kind in ((0, 1), (2, 3), (4,))]
+        expected = [(1 - ignore) / 2, ignore, (1 - ignore) / 2]
+        np.testing.assert_allclose(shares, expected, atol=0.02)
+    for bit in (0, 1):
+        np.testing.assert_allclose((inputs[:, 0] == bit).mean(), 0.5, atol=0.05)
+    right = jax.nn.one_hot(batch.targets, 2)
+    assert (task.metrics(right, batch)["accuracy"] == 1).all()
+    assert (task.metrics(-right, batch)["accuracy"] == 0).all()
+    np.testing.assert_allclose(task.loss(right, batch), np.log(np.e + 1) - 1, rtol=1e-5)
+
+
 @EVERY_PROTOCOL
 def test_the_baseline_is_the_best_loss_without_the_inputs(task):
     """Simulated: the best constant (per step) has that loss on examples it was not fitted to."""
@@ -162,8 +189,7 @@ def test_data_depends_on_seed_step_and_index_alone(task):
 @EVERY_PROTOCOL
 def test_another_length(task):
     longer = task.with_length(task.length + 30)
-    assert type(longer) is type(task)
-    assert longer.protocol == task.protocol
+    assert longer.with_length(task.length) == task
     assert batch_of(longer, 2).inputs.shape[1] == longer.steps > task.steps
 
 
@@ -176,6 +202,8 @@ def test_another_length(task):
         (lambda: CopyMemory(0), "length = 0"),
         (lambda: CopyMemory(5, "bai"), "protocol = 'bai': must be one of arjovsky, tcn"),
         (lambda: Adding(100).with_length(-1), "length = -1"),
+        (lambda: FlipFlop(1), "length = 1: must be a whole number, at least 2"),
+        (lambda: FlipFlop(9, 1.0), "ignore = 1.0: must be a finite number at least 0 and below 1"),
     ],
 )
 def test_bad_fields(make, message):

@@ -16,6 +16,7 @@ Activation = Callable[[Array], Array]
 ACTIVATIONS: dict[str, Activation] = {
     "tanh": jnp.tanh,
     "relu": jax.nn.relu,
+    "softsign": jax.nn.soft_sign,
     "identity": lambda a: a,
 }
 GATE_ACTIVATIONS: dict[str, Activation] = {

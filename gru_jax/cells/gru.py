@@ -44,7 +44,7 @@ class GRUCell(base.Cell):
         keeps in both conventions, so b_z starts at its negative for "write".
       chrono_max: the longest memory that "chrono" provides for, in steps.
       gate_activation: "sigmoid", "hard_sigmoid" or a function.
-      activation: the candidate's: "tanh", "relu", "identity" or a function.
+      activation: the candidate's: "tanh", "relu", "softsign", "identity" or a function.
       options: see `CellOptions`.
 
     Raises:

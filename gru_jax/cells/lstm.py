@@ -36,7 +36,8 @@ class LSTMCell(base.Cell):
         (Tallec & Ollivier 2018). 1 by default, after Jozefowicz et al. (2015).
       chrono_max: the longest memory that "chrono" provides for, in steps.
       gate_activation: "sigmoid", "hard_sigmoid" or a function.
-      activation: the candidate's and the output's: "tanh", "relu", "identity" or a function.
+      activation: the candidate's and the output's: "tanh", "relu", "softsign", "identity" or a
+        function.
       options: see `CellOptions`.
 
     Raises:

@@ -21,7 +21,7 @@ class VanillaCell(base.Cell):
 
     Args:
       in_features, hidden_features: D and H.
-      activation: "tanh", "relu", "identity" or a function.
+      activation: "tanh", "relu", "softsign", "identity" or a function.
       bias: "all" or "none".
       recurrent_start: start of U, "orthogonal" or "identity" (with relu: the IRNN of
         Le, Jaitly & Hinton 2015).

@@ -1,0 +1,20 @@
+"""The flip-flop language: the last bit written counts, among a hundred steps mostly to be ignored.
+
+python -m experiments.train --config=configs/flip_flop.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config() -> ConfigDict:
+    config = common.get_config()
+    config.name = "flip_flop"
+    config.task.name = "flip_flop"
+    config.task.length = 100  # time steps
+    config.task.ignore = 0.8  # share of steps that mean nothing
+    config.train.steps = 1000
+    config.train.target_metric = "accuracy"
+    config.train.target = 0.999
+    return config

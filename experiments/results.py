@@ -1,0 +1,175 @@
+"""What trials amount to: one row each, for results.jsonl, results.csv and the report."""
+
+import csv
+import dataclasses
+import functools
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments.comparisons import Comparison, compared, ranked
+from experiments.files import RunError, write_text
+from experiments.outcomes import Outcomes, outcomes
+from experiments.settings import Settings, resolve
+from experiments.sweep_folder import DIVERGED, DONE, RUNNING, WAITING, State, SweepFolder
+from experiments.workdir import read_config, read_environment, read_metrics, read_summary
+
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Entry:
+    """A trial of a sweep, or a run that stands alone.
+
+    reference: the entry that it is tested against.
+    """
+
+    name: str
+    workdir: Path
+    settings: Settings
+    overrides: dict[str, Any]
+    state: State
+    reference: str | None = None
+
+    @functools.cached_property
+    def summary(self) -> dict[str, Any] | None:
+        """None until the run has ended, or was stopped."""
+        return read_summary(self.workdir) if self.state.status in (DONE, DIVERGED) else None
+
+    @functools.cached_property
+    def environment(self) -> dict[str, Any]:
+        return read_environment(self.workdir) if self.workdir.exists() else {}
+
+    @functools.cached_property
+    def metrics(self) -> list[Row]:
+        return read_metrics(self.workdir)
+
+    @functools.cached_property
+    def outcomes(self) -> Outcomes | None:
+        if self.summary is None:
+            return None
+        return outcomes(*self._outcome(), self.settings.steps)
+
+    @property
+    def ranked(self) -> list[tuple[float, float]]:
+        return ranked(*self._outcome())
+
+    def _outcome(self) -> tuple[list[float | None], list[int | None]]:
+        assert self.summary is not None
+        return self.summary["eval"]["loss"]["per_seed"], self.summary["solved_step"]
+
+
+def entries(path: Path) -> list[Entry]:
+    """The trials of a sweep's folder, or the run that the folder holds.
+
+    Raises:
+      RunError: it is neither, or damaged.
+    """
+    folder = SweepFolder(path)
+    if folder.exists():
+        return [
+            Entry(
+                name,
+                folder.workdir(name),
+                trial.settings,
+                trial.overrides,
+                folder.state(name),
+                trial.reference,
+            )
+            for name, trial in folder.trials().items()
+        ]
+    if not (path / "config.json").exists():
+        raise RunError(f"{path} holds neither a sweep nor a run")
+    settings, summary = resolve(read_config(path)), read_summary(path)
+    ended = summary is not None and summary["status"] != "stopped"
+    state = State(DONE if ended else WAITING, summary["step"] if summary else 0)
+    return [Entry(path.resolve().name, path, settings, {}, state)]
+
+
+def comparisons(found: list[Entry]) -> dict[str, Comparison]:
+    """Every finished entry that names a reference against it, corrected over all of them."""
+    by_name = {entry.name: entry for entry in found if entry.summary}
+    tested = [entry for entry in by_name.values() if entry.reference and entry.reference in by_name]
+    pairs = [(entry.ranked, by_name[str(entry.reference)].ranked) for entry in tested]
+    return {entry.name: test for entry, test in zip(tested, compared(pairs), strict=True)}
+
+
+def write_results(folder: SweepFolder) -> None:
+    """Writes a row for every trial that is over: results.jsonl, and its plain values as .csv."""
+    found = entries(folder.path)
+    tests = comparisons(found)
+    rows = [
+        row(entry, tests.get(entry.name))
+        for entry in found
+        if entry.state.status not in (WAITING, RUNNING)
+    ]
+    write_text(folder.path / "results.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    write_text(folder.path / "results.csv", as_csv(rows))
+
+
+def row(entry: Entry, test: Comparison | None) -> Row:
+    """What a result has to say of itself."""
+    config, environment = entry.settings.config, entry.environment
+    told: Row = {
+        "trial": entry.name,
+        "status": entry.state.status,
+        "reason": entry.state.reason,
+        **{name: _plain(value) for name, value in entry.overrides.items()},
+        "task": config["task"]["name"],
+        "length": entry.settings.experiment.task.length,
+        "cell": config["model"]["cell"],
+        "hidden_sizes": _plain(config["model"]["hidden_sizes"]),
+        "parameters": entry.settings.experiment.parameters,
+        "seeds": len(entry.settings.seeds),
+        "budget": entry.settings.steps,
+        "step": entry.state.step,
+        "baseline_loss": entry.settings.experiment.task.baseline_loss,
+    }
+    if entry.summary and entry.outcomes:
+        sums = entry.outcomes
+        told |= {
+            "solved": sums.solved,
+            "success_low": sums.success[0],
+            "success_high": sums.success[1],
+            "median_steps": sums.median_steps,
+            "loss_quarter": sums.loss[0],
+            "loss_median": sums.loss[1],
+            "loss_three_quarters": sums.loss[2],
+            "wall_seconds": entry.summary["wall_seconds"],
+            "seconds_per_step": seconds_per_step(entry),
+            "reference": entry.reference,
+        }
+        told |= dataclasses.asdict(test) if test else {}
+    return {
+        **told,
+        "commit": environment.get("commit"),
+        "modified": environment.get("modified"),
+        "device": environment.get("device"),
+        "devices": environment.get("devices"),
+        "config": config,
+        "summary": entry.summary,
+        "packages": environment.get("packages"),
+    }
+
+
+def seconds_per_step(entry: Entry) -> float | None:
+    summary = entry.summary
+    return summary["wall_seconds"] / summary["step"] if summary and summary["step"] else None
+
+
+def as_csv(rows: list[Row]) -> str:
+    """The rows' plain values as a table; a value that a row lacks is left empty."""
+    columns = dict.fromkeys(
+        name for row in rows for name, value in row.items() if not isinstance(value, dict)
+    )
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """A value that fits one cell of a table."""
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,219 @@
+"""Runs a sweep: python -m experiments.sweep --config=configs/sweeps/cells.py --workdir=DIR
+
+The same command again runs only what is missing. --list shows the trials, and
+--only='*gru*' takes some of them.
+"""
+
+import collections
+import fnmatch
+import itertools
+import shlex
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import rich.progress
+import rich.table
+from absl import flags
+from ml_collections import config_flags
+
+from experiments import commandline, estimates
+from experiments.files import RunError, synchronise
+from experiments.launchers import Batch, Launcher, LocalLauncher, SlurmLauncher
+from experiments.lock import held
+from experiments.signals import STOPPED, stop_requests
+from experiments.sweep_folder import DIVERGED, DONE, FAILED, FINISHED, RUNNING, State, SweepFolder
+from experiments.trials import Trial, from_file
+from gru_jax import fields
+
+PAUSE = 0.5  # seconds between two looks at the folder
+SEEDS_TOGETHER = 64  # of trials that are packed into one population
+LAUNCHERS = ("local", "slurm")
+
+
+def define_flags() -> None:
+    commandline.define_config()
+    flags.DEFINE_string("workdir", None, "where the sweep is kept (runs/sweeps/NAME)")
+    flags.DEFINE_bool("list", False, "show the trials, their parameters and how long they may take")
+    flags.DEFINE_string("only", "*", "names of trials to take, with * and ?")
+    flags.DEFINE_string("launcher", "local", "local, or slurm: jobs of a cluster")
+    flags.DEFINE_integer("workers", 0, "of launcher=local: processes at a time (one a CPU)")
+    flags.DEFINE_list("slurm", [], "of launcher=slurm: NAME=VALUE, like partition=gpu,minutes=60")
+    flags.DEFINE_bool("pack", True, "train trials together that need the same compiled program")
+
+
+def main() -> int:
+    options = flags.FLAGS
+    file = config_flags.get_config_filename(options["config"])
+    trials = from_file(file, options.config)
+    chosen = [trial for trial in trials if fnmatch.fnmatchcase(trial.name, options.only)]
+    if not chosen:
+        hint = fields.nearest(options.only, [trial.name for trial in trials])
+        raise RunError(f"--only={options.only} fits none of the {len(trials)} trials{hint}")
+    if options.list:
+        commandline.console().print(table(chosen))
+        return 0
+    folder = SweepFolder(Path(options.workdir or Path("runs", "sweeps", Path(file).stem)))
+    launcher: Launcher
+    if fields.one_of("--launcher", options.launcher, LAUNCHERS) == "slurm":
+        launcher = SlurmLauncher(folder, options.slurm)
+    else:
+        launcher = LocalLauncher(folder, options.workers)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    synchronise(folder.path.parent)
+    with held(folder.path), stop_requests() as stop:
+        folder.open(trials)
+        return run(folder, chosen, launcher, stop, options.pack)
+
+
+def run(
+    folder: SweepFolder,
+    trials: list[Trial],
+    launcher: Launcher,
+    stop: Callable[[], int],
+    pack: bool = True,
+) -> int:
+    """Runs those trials that are missing; returns the exit status."""
+    from experiments.report import write_report
+    from experiments.results import write_results
+
+    before = {trial.name: folder.state(trial.name) for trial in trials}
+    left = {t.name: t for t in trials if before[t.name].status not in FINISHED}
+    with Display(trials, before) as display:
+        queued = launcher.waiting()
+        missing = [trial for name, trial in left.items() if name not in queued]
+        for trial in missing:
+            folder.forget_failure(trial.name)
+        launcher.start(batches(missing, pack))
+        while left and not stop():
+            time.sleep(PAUSE)
+            ended = launcher.ended()
+            states = {name: folder.state(name) for name in left}
+            for name, how in ended.items():
+                if name in left and states[name].status not in (*FINISHED, FAILED):
+                    folder.fail(name, how)
+                    states[name] = folder.state(name)
+            display.update(states)
+            over = [name for name in left if states[name].status in (*FINISHED, FAILED)]
+            for name in over:
+                del left[name]
+            if over:
+                write_results(folder)
+    if left:
+        print(launcher.stop())
+    write_results(folder)
+    if any(state.reason or state.status == DONE for state in map(folder.state, before)):
+        again = shlex.join(["python", "-m", "scripts.report", str(folder.path)])
+        write_report([folder.path], folder.path / "report.html", again)
+    return STOPPED + stop() if left else conclude(folder, trials)
+
+
+def batches(trials: list[Trial], pack: bool) -> list[Batch]:
+    """Trials by program, so many together that their seeds are `SEEDS_TOGETHER` at most."""
+    if not pack:
+        return [[trial.name] for trial in trials]
+    by_program: dict[object, list[Batch]] = {}
+    room: dict[object, int] = {}
+    for trial in trials:
+        program, seeds = trial.settings.program, len(trial.settings.seeds)
+        if seeds > room.get(program, 0):
+            by_program.setdefault(program, []).append([])
+            room[program] = max(SEEDS_TOGETHER, seeds)
+        by_program[program][-1].append(trial.name)
+        room[program] -= seeds
+    return list(itertools.chain.from_iterable(by_program.values()))
+
+
+def table(trials: list[Trial]) -> rich.table.Table:
+    """What a sweep would run."""
+    shown = rich.table.Table()
+    for name in ("trial", "units", "parameters", "seeds", "steps", "about"):
+        shown.add_column(name, justify="left" if name == "trial" else "right")
+    rate = estimates.rate(trials)
+    for trial in trials:
+        settings = trial.settings
+        shown.add_row(
+            trial.name,
+            "x".join(map(str, settings.config["model"]["hidden_sizes"])),
+            f"{settings.experiment.parameters:,}",
+            str(len(settings.seeds)),
+            f"{settings.steps:,}",
+            estimates.duration(estimates.work(settings) / rate),
+        )
+    whole = sum(estimates.work(trial.settings) for trial in trials) / rate
+    shown.caption = f"{len(trials)} trials, at most about {estimates.duration(whole)} in all here"
+    return shown
+
+
+def conclude(folder: SweepFolder, trials: list[Trial]) -> int:
+    """Says where the results are and what has failed; returns the exit status."""
+    states = {trial.name: folder.state(trial.name) for trial in trials}
+    bad = {name: state for name, state in states.items() if state.reason}
+    if bad:
+        shown = rich.table.Table(title=f"{len(bad)} of {len(trials)} trials have failed")
+        for name in ("trial", "step", "reason"):
+            shown.add_column(name, overflow="fold")
+        for name, state in bad.items():
+            shown.add_row(name, str(state.step), fields.printable(state.reason))
+        commandline.console().print(shown)
+    print(f"report:  {folder.path / 'report.html'}")
+    print(f"results: {folder.path / 'results.csv'}, results.jsonl")
+    return int(bool(bad))
+
+
+class Display:
+    """Trials done, running and failed, and the time left: live on a terminal, else in lines."""
+
+    def __init__(self, trials: list[Trial], states: dict[str, State]):
+        self._console = commandline.console()
+        self._work = {trial.name: estimates.work(trial.settings) for trial in trials}
+        self._steps = {trial.name: trial.settings.steps for trial in trials}
+        self._whole = sum(self._work.values())
+        self._states, self._began, self._said = dict(states), time.monotonic(), ""
+        self._start = self._done(states)
+        self._live = rich.progress.Progress(
+            rich.progress.BarColumn(bar_width=24),
+            rich.progress.TextColumn("{task.fields[state]}"),
+            rich.progress.TimeElapsedColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._live.add_task("", total=1.0, state="starting")
+
+    def __enter__(self) -> "Display":
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def update(self, states: dict[str, State]) -> None:
+        """Takes the news of those trials that were not over."""
+        self._states |= states
+        counts = collections.Counter(state.status for state in self._states.values())
+        text = (
+            f"{len(self._states)} trials: {counts[DONE]} done, {counts[RUNNING]} running, "
+            f"{counts[FAILED] + counts[DIVERGED]} failed"
+        )
+        done = self._done(self._states)
+        elapsed = time.monotonic() - self._began
+        left = ""
+        if done > self._start:
+            seconds = elapsed * (self._whole - done) / (done - self._start)
+            left = f", at most {estimates.duration(seconds)} left"
+        running = [f"{n} at {s.step}" for n, s in self._states.items() if s.status == RUNNING]
+        shown = f"{text}{left}  [dim]{'  '.join(running[:2])}[/dim]"
+        self._live.update(self._task, completed=done / self._whole, state=shown)
+        if not self._console.is_terminal and text != self._said:
+            self._console.print(f"{text}{left}", soft_wrap=True)
+        self._said = text
+
+    def _done(self, states: dict[str, State]) -> float:
+        """How much of the work. A trial that is over is done, whatever its step."""
+        over = (*FINISHED, FAILED)
+        share = lambda name, state: 1 if state.status in over else state.step / self._steps[name]
+        return sum(self._work[name] * share(name, state) for name, state in states.items())
+
+
+if __name__ == "__main__":
+    commandline.run(main, define_flags)

@@ -1,0 +1,148 @@
+"""A sweep's file -> its trials: every one a run, resolved and named, before any is started."""
+
+import copy
+import dataclasses
+import functools
+import importlib.util
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from experiments.files import RunError
+from experiments.settings import Settings, resolve
+from gru_jax import FieldError, fields
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One run of a sweep.
+
+    name: also that of its folder.
+    settings: what is run.
+    overrides: what sets it apart from the sweep's base config, the solved size included.
+    reference: the trial that this one is tested against; None: it is not.
+    """
+
+    name: str
+    settings: Settings
+    overrides: dict[str, Any]
+    reference: str | None = None
+
+
+Add = Callable[..., None]
+
+
+def from_file(path: str, config: ConfigDict) -> list[Trial]:
+    """The trials of a sweep's file, whose base config has been read already.
+
+    Raises:
+      RunError: the file adds no trials.
+      FieldError: a trial is not what is allowed.
+    """
+    spec = importlib.util.spec_from_file_location("sweep_file", path)
+    if spec is None or spec.loader is None:
+        raise RunError(f"--config: {path} is not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    sweep = getattr(module, "sweep", None)
+    if not callable(sweep):
+        raise RunError(f"--config: {path} has no sweep(add), so it describes one run")
+    return described(config.to_dict(), sweep)
+
+
+def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]:
+    """The trials that `sweep` adds to a base config.
+
+    `sweep` calls add(name, overrides, parameters=None, reference=None) for each:
+
+      name: of the trial and of its folder.
+      overrides: {"model.cell": "lstm", ...}; a whole section, such as "task", is replaced.
+      parameters: every layer gets as many units as bring the model nearest to that number.
+      reference: the name of the trial that this one is tested against.
+
+    Raises:
+      RunError: there are none.
+      FieldError: a name is taken or no name, two trials are equal, a reference is unknown, or
+        a field of a trial holds what is not allowed.
+    """
+    found: dict[str, Trial] = {}
+    names_by_config: dict[str, str] = {}
+
+    def add(
+        name: str,
+        overrides: dict[str, Any],
+        parameters: int | None = None,
+        reference: str | None = None,
+    ) -> None:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise FieldError("trial", name, "a name of letters, digits and . _ = + -, not too long")
+        if name in found:
+            raise FieldError("trial", name, "a name that no other trial has")
+        try:
+            overrides = dict(overrides)
+            if parameters is not None:
+                overrides["model.hidden_sizes"] = matched(base, overrides, parameters)
+            settings = resolve(overridden(base, overrides))
+        except FieldError as error:
+            raise FieldError(f"trial {name}: {error.field}", error.value, error.allowed) from None
+        twin = names_by_config.setdefault(json.dumps(settings.config, sort_keys=True), name)
+        if twin != name:
+            raise FieldError("trial", name, f"unlike {twin}: they are equal once resolved")
+        found[name] = Trial(name, settings, overrides, reference)
+
+    sweep(add)
+    for trial in found.values():
+        if trial.reference is not None and trial.reference not in found.keys() - {trial.name}:
+            hint = fields.nearest(trial.reference, found)
+            allowed = f"the name of another trial{hint}"
+            raise FieldError(f"trial {trial.name}: reference", trial.reference, allowed)
+    if not found:
+        raise RunError("the sweep adds no trials")
+    return list(found.values())
+
+
+def overridden(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """The config with its fields, or whole sections, replaced."""
+    config = copy.deepcopy(base)
+    for path, value in overrides.items():
+        *sections, field = path.split(".")
+        place = config
+        for section in sections:
+            inner = place.get(section)
+            if not isinstance(inner, dict):
+                hint = fields.nearest(section, place)
+                raise FieldError(path, value, f"left out: there is no section {section!r}{hint}")
+            place = inner
+        place[field] = value
+    return config
+
+
+def matched(base: dict[str, Any], overrides: dict[str, Any], parameters: int) -> tuple[int, ...]:
+    """As many units in every layer as bring the model nearest to a number of parameters.
+
+    Raises:
+      FieldError: one unit a layer is too many already.
+    """
+    fields.integer("parameters", parameters, 1)
+    layers = len(overridden(base, overrides)["model"]["hidden_sizes"])
+
+    @functools.cache
+    def count(units: int) -> int:
+        sizes = {"model.hidden_sizes": (units,) * layers}
+        return resolve(overridden(base, overrides | sizes)).experiment.parameters
+
+    if count(1) > parameters:
+        raise FieldError("parameters", parameters, f"at least {count(1)}, those of one unit")
+    units = 64
+    for _ in range(3):  # about quadratic in the units
+        units = max(1, round(units * math.sqrt(parameters / count(units))))
+    distance = lambda units: abs(count(units) - parameters)
+    while (better := min((max(units - 1, 1), units, units + 1), key=distance)) != units:
+        units = better
+    return (units,) * layers

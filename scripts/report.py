@@ -1,0 +1,26 @@
+"""One self-contained page about runs and sweeps: python -m scripts.report DIR [DIR...]"""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from experiments import commandline
+from experiments.report import write_report
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="of a run or a sweep")
+    parser.add_argument("--output", type=Path, help="the page (DIR/report.html of the first one)")
+    chosen = parser.parse_args()
+    output = chosen.output or chosen.folders[0] / "report.html"
+    command = shlex.join(["python", "-m", "scripts.report", *sys.argv[1:]])
+    write_report(chosen.folders, output, command)
+    print(os.path.relpath(output))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(commandline.guarded(main))

@@ -1,0 +1,99 @@
+"""What a sweep's file describes: its trials, found out before anything is run."""
+
+import itertools
+
+import pytest
+
+from configs import adding
+from experiments.files import RunError
+from experiments.trials import described, from_file, matched, overridden
+from gru_jax import FieldError
+from tests.programs import tiny_config
+
+BASE = tiny_config().to_dict()
+
+
+def test_trials_are_resolved_in_the_order_in_which_they_are_added():
+    def sweep(add):
+        add("gru", {})
+        add("lstm-2", {"model.cell": "lstm", "population.seeds": 2}, reference="gru")
+        add("copy", {"task": {"name": "copy_memory", "length": 3}})
+
+    gru, lstm, copy = described(BASE, sweep)
+    assert [trial.name for trial in (gru, lstm, copy)] == ["gru", "lstm-2", "copy"]
+    assert lstm.settings.config["model"]["cell"] == "lstm"
+    assert lstm.settings.config["train"] == gru.settings.config["train"]
+    assert lstm.reference == "gru"
+    assert lstm.overrides == {"model.cell": "lstm", "population.seeds": 2}
+    assert copy.settings.config["task"] == {"name": "copy_memory", "length": 3}
+    assert tiny_config().to_dict() == BASE, "the base config was changed"
+
+
+@pytest.mark.parametrize(
+    ("cell", "layers", "parameters"),
+    list(itertools.product(("gru", "lstm", "vanilla"), (1, 2), (100, 1000, 54_321))),
+)
+def test_matched_is_the_nearest_of_all_sizes(cell, layers, parameters):
+    overrides = {"model.cell": cell, "model.hidden_sizes": (1,) * layers}
+    sizes = matched(BASE, overrides, parameters)
+    assert len(sizes) == layers
+    assert len(set(sizes)) == 1
+
+    def distance(units):
+        changed = overridden(BASE, overrides | {"model.hidden_sizes": (units,) * layers})
+        from experiments.settings import resolve
+
+        return abs(resolve(changed).experiment.parameters - parameters)
+
+    (units,) = set(sizes)
+    assert all(distance(units) <= distance(other) for other in (max(units - 1, 1), units + 1))
+
+
+def test_parameters_set_the_size_of_a_trial():
+    (trial,) = described(BASE, lambda add: add("a", {"model.cell": "lstm"}, parameters=2000))
+    (units,) = trial.settings.config["model"]["hidden_sizes"]
+    assert trial.overrides["model.hidden_sizes"] == (units,)
+    assert abs(trial.settings.experiment.parameters - 2000) < 100
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        (
+            [("a", {}), ("b", {"model.cell": "gru"})],
+            r"trial = 'b': must be unlike a: they are equal",
+        ),
+        ([("a", {}), ("a", {"model.cell": "lstm"})], "trial = 'a': must be a name that no other"),
+        ([("a/b", {})], "trial = 'a/b': must be a name of letters"),
+        ([("..", {})], "trial = '..': must be a name of letters"),
+        ([(3, {})], "trial = 3: must be a name of letters"),
+        ([("a", {"model.cel": 1})], r"trial a: config.model.cel = 1: .*did you mean 'cell'"),
+        ([("a", {"modle.cell": "gru"})], r"trial a: modle.cell = 'gru': .*did you mean 'model'"),
+        (
+            [("a", {"model.cell": "gur"})],
+            r"trial a: config.model.cell = 'gur': .*did you mean 'gru'",
+        ),
+        ([("a", {}, 3)], r"trial a: parameters = 3: must be at least \d+, those of one unit"),
+        ([("a", {}, "many")], r"trial a: parameters = 'many': must be a whole number"),
+        ([("a", {}, None, "b")], "trial a: reference = 'b': must be the name of another trial"),
+        ([("gru", {}, None, "gru")], "trial gru: reference = 'gru': must be the name of another"),
+    ],
+)
+def test_what_is_refused_in_one_line(added, message):
+    def sweep(add):
+        for arguments in added:
+            add(*arguments)
+
+    with pytest.raises(FieldError, match=message) as error:
+        described(BASE, sweep)
+    assert "\n" not in str(error.value)
+
+
+def test_a_sweep_without_trials():
+    with pytest.raises(RunError, match="adds no trials"):
+        described(BASE, lambda _: None)
+
+
+def test_a_file_that_describes_one_run():
+    with pytest.raises(RunError, match="has no sweep"):
+        from_file(adding.__file__, adding.get_config())
