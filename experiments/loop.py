@@ -87,16 +87,16 @@ class _Member:
         return len(self.settings.seeds)
 
     def chunk(self, measured: dict[str, Any], solved: np.ndarray, diverged: np.ndarray) -> None:
-        """Records what a chunk has measured: `measured` holds the arguments of `rows`."""
+        """Records a chunk: `measured` has its metrics by split, and who was "learning"."""
         from experiments.writers import rows
 
         if not self.record:
             return
-        learning = measured.pop("learning")
+        seeds, learning = list(self.settings.seeds), measured["learning"]
         lines = [
             row
-            for split, metrics in measured.items()
-            for row in rows(self.step, split, list(self.settings.seeds), metrics, learning)
+            for split in ("train", "eval")
+            for row in rows(self.step, split, seeds, measured[split], learning)
         ]
         self.record.chunk(
             self.step,

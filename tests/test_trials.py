@@ -1,6 +1,8 @@
 """What a sweep's file describes: its trials, found out before anything is run."""
 
+import importlib
 import itertools
+import re
 
 import pytest
 
@@ -8,7 +10,7 @@ from configs import adding
 from experiments.files import RunError
 from experiments.trials import described, from_file, matched, overridden
 from gru_jax import FieldError
-from tests.programs import tiny_config
+from tests.programs import ROOT, tiny_config
 
 BASE = tiny_config().to_dict()
 
@@ -97,3 +99,31 @@ def test_a_sweep_without_trials():
 def test_a_file_that_describes_one_run():
     with pytest.raises(RunError, match="has no sweep"):
         from_file(adding.__file__, adding.get_config())
+
+
+SWEEPS = sorted(path for path in (ROOT / "configs" / "sweeps").glob("*.py") if path.stem[0] != "_")
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_the_sweeps_that_are_committed(path):
+    module = importlib.import_module(f"configs.sweeps.{path.stem}")
+    found = from_file(str(path), module.get_config())
+    assert all(len(trial.settings.seeds) == 8 for trial in found)
+    by_name = {trial.name: trial for trial in found}
+    for trial in found:
+        if trial.reference:
+            theirs = by_name[trial.reference].settings
+            assert trial.settings.experiment.task == theirs.experiment.task
+            assert trial.settings.steps == theirs.steps
+            share = trial.settings.experiment.parameters / theirs.experiment.parameters
+            assert 0.95 < share < 1.05, "not matched in parameters"
+
+
+def test_the_example_of_the_documentation():
+    page = (ROOT / "docs" / "sweeps.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    names = {}
+    exec(compile(code, "docs/sweeps.md", "exec"), names)  # our own page
+    found = described(names["get_config"]().to_dict(), names["sweep"])
+    assert [trial.name for trial in found] == ["T50-gru", "T50-lstm", "T100-gru", "T100-lstm"]
+    assert [trial.reference for trial in found] == [None, "T50-gru", None, "T100-gru"]
