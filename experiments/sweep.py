@@ -27,6 +27,7 @@ from experiments.trials import Trial, from_file
 from gru_jax import fields
 
 PAUSE = 0.5  # seconds between two looks at the folder
+GRACE = 5  # seconds until what a worker has written last is seen on a shared disk
 SEEDS_TOGETHER = 64  # of trials that are packed into one population
 LAUNCHERS = ("local", "slurm")
 
@@ -78,6 +79,7 @@ def run(
     from experiments.results import write_results
 
     before = {trial.name: folder.state(trial.name) for trial in trials}
+    ended: dict[str, tuple[str, float]] = {}
     left = {t.name: t for t in trials if before[t.name].status not in FINISHED}
     with Display(trials, before) as display:
         queued = launcher.waiting()
@@ -87,10 +89,12 @@ def run(
         launcher.start(batches(missing, pack))
         while left and not stop():
             time.sleep(PAUSE)
-            ended = launcher.ended()
+            ended |= {name: (how, time.monotonic()) for name, how in launcher.ended().items()}
             states = {name: folder.state(name) for name in left}
-            for name, how in ended.items():
-                if name in left and states[name].status not in (*FINISHED, FAILED):
+            for name in ended.keys() & left.keys():
+                how, when = ended[name]
+                unsaid = states[name].status not in (*FINISHED, FAILED)
+                if unsaid and time.monotonic() - when > GRACE:
                     folder.fail(name, how)
                     states[name] = folder.state(name)
             display.update(states)

@@ -103,18 +103,17 @@ class SweepFolder:
         return found
 
     def state(self, name: str) -> State:
+        workdir = self.workdir(name)
+        summary = read_summary(workdir)
+        if summary and summary["status"] == "diverged":
+            return State(DIVERGED, summary["step"], _divergence(summary))
+        if summary and summary["status"] != "stopped":
+            return State(DONE, summary["step"])
         failure = self.path / "failed" / f"{name}.json"
         if failure.exists():
             reason = read_json(failure, "").get("reason")
             return State(FAILED, self._step(name), str(reason))
-        workdir = self.workdir(name)
-        summary = read_summary(workdir)
-        if summary is None or summary.get("status") == "stopped":
-            status = RUNNING if (workdir / LOCK).exists() else WAITING
-            return State(status, self._step(name))
-        if summary["status"] == "diverged":
-            return State(DIVERGED, summary["step"], _divergence(summary))
-        return State(DONE, summary["step"])
+        return State(RUNNING if (workdir / LOCK).exists() else WAITING, self._step(name))
 
     def fail(self, name: str, reason: str) -> None:
         write_json(self.path / "failed" / f"{name}.json", {"reason": reason})

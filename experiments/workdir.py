@@ -247,14 +247,29 @@ def read_summary(workdir: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     summary = read_json(path, "")
-    lists = [summary.get(name) for name in ("seeds", "solved_step", "diverged_step")]
-    whole = all(
-        isinstance(found, list) and all(isinstance(n, int | None) for n in found) for found in lists
-    )
-    numbers = ("step", "wall_seconds", "parameters", "baseline_loss")
-    if not whole or not all(isinstance(summary.get(name), int | float) for name in numbers):
+    if not _sound(summary):
         raise RunError(f"{path} is damaged: without it, the run is ended again")
     return summary
+
+
+def _sound(summary: dict[str, Any]) -> bool:
+    """Whether it holds what is read of it: anybody may have written it."""
+    listed = lambda found, kind: (
+        isinstance(found, list) and all(isinstance(value, kind | None) for value in found)
+    )
+    numbers = ("step", "wall_seconds", "parameters", "baseline_loss")
+    lists = ("seeds", "solved_step", "diverged_step")
+    measured = summary.get("eval")
+    return (
+        isinstance(summary.get("status"), str)
+        and all(isinstance(summary.get(name), int | float) for name in numbers)
+        and all(listed(summary.get(name), int) for name in lists)
+        and isinstance(measured, dict)
+        and all(
+            isinstance(f, dict) and listed(f.get("per_seed"), int | float)
+            for f in measured.values()
+        )
+    )
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:

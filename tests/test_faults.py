@@ -19,7 +19,7 @@ from experiments.lock import held
 from experiments.loop import train_settings
 from experiments.settings import resolve
 from experiments.train import train
-from experiments.workdir import load
+from experiments.workdir import load, read_summary
 from gru_jax import FieldError
 from tests.programs import ROOT, bits, one_line, program, tiny, tiny_config
 from tests.test_survival import ENDLESS, start, wait_for_lines
@@ -261,3 +261,38 @@ def test_words_of_a_strangers_config_are_only_words(whole, tmp_path, path):
     with pytest.raises(FieldError, match=f"config.{path} = "):
         load(run)
     assert not marker.exists()
+
+
+SUMMARY = {
+    "status": "completed",
+    "step": 40,
+    "wall_seconds": 1.5,
+    "parameters": 7,
+    "baseline_loss": 0.1,
+    "seeds": [0, 1],
+    "solved_step": [20, None],
+    "diverged_step": [None, None],
+    "eval": {"loss": {"mean": None, "std": None, "per_seed": [0.1, None]}},
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": 3},
+        {"step": None},
+        {"seeds": "01"},
+        {"solved_step": [0.5]},
+        {"eval": []},
+        {"eval": {"loss": [0.1]}},
+        {"eval": {"loss": {"per_seed": ["low"]}}},
+    ],
+    ids=str,
+)
+def test_a_summary_that_somebody_else_has_written(tmp_path, change):
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps(SUMMARY))
+    assert read_summary(tmp_path) == SUMMARY
+    path.write_text(json.dumps(SUMMARY | change))
+    with pytest.raises(RunError, match=r"summary\.json is damaged"):
+        read_summary(tmp_path)

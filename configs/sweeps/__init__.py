@@ -1,0 +1,49 @@
+"""Sweeps: each file has get_config(), the base, and sweep(add), which adds trials to it.
+
+`ablation` is what those that vary the cell have in common.
+"""
+
+from collections.abc import Callable, Mapping
+
+from configs import adding, copy_memory, flip_flop
+from configs.variants import Variants, product, values
+
+PARAMETERS = 10_000
+RATES = values("optimizer.learning_rate", (0.01, 0.003), "lr")
+STEPS = {"adding": 2000, "copy": 3000, "flip_flop": 1000}
+CONFIGS = {"adding": adding, "copy": copy_memory, "flip_flop": flip_flop}
+
+
+def ablation(
+    add: Callable[..., None],
+    problems: Mapping[str, tuple[int, ...]],
+    cells: Callable[[float], Variants],
+    reference: str,
+) -> None:
+    """Adds every cell on every problem at both learning rates, matched in parameters.
+
+    A trial is tested against the reference on the same problem at the same rate.
+
+    Args:
+      problems: lengths T of each task, by its name in `CONFIGS`.
+      cells: the variants for a memory of so many steps, the longest that a problem asks for.
+      reference: the name of one of them.
+    """
+    for problem, lengths in problems.items():
+        config = CONFIGS[problem].get_config()
+        for length in lengths:
+            task = {**config.task.to_dict(), "length": length}
+            here = {
+                f"{problem}-T{length}": {
+                    "task": task,
+                    "train.steps": STEPS[problem],
+                    "train.target_metric": config.train.target_metric,
+                    "train.target": config.train.target,
+                }
+            }
+            memory = float(length + 20 if problem == "copy" else length)
+            for rate, overrides in RATES.items():
+                (against,) = product(here, {reference: {}}, {rate: {}})
+                for name, changes in product(here, cells(memory), {rate: overrides}).items():
+                    other = None if name == against else against
+                    add(name, changes, parameters=PARAMETERS, reference=other)

@@ -1,23 +1,22 @@
-"""Cells on adding and copy over a few lengths, all with about ten thousand parameters.
+"""Vanilla, LSTM and GRU in their starts on adding and copy, all with about 10,000 parameters.
 
 python -m experiments.sweep --config=configs/sweeps/cells.py
 """
 
 from ml_collections import ConfigDict
 
-from configs import adding, copy_memory
-from configs.variants import Variants, product
+from configs import adding
+from configs.sweeps import ablation
+from configs.variants import Variants
 
-PARAMETERS = 10_000
-RATES = {"lr0.01": {"optimizer.learning_rate": 0.01}, "lr0.003": {"optimizer.learning_rate": 0.003}}
-PROBLEMS = {
-    "adding": (adding, (50, 200), 2000),
-    "copy": (copy_memory, (10, 30), 3000),
-}
+
+def get_config() -> ConfigDict:
+    config = adding.get_config()
+    config.name = "cells"
+    return config
 
 
 def cells(memory: float) -> Variants:
-    """Every cell in its starts; `memory` is the longest that chrono provides for, in steps."""
     gru, lstm = {"model.cell": "gru"}, {"model.cell": "lstm"}
     return {
         "gru": gru | {"model.gru.update_bias": 0.0},
@@ -30,26 +29,5 @@ def cells(memory: float) -> Variants:
     }
 
 
-def get_config() -> ConfigDict:
-    config = adding.get_config()
-    config.name = "cells"
-    return config
-
-
 def sweep(add) -> None:
-    for problem, (base, lengths, steps) in PROBLEMS.items():
-        config = base.get_config()
-        for length in lengths:
-            task = {"task": {**config.task.to_dict(), "length": length}}
-            train = {
-                "train.steps": steps,
-                "train.target_metric": config.train.target_metric,
-                "train.target": config.train.target,
-            }
-            here = {f"{problem}-T{length}": task | train}
-            memory = float(length + 20 if problem == "copy" else length)
-            for rate, overrides in RATES.items():
-                reference = f"{problem}-T{length}-gru-{rate}"
-                for name, changes in product(here, cells(memory), {rate: overrides}).items():
-                    against = None if name == reference else reference
-                    add(name, changes, parameters=PARAMETERS, reference=against)
+    ablation(add, {"adding": (50, 200), "copy": (10, 30)}, cells, reference="gru")
