@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -128,21 +129,40 @@ def _facts(ended: list[Entry]) -> list[tuple[str, str]]:
 
 
 def _problems(ended: list[Entry]) -> dict[str, list[Entry]]:
-    """The entries by task: only within one are losses comparable."""
-    tasks = {json.dumps(e.settings.config["task"], sort_keys=True): e for e in ended}
-    options = [entry.settings.config["task"] for entry in tasks.values()]
+    """The entries by task, since only within one are losses comparable.
+
+    Where they are too many for one figure, those that differ in more than the model part.
+    """
     groups: dict[str, list[Entry]] = {}
-    for entry in ended:
-        task = entry.settings.config["task"]
-        same = [other for other in options if other["name"] == task["name"]]
-        told = [
-            f"{name} = {value}"
-            for name, value in task.items()
-            if name not in ("name", "length") and any(o.get(name) != value for o in same)
-        ]
-        title = ", ".join([task["name"].replace("_", " "), f"T = {task['length']}", *told])
-        groups.setdefault(title, []).append(entry)
+    for group in _grouped(ended, lambda config: config["task"]):
+        outside = lambda config: {**config, "model": None, "name": None}
+        for part in _grouped(group, outside) if len(group) > len(COLORS) else [group]:
+            groups.setdefault(_title(part, ended), []).extend(part)
     return groups
+
+
+def _grouped(found: list[Entry], key: Callable[[dict[str, Any]], Any]) -> list[list[Entry]]:
+    groups: dict[str, list[Entry]] = {}
+    for entry in found:
+        told = json.dumps(key(entry.settings.config), sort_keys=True)
+        groups.setdefault(told, []).append(entry)
+    return list(groups.values())
+
+
+def _title(group: list[Entry], ended: list[Entry]) -> str:
+    """The task, its length, and what else sets all of the group apart from other groups."""
+    configs = [entry.settings.config for entry in group]
+    task = configs[0]["task"]
+    same = [e.settings.config for e in ended if e.settings.config["task"]["name"] == task["name"]]
+    told = [
+        f"{name.replace('_', ' ')} = {value}"
+        for section in ("task", "optimizer", "train")
+        for name, value in configs[0][section].items()
+        if name not in ("name", "length")
+        and all(config[section].get(name) == value for config in configs)
+        and any(config[section].get(name) != value for config in same)
+    ]
+    return ", ".join([task["name"].replace("_", " "), f"T = {task['length']}", *told])
 
 
 def _row(entry: Entry) -> list[Cell]:
@@ -223,6 +243,7 @@ def _curves(title: str, group: list[Entry]) -> str:
         steps, low, median, high = _over_steps(entry)
         color, dash = _style(index)
         axis.plot(steps, median, color=color, ls=dash, lw=1.8, label=entry.name)
+        axis.plot(steps[-1:], median[-1:], "o", color=color, ms=4)
         axis.fill_between(steps, low, high, color=color, alpha=0.15, lw=0)
     baseline = group[0].settings.experiment.task.baseline_loss
     axis.axhline(baseline, color="#555555", lw=1, ls=(0, (1, 2)))

@@ -1,6 +1,7 @@
 """The page about runs and sweeps: what it says, and how a browser shows it."""
 
 import base64
+import itertools
 import json
 import os
 import re
@@ -134,6 +135,23 @@ def test_several_folders_side_by_side(tmp_path):
         assert f"<span>{name}</span>" in text
     assert "<span>one/T6-vanilla</span>" in text
     assert text.count("Against the reference") == 1
+
+
+def test_many_trials_of_one_task_are_shown_apart(tmp_path):
+    def sweep(add):
+        for rate, beta in itertools.product((0.1, 0.2), (0.5, 0.6, 0.7, 0.8, 0.9)):
+            bias = {"model.gru.update_bias": beta}
+            add(f"r{rate}-b{beta}", {"optimizer.learning_rate": rate, **bias})
+        add("hochreiter", {"task.protocol": "hochreiter", "task.length": 30})
+
+    folder = pretend(tmp_path / "sweep", sweep)
+    write_report([folder], tmp_path / "page.html", COMMAND)
+    titles = re.findall("<h3>(.*)</h3>", (tmp_path / "page.html").read_text())
+    assert titles == [
+        "adding, T = 6, protocol = halves, learning rate = 0.1",
+        "adding, T = 6, protocol = halves, learning rate = 0.2",
+        "adding, T = 30, protocol = hochreiter, learning rate = 0.01",
+    ]
 
 
 def test_one_run(tmp_path):
