@@ -11,9 +11,15 @@ class RunError(Exception):
     """A run's folder cannot be used as asked. Its text is one line."""
 
 
-def check_plain(folder: Path) -> None:
-    """Raises RunError where a folder holds a link, a pipe or the like: a run has none."""
+def check_plain(folder: Path, but: str = "") -> None:
+    """Raises RunError where a folder holds a link, a pipe or the like: a run has none.
+
+    Args:
+      but: the name of a folder in it whose contents may be anything.
+    """
     for path in folder.rglob("*"):
+        if but in path.relative_to(folder).parts[:-1]:
+            continue
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
             raise RunError(f"{path} is neither a file nor a folder")

@@ -77,12 +77,13 @@ def _soaked(result: dict[str, Any]) -> tuple[str, str, str]:
     fewest, most = result["open_files"]
     kept, seen = result["checkpoints_kept"]
     return (
-        f"{result['minutes']:.0f} minutes of training with {result['evaluations']:,} evaluations "
-        f"and {result['checkpoints']:,} checkpoints",
+        f"training with {result['evaluations']:,} evaluations and {result['checkpoints']:,} "
+        f"checkpoints, watched for {result['minutes']:.0f} minutes after a warm-up of "
+        f"{result['warm_up']}",
         f"{result['looks']} looks",
         f"resident memory {first} MiB at the start and {last} at the end, slope {slope} ± {error} "
         f"MiB an hour (standard error); {fewest} to {most} open files; {kept} checkpoints to "
-        f"keep, at most {seen} seen",
+        f"keep, at most {seen} seen (a save adds one before it removes one)",
     )
 
 
