@@ -1,5 +1,6 @@
 """Four CPU devices for every test, hypothesis without deadlines, and the parity switch."""
 
+import gc
 import os
 
 import hypothesis
@@ -14,6 +15,17 @@ hypothesis.settings.register_profile(
     "project", deadline=None, derandomize=True, max_examples=20, print_blob=True
 )
 hypothesis.settings.load_profile("project")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compiled_programs():
+    """Programs of one module are given up after it.
+
+    Each holds maps of memory, and with the 65,530 that Linux allows a process, XLA crashes.
+    """
+    yield
+    jax.clear_caches()
+    gc.collect()
 
 
 @pytest.fixture
