@@ -1,5 +1,6 @@
 """About how long a run takes: its size, and what one unit of that costs on this machine."""
 
+import dataclasses
 import time
 
 import jax
@@ -11,7 +12,7 @@ from gru_jax import training
 from gru_jax.devices import make_mesh, to_devices, use_cpu_cores
 
 CHUNK = 2  # steps that are timed
-OVERHEAD = 2_000  # parameters whose products take as long as all else in a time step does
+OVERHEAD = 2_000  # roughly, in parameters: what a time step costs beside its products
 
 
 def work(settings: Settings) -> float:
@@ -25,8 +26,6 @@ def work(settings: Settings) -> float:
 
 def rate(trials: list[Trial]) -> float:
     """Work a second on all cores here: the smallest trial's, measured over a few steps."""
-    import dataclasses
-
     settings = min((trial.settings for trial in trials), key=lambda s: work(s) / s.steps)
     use_cpu_cores(*settings.mesh_sizes)
     mesh = make_mesh(*settings.mesh_sizes)

@@ -18,7 +18,7 @@ def check_plain(folder: Path, but: str = "") -> None:
       but: the name of a folder in it whose contents may be anything.
     """
     for path in folder.rglob("*"):
-        if but in path.relative_to(folder).parts[:-1]:
+        if path.relative_to(folder).parts[:-1][:1] == (but,):
             continue
         mode = path.lstat().st_mode
         if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from experiments.files import RunError, read_json, write_json
-from experiments.sweep_folder import SweepFolder
+from experiments.sweep_folder import SLURM, SweepFolder
 from gru_jax import FieldError, fields
 
 Batch = list[str]  # names of the trials that one worker trains together
@@ -41,7 +41,8 @@ class LocalLauncher:
     """Worker processes on this machine, each with its share of the CPUs.
 
     Args:
-      workers: how many at a time; 0: one a CPU, but no more than there is work for.
+      workers: how many at a time; 0: one a CPU, but no more than there is work for. Where a
+        process cannot be kept on some CPUs (macOS): one, on all of them.
     """
 
     def __init__(self, folder: SweepFolder, workers: int = 0):
@@ -52,25 +53,26 @@ class LocalLauncher:
         return set()  # workers end with the process that has started them
 
     def start(self, batches: list[Batch]) -> None:
-        cpus = sorted(os.sched_getaffinity(0))
-        workers = min(self._workers or len(cpus), max(len(batches), 1))
-        # With more workers than CPUs, some share one.
-        self._shares = [
-            cpus[index::workers] or [cpus[index % len(cpus)]] for index in range(workers)
+        cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        workers = min(self._workers or len(cpus) or 1, max(len(batches), 1))
+        options = lambda share: [f"--cpus={','.join(map(str, share))}"] if share else []
+        self._options = [
+            # With more workers than CPUs, some share one.
+            options(cpus[place::workers] or cpus[place % max(len(cpus), 1) :][:1])
+            for place in range(workers)
         ]
         self._waiting = list(batches)
         self._running: dict[int, tuple[Batch, subprocess.Popen[bytes]]] = {}
         self._fill()
 
     def _fill(self) -> None:
-        for place, cpus in enumerate(self._shares):
+        for place, options in enumerate(self._options):
             if place in self._running or not self._waiting:
                 continue
             batch = self._waiting.pop(0)
-            share = f"--cpus={','.join(map(str, cpus))}"
             with self._folder.log(batch[0]).open("ab") as log:
                 process = subprocess.Popen(
-                    worker(self._folder.path, batch, share, "--attached"),
+                    worker(self._folder.path, batch, *options, "--attached"),
                     stdin=subprocess.PIPE,  # it ends with this process
                     stdout=log,
                     stderr=log,
@@ -125,7 +127,7 @@ class SlurmLauncher:
     NUMBERS = ("array_parallelism", "cpus_per_task", "gpus_per_node", "mem_gb", "minutes")
 
     def __init__(self, folder: SweepFolder, options: list[str]):
-        self._folder, self._path = folder, folder.path.resolve() / "slurm"
+        self._folder, self._path = folder, folder.path.resolve() / SLURM
         self._options: dict[str, Any] = {"timeout_min": 240}
         for text in options:
             name, _, value = text.partition("=")
@@ -154,8 +156,10 @@ class SlurmLauncher:
         """Jobs that an earlier call has left in the queue are taken over."""
         jobs = self._path / "jobs.json"
         if jobs.exists():
-            queued = self._queued()
-            self._jobs = {job: batch for job, batch in read_json(jobs, "").items() if job in queued}
+            queued, known = self._queued(), read_json(jobs, "")
+            if not all(isinstance(batch, list) for batch in known.values()):
+                raise RunError(f"{jobs} is damaged")
+            self._jobs = {job: batch for job, batch in known.items() if job in queued}
         return {name for batch in self._jobs.values() for name in batch}
 
     def start(self, batches: list[Batch]) -> None:

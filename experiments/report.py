@@ -123,6 +123,8 @@ def _facts(ended: list[Entry]) -> list[tuple[str, str]]:
     facts = []
     for name, tell in told.items():
         counts = collections.Counter(map(tell, environments))
+        if not counts:
+            continue
         values = [f"{v} ({n} runs)" if len(counts) > 1 else v for v, n in counts.items()]
         facts.append((name, "; ".join(values[:4]) + ("; ..." if len(values) > 4 else "")))
     return facts

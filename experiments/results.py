@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from experiments.comparisons import Comparison, compared, ranked
-from experiments.files import RunError, write_text
+from experiments.files import RunError, check_plain, write_text
 from experiments.outcomes import Outcomes, outcomes
 from experiments.settings import Settings, resolve
-from experiments.sweep_folder import DIVERGED, DONE, RUNNING, WAITING, State, SweepFolder
+from experiments.sweep_folder import DIVERGED, DONE, RUNNING, SLURM, WAITING, State, SweepFolder
 from experiments.workdir import read_config, read_environment, read_metrics, read_summary
 
 Row = dict[str, Any]
@@ -67,6 +67,7 @@ def entries(path: Path) -> list[Entry]:
       RunError: it is neither, or damaged.
     """
     folder = SweepFolder(path)
+    check_plain(path, but=SLURM)
     if folder.exists():
         return [
             Entry(
@@ -100,7 +101,7 @@ def write_results(folder: SweepFolder) -> None:
     found = entries(folder.path)
     tests = comparisons(found)
     rows = [
-        row(entry, tests.get(entry.name))
+        row(entry, tests.get(entry.name), folder.command)
         for entry in found
         if entry.state.status not in (WAITING, RUNNING)
     ]
@@ -108,8 +109,8 @@ def write_results(folder: SweepFolder) -> None:
     write_text(folder.path / "results.csv", as_csv(rows))
 
 
-def row(entry: Entry, test: Comparison | None) -> Row:
-    """What a result has to say of itself."""
+def row(entry: Entry, test: Comparison | None, command: str) -> Row:
+    """What a result has to say of itself. `command`: the sweep's."""
     config, environment = entry.settings.config, entry.environment
     told: Row = {
         "trial": entry.name,
@@ -143,12 +144,14 @@ def row(entry: Entry, test: Comparison | None) -> Row:
         told |= dataclasses.asdict(test) if test else {}
     return {
         **told,
+        "command": f"{command} --only={entry.name}",
         "commit": environment.get("commit"),
         "modified": environment.get("modified"),
         "device": environment.get("device"),
         "devices": environment.get("devices"),
         "config": config,
         "summary": entry.summary,
+        "python": environment.get("python"),
         "packages": environment.get("packages"),
     }
 

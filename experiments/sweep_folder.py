@@ -19,7 +19,7 @@ from experiments.settings import resolve
 from experiments.trials import NAME, Trial
 from experiments.workdir import check_config, command, read_summary
 
-SWEEP = "sweep.json"
+SWEEP, SLURM = "sweep.json", "slurm"
 DONE, DIVERGED, FAILED, RUNNING, WAITING = "done", "diverged", "failed", "running", "waiting"
 FINISHED = (DONE, DIVERGED)  # to run it again would change nothing
 
@@ -56,7 +56,7 @@ class SweepFolder:
         Raises:
           RunError: a trial of the same name was something else, or the folder holds other things.
         """
-        check_plain(self.path, but="slurm")  # submitit makes links there
+        check_plain(self.path, but=SLURM)  # submitit makes links there
         if not self.exists():
             strangers = [path.name for path in self.path.iterdir() if path.name != LOCK]
             if strangers:

@@ -42,18 +42,23 @@ def from_file(path: str, config: ConfigDict) -> list[Trial]:
     """The trials of a sweep's file, whose base config has been read already.
 
     Raises:
-      RunError: the file adds no trials.
+      RunError: the file adds no trials, or raises an error of its own.
       FieldError: a trial is not what is allowed.
     """
     spec = importlib.util.spec_from_file_location("sweep_file", path)
     if spec is None or spec.loader is None:
         raise RunError(f"--config: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    sweep = getattr(module, "sweep", None)
-    if not callable(sweep):
-        raise RunError(f"--config: {path} has no sweep(add), so it describes one run")
-    return described(config.to_dict(), sweep)
+    try:
+        spec.loader.exec_module(module)
+        sweep = getattr(module, "sweep", None)
+        if not callable(sweep):
+            raise RunError(f"--config: {path} has no sweep(add), so it describes one run")
+        return described(config.to_dict(), sweep)
+    except (FieldError, RunError):
+        raise
+    except Exception as error:  # the file is somebody's program: it may raise anything
+        raise RunError(f"--config: {path}: {type(error).__name__}: {error}") from None
 
 
 def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]:

@@ -4,6 +4,7 @@ experiments.sweep starts it, here or on a cluster's node. Several trials are tra
 """
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -36,7 +37,7 @@ def main() -> int:
     for name in chosen.trials:
         if name not in trials:
             raise FieldError("--trials", name, f"names in {folder.path}/sweep.json")
-    if chosen.cpus:
+    if chosen.cpus:  # only given where there is such a call
         os.sched_setaffinity(0, map(int, chosen.cpus))
     if chosen.attached:
         threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
@@ -72,8 +73,6 @@ def train_trials(
 
 def _stop_at_end_of_input() -> None:
     """Whoever started this process is gone."""
-    import signal
-
     sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
 

@@ -8,7 +8,7 @@ import jax
 import pytest
 
 from configs import adding, copy_memory
-from experiments import memory
+from experiments import loop, memory
 from experiments.files import RunError
 from experiments.settings import resolve
 from experiments.train import train
@@ -93,6 +93,13 @@ def test_the_command_says_so_in_one_line(tmp_path):
     assert one_line(refused.stderr)
     assert "GiB" in refused.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_it_is_given_back_at_every_checkpoint(tmp_path, monkeypatch):
+    given = []
+    monkeypatch.setattr(loop, "release", lambda: given.append(None))
+    train(tiny_config(), str(tmp_path / "run"), quiet=True)
+    assert len(given) == 2  # of 40 steps, one every 20
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep nothing")

@@ -59,7 +59,7 @@ def wait_for_lines(workdir, process, lines=8):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
 def test_a_signal_stops_the_run_between_chunks(tmp_path, number):
     broken = tmp_path / "broken"
     process = start(broken, **ENDLESS)

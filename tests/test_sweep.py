@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,13 @@ import pytest
 
 from experiments.files import RunError
 from experiments.launchers import LocalLauncher, SlurmLauncher
+from experiments.results import entries
 from experiments.settings import resolve
 from experiments.sweep import batches
-from experiments.sweep_folder import SweepFolder, _rows
+from experiments.sweep_folder import State, SweepFolder, _rows
 from experiments.trials import Trial, described
 from experiments.workdir import load, read_metrics, read_summary
+from experiments.worker import train_trials
 from gru_jax import FieldError
 from tests.programs import ROOT, one_line, program, tiny_config
 
@@ -108,7 +111,9 @@ def test_results_say_what_they_depend_on(mixed):
         assert row["seeds"] == 2
         assert row["budget"] == 40
         assert row["parameters"] == run["parameters"]
-        assert {"commit", "modified", "device", "devices", "packages"} <= row.keys()
+        assert {"commit", "modified", "device", "devices", "python", "packages"} <= row.keys()
+        assert row["command"].startswith("python -m experiments.sweep --config=")
+        assert row["command"].endswith(f" --only={row['trial']}")
         assert "jax" in row["packages"]
         assert resolve(row["config"])
     table = list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
@@ -239,6 +244,45 @@ def test_a_damaged_list_of_trials(tmp_path, trials):
         return
     with pytest.raises(RunError, match="is damaged"):
         _rows(trials, tmp_path)
+
+
+def test_a_folder_that_was_tampered_with(mixed, tmp_path):
+    file, folder, _ = mixed
+    copied = tmp_path / "runs"
+    shutil.copytree(folder, copied)
+    link = copied / "trials" / "gru" / "metrics.jsonl"
+    link.unlink()
+    link.symlink_to("/dev/zero")
+    options = [f"--config={file}", f"--workdir={copied}"]
+    out = program("sweep", *options, expect=2)
+    assert "metrics.jsonl is neither a file nor a folder" in out.stderr
+    with pytest.raises(RunError, match="neither a file nor a folder"):
+        entries(copied)
+
+
+def test_damaged_notes_on_jobs(tmp_path, monkeypatch):
+    for name in ("sbatch", "squeue"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm" / "jobs.json").write_text('{"1": 3}')
+    with pytest.raises(RunError, match=r"jobs\.json is damaged"):
+        SlurmLauncher(SweepFolder(tmp_path), []).waiting()
+
+
+def test_a_job_that_was_requeued_takes_over_from_another_host(tmp_path, monkeypatch):
+    (trial,) = trials({})
+    folder = SweepFolder(tmp_path)
+    folder.open([trial])
+    workdir = folder.workdir("0")
+    workdir.mkdir()
+    (workdir / "lock.json").write_text('{"host": "far", "pid": 12}')
+    train_trials(folder, {"0": (trial.settings, workdir)}, lambda: 0)
+    assert "in use by process 12" in folder.state("0").reason
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    train_trials(folder, {"0": (trial.settings, workdir)}, lambda: 0)
+    assert folder.state("0") == State("done", 40)
 
 
 LONG = """

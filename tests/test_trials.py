@@ -96,6 +96,26 @@ def test_a_sweep_without_trials():
         described(BASE, lambda _: None)
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("add('a', {3: 4})", "AttributeError"),
+        ("add('a', {'model.hidden_sizes': 3}, parameters=500)", "TypeError"),
+        ("add(nam='a')", "TypeError: .*unexpected keyword argument 'nam'"),
+        (
+            "from configs.variants import product\n    product({'a': {'x': 1}}, {'b': {'x': 2}})",
+            "ValueError: 'x' stands there twice",
+        ),
+        ("1 / 0", "ZeroDivisionError: division by zero"),
+    ],
+)
+def test_an_error_in_a_sweeps_file(tmp_path, code, message):
+    file = tmp_path / "broken.py"
+    file.write_text(f"def sweep(add):\n    {code}\n")
+    with pytest.raises(RunError, match=rf"--config: .*broken\.py: {message}"):
+        from_file(str(file), tiny_config())
+
+
 def test_a_file_that_describes_one_run():
     with pytest.raises(RunError, match="has no sweep"):
         from_file(adding.__file__, adding.get_config())

@@ -5,6 +5,8 @@
 
 from collections.abc import Callable, Mapping
 
+from ml_collections import ConfigDict
+
 from configs import adding, copy_memory, flip_flop
 from configs.variants import Variants, product, values
 
@@ -12,6 +14,13 @@ PARAMETERS = 10_000
 RATES = values("optimizer.learning_rate", (0.01, 0.003), "lr")
 STEPS = {"adding": 2000, "copy": 3000, "flip_flop": 1000}
 CONFIGS = {"adding": adding, "copy": copy_memory, "flip_flop": flip_flop}
+
+
+def base(name: str) -> ConfigDict:
+    """The base config of an ablation: every trial overrides its task and budget."""
+    config = adding.get_config()
+    config.name = name
+    return config
 
 
 def ablation(

@@ -5,8 +5,7 @@ python -m experiments.sweep --config=configs/sweeps/activations.py
 
 from ml_collections import ConfigDict
 
-from configs import adding
-from configs.sweeps import ablation
+from configs.sweeps import ablation, base
 from configs.variants import Variants
 
 CELLS: Variants = {
@@ -19,9 +18,7 @@ CELLS: Variants = {
 
 
 def get_config() -> ConfigDict:
-    config = adding.get_config()
-    config.name = "activations"
-    return config
+    return base("activations")
 
 
 def sweep(add) -> None:

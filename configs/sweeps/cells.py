@@ -5,15 +5,12 @@ python -m experiments.sweep --config=configs/sweeps/cells.py
 
 from ml_collections import ConfigDict
 
-from configs import adding
-from configs.sweeps import ablation
+from configs.sweeps import ablation, base
 from configs.variants import Variants
 
 
 def get_config() -> ConfigDict:
-    config = adding.get_config()
-    config.name = "cells"
-    return config
+    return base("cells")
 
 
 def cells(memory: float) -> Variants:

@@ -5,8 +5,7 @@ python -m experiments.sweep --config=configs/sweeps/gates.py
 
 from ml_collections import ConfigDict
 
-from configs import adding
-from configs.sweeps import ablation
+from configs.sweeps import ablation, base
 from configs.variants import Variants
 
 CELLS: Variants = {
@@ -19,9 +18,7 @@ CELLS: Variants = {
 
 
 def get_config() -> ConfigDict:
-    config = adding.get_config()
-    config.name = "gates"
-    return config
+    return base("gates")
 
 
 def sweep(add) -> None:
