@@ -16,8 +16,7 @@ import matplotlib
 from experiments.comparisons import Comparison
 from experiments.estimates import duration
 from experiments.files import RunError, write_text
-from experiments.outcomes import quartiles
-from experiments.results import Entry, comparisons, entries, seconds_per_step
+from experiments.results import Entry, comparisons, curve, entries, seconds_per_step
 from experiments.sweep_folder import SweepFolder
 from experiments.workdir import read_environment
 
@@ -242,7 +241,7 @@ def _figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
 def _curves(title: str, group: list[Entry]) -> str:
     figure, axis = plt.subplots(figsize=(9, 3.8), layout="constrained")
     for index, entry in enumerate(group):
-        steps, low, median, high = _over_steps(entry)
+        steps, low, median, high = curve(entry).values()
         color, dash = _style(index)
         axis.plot(steps, median, color=color, ls=dash, lw=1.8, label=entry.name)
         axis.plot(steps[-1:], median[-1:], "o", color=color, ms=4)
@@ -252,19 +251,6 @@ def _curves(title: str, group: list[Entry]) -> str:
     axis.set(yscale="log", xlabel="step", ylabel="evaluation loss")
     axis.set_title(title, loc="left", fontsize=10)
     return _image(figure, axis)
-
-
-def _over_steps(entry: Entry) -> tuple[list[int], list[float], list[float], list[float]]:
-    """Steps, and quartiles of the evaluation loss over the seeds."""
-    last: dict[int, float] = {}
-    by_step: dict[int, tuple[float, float, float]] = {}
-    for row in entry.metrics:
-        if row["split"] == "eval":
-            last[row["seed"]] = math.inf if row["loss"] is None else row["loss"]
-            if len(last) == len(entry.settings.seeds):
-                by_step[row["step"]] = quartiles(last.values())
-    low, median, high = zip(*by_step.values(), strict=True) if by_step else ((), (), ())
-    return list(by_step), list(low), list(median), list(high)
 
 
 def _over_length(ended: list[Entry]) -> dict[str, dict[str, list[Entry]]]:

@@ -4,16 +4,20 @@ import csv
 import dataclasses
 import functools
 import io
+import itertools
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from experiments.comparisons import Comparison, compared, ranked
 from experiments.files import RunError, check_plain, write_text
-from experiments.outcomes import Outcomes, outcomes
+from experiments.outcomes import Outcomes, outcomes, quartiles
 from experiments.settings import Settings, resolve
 from experiments.sweep_folder import DIVERGED, DONE, RUNNING, SLURM, WAITING, State, SweepFolder
 from experiments.workdir import read_config, read_environment, read_metrics, read_summary
+
+CURVE_POINTS = 40  # of a learning curve in results.jsonl
 
 Row = dict[str, Any]
 
@@ -151,8 +155,33 @@ def row(entry: Entry, test: Comparison | None, command: str) -> Row:
         "devices": environment.get("devices"),
         "config": config,
         "summary": entry.summary,
+        "curve": _thinned(curve(entry)),
         "python": environment.get("python"),
         "packages": environment.get("packages"),
+    }
+
+
+def curve(entry: Entry) -> dict[str, list[float]]:
+    """Quartiles of the evaluation loss over the seeds, by step; a frozen seed keeps its last."""
+    last: dict[int, float] = {}
+    found: dict[str, list[float]] = {"step": [], "low": [], "median": [], "high": []}
+    rows = [row for row in entry.metrics if row["split"] == "eval"]
+    for step, group in itertools.groupby(rows, lambda row: row["step"]):
+        last |= {row["seed"]: math.inf if row["loss"] is None else row["loss"] for row in group}
+        if len(last) == len(entry.settings.seeds):
+            for name, value in zip(found, (step, *quartiles(last.values())), strict=True):
+                found[name].append(value)
+    return found
+
+
+def _thinned(found: dict[str, list[float]]) -> dict[str, list[float | None]]:
+    """A curve of few points, the last one among them; a loss that is not finite is None."""
+    count = len(found["step"])
+    chosen = sorted({*range(0, count, -(-count // CURVE_POINTS) or 1), count - 1} - {-1})
+    told = lambda value: float(f"{value:.4g}") if math.isfinite(value) else None
+    return {
+        name: [values[i] if name == "step" else told(values[i]) for i in chosen]
+        for name, values in found.items()
     }
 
 

@@ -3,7 +3,7 @@
 `ablation` is what those that vary the cell have in common.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from ml_collections import ConfigDict
 
@@ -11,7 +11,7 @@ from configs import adding, copy_memory, flip_flop
 from configs.variants import Variants, product, values
 
 PARAMETERS = 10_000
-RATES = values("optimizer.learning_rate", (0.01, 0.003), "lr")
+RATES = (0.01, 0.003)
 STEPS = {"adding": 2000, "copy": 3000, "flip_flop": 1000}
 CONFIGS = {"adding": adding, "copy": copy_memory, "flip_flop": flip_flop}
 
@@ -27,16 +27,18 @@ def ablation(
     add: Callable[..., None],
     problems: Mapping[str, tuple[int, ...]],
     cells: Callable[[float], Variants],
-    reference: str,
+    reference: str | None,
+    rates: Sequence[float] = RATES,
 ) -> None:
-    """Adds every cell on every problem at both learning rates, matched in parameters.
+    """Adds every cell on every problem at every learning rate, matched in parameters.
 
-    A trial is tested against the reference on the same problem at the same rate.
+    A trial is tested against the reference on the same problem at the same rate. A cell that
+    overrides `model.hidden_sizes` has the width that it names.
 
     Args:
       problems: lengths T of each task, by its name in `CONFIGS`.
       cells: the variants for a memory of so many steps, the longest that a problem asks for.
-      reference: the name of one of them.
+      reference: the name of one of them; None: no tests.
     """
     for problem, lengths in problems.items():
         config = CONFIGS[problem].get_config()
@@ -51,8 +53,9 @@ def ablation(
                 }
             }
             memory = float(length + 20 if problem == "copy" else length)
-            for rate, overrides in RATES.items():
-                (against,) = product(here, {reference: {}}, {rate: {}})
+            for rate, overrides in values("optimizer.learning_rate", rates, "lr").items():
+                against = reference and next(iter(product(here, {reference: {}}, {rate: {}})))
                 for name, changes in product(here, cells(memory), {rate: overrides}).items():
+                    parameters = None if "model.hidden_sizes" in changes else PARAMETERS
                     other = None if name == against else against
-                    add(name, changes, parameters=PARAMETERS, reference=other)
+                    add(name, changes, parameters=parameters, reference=other)
