@@ -5,6 +5,8 @@
     features  what one time step of the input holds (D)
     hidden    units of a recurrent layer (H)
     outputs   what the readout produces
+    state     all that a model remembers, in one row: an LSTM's (c, h), every layer's
+    lags      steps back from the end: entry n belongs to h_{T-n}
 
 Aliases document and are not checked at run time; jaxtyping can check them
 (`jaxtyping.install_import_hook`) where somebody wants that.
@@ -30,3 +32,9 @@ Lengths = Int[Array, "*batch"]
 Resets = Bool[Array, "*batch time"]
 Outputs = Float[Array, "*batch outputs"]
 PerExample = Float[Array, "*batch"]
+
+FlatState = Float[Array, " state"]
+States = Float[Array, "time state"]
+Vectors = Float[Array, "count state"]
+ByLag = Float[Array, " lags"]
+PerUnit = Float[Array, " hidden"]

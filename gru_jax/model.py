@@ -205,6 +205,23 @@ class SequenceModel(nnx.Module):
           outputs, (carry, outputs), (outputs, activations) or (carry, outputs, activations);
           carry and activations are tuples with one entry a layer.
         """
+        carries, hidden, activations = self.recur(inputs, initial_carry, seq_lengths, resets)
+        outputs = self.read(carries, hidden)
+        result: tuple[Any, ...] = (outputs,)
+        if return_carry:
+            result = (carries, *result)
+        if return_activations:
+            result = (*result, activations)
+        return result if len(result) > 1 else outputs
+
+    def recur(
+        self,
+        inputs: Inputs,
+        initial_carry: tuple[Carry, ...] | None = None,
+        seq_lengths: Lengths | None = None,
+        resets: Resets | None = None,
+    ) -> tuple[tuple[Carry, ...], HiddenSequence, tuple[Any, ...]]:
+        """All but the readout: every layer's carry, the top's outputs, every layer's gates."""
         hidden = self.encoder(inputs)
         carries, activations = [], []
         for index, layer in enumerate(self.layers):
@@ -216,17 +233,15 @@ class SequenceModel(nnx.Module):
             )
             carries.append(carry)
             activations.append(gates)
+        return tuple(carries), hidden, tuple(activations)
+
+    def read(self, carries: tuple[Carry, ...], hidden: HiddenSequence) -> Outputs:
+        """The readout of every layer's last carry and the top layer's outputs."""
         if self.readout_kind == "last":
             hidden = self.layers[-1].output(carries[-1])
         elif self.readout_kind == "flatten":
             hidden = hidden.reshape(*hidden.shape[:-2], -1)
-        outputs = self.readout(hidden)
-        result: tuple[Any, ...] = (outputs,)
-        if return_carry:
-            result = (tuple(carries), *result)
-        if return_activations:
-            result = (*result, tuple(activations))
-        return result if len(result) > 1 else outputs
+        return self.readout(hidden)
 
     def initialize_carry(self, batch: tuple[int, ...]) -> tuple[Carry, ...]:
         """The carry before the first step, for `batch` leading axes."""

@@ -180,7 +180,7 @@ def train_chunk(
         mean = lambda values: jnp.sum(jnp.where(took, values, 0.0)) / jnp.sum(took)
         return state, jax.tree.map(mean, measured)
 
-    return _over_population(mesh, member)(state)
+    return over_population(mesh, member)(state)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
@@ -193,7 +193,7 @@ def evaluate(experiment: Experiment, mesh: Mesh, state: TrainState) -> dict[str,
         metrics = experiment.task.metrics(_outputs(experiment, state.params, batch), batch)
         return jax.lax.pmean(jax.tree.map(jnp.mean, metrics), BATCH)
 
-    return _over_population(mesh, member)(state)
+    return over_population(mesh, member)(state)
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -258,7 +258,7 @@ def _local_indices(mesh: Mesh, size: int) -> Array:
     return jax.lax.axis_index(BATCH) * share + jnp.arange(share)
 
 
-def _over_population(mesh: Mesh, member: Any) -> Any:
+def over_population(mesh: Mesh, member: Any) -> Any:
     """`member`, a function of one seed's state, for all seeds over the mesh.
 
     `shard_map` and not sharding constraints: left to itself the partitioner does not split

@@ -217,6 +217,11 @@ class Cell(nnx.RNNCellBase):
         """What the layer above sees: h."""
         return carry[-1] if len(self.STATES) > 1 else carry
 
+    def kept(self, activations: Activations) -> State | None:
+        """The share of the old state that each unit keeps; None where no gate decides that."""
+        del activations
+        return None
+
     def __call__(self, carry: Carry, inputs: StepInput) -> tuple[Carry, State]:
         carry, _ = self.step(carry, self.project(inputs))
         return carry, self.output(carry)

@@ -127,6 +127,10 @@ class GRUCell(base.Cell):
         h = z * h + (1 - z) * n if self.keeps else (1 - z) * h + z * n
         return h, {"reset": r, "update": z, "candidate": n}
 
+    def kept(self, activations: Activations) -> State:
+        z = activations["update"]
+        return z if self.keeps else 1 - z
+
     def _update(self, h: State, projected: Activations) -> State:
         if self.update is not None:
             return self.gate_activation(projected["update"] + self.update.recur(h))

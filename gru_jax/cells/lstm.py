@@ -122,6 +122,9 @@ class LSTMCell(base.Cell):
         h = o * self.activation(c)
         return (c, h), {"input": i, "forget": f, "candidate": g, "output": o}
 
+    def kept(self, activations: Activations) -> State:
+        return activations["forget"]
+
 
 def _mirror(forget: base.Gate | base.ConstantGate | None, input: base.Gate | None) -> None:
     """b_i = -b_f: a unit takes in as little a step as it forgets."""

@@ -1,0 +1,85 @@
+"""Any recurrent model as one map of one flat state: h_t = f(h_{t-1}, x_t)."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.flatten_util import ravel_pytree
+
+from gru_jax import fields
+from gru_jax.axes import FlatState, Inputs, Outputs, States
+from gru_jax.model import SequenceModel
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dynamics:
+    """A model as a map of one flat state (S,) that holds all that it remembers.
+
+        h_t = step(params, h_{t-1}, x_t)
+
+    An LSTM's state is (c, h) together; that of a stack of layers is every layer's.
+
+    step: one step of one example.
+    params: what training adjusts, as `step` takes it.
+    start: h_0.
+    read: what the model says, given h_1..h_T; of a cell alone its outputs, (time, hidden).
+    units: for each layer where in the state its units are: a GRU's h, an LSTM's c.
+    """
+
+    step: Callable[[Any, FlatState, Any], FlatState]
+    params: Any
+    start: FlatState
+    read: Callable[[States], Outputs]
+    units: tuple[slice, ...]
+
+    def states(self, inputs: Inputs) -> States:
+        """h_0..h_T, (time + 1, S)."""
+
+        def advance(state, x):
+            state = self.step(self.params, state, x)
+            return state, state
+
+        _, states = jax.lax.scan(advance, self.start, inputs)
+        return jnp.concatenate([self.start[None], states])
+
+
+def dynamics(model: SequenceModel | nnx.RNNCellBase, inputs: Inputs) -> Dynamics:
+    """The dynamics of a model, of one of our cells, or of any `flax.nnx` cell.
+
+    Args:
+      inputs: one example, (time, features) numbers or (time,) tokens; only its shape matters.
+
+    Raises:
+      FieldError: the model runs both ways, so that its state has no lag.
+    """
+    graph, params, rest = nnx.split(model, nnx.Param, ...)  # type: ignore[misc]
+    merge = lambda params: nnx.merge(graph, params, rest)
+    if isinstance(model, SequenceModel):
+        if any(layer.backward is not None for layer in model.layers):
+            raise fields.FieldError("bidirectional", True, "False: a lag needs one direction")
+        carry = model.initialize_carry(())
+        advance = lambda model, carry, x: model.recur(x[None], carry)[0]
+    else:
+        carry = model.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
+        advance = lambda cell, carry, x: cell(carry, x)[0]
+    start, unravel = ravel_pytree(carry)
+
+    def step(params, state, x):
+        return ravel_pytree(advance(merge(params), unravel(state), x))[0]
+
+    def read(states):
+        carries = jax.vmap(unravel)(states)
+        if not isinstance(model, SequenceModel):
+            return carries[-1] if isinstance(carries, tuple) else carries
+        last = jax.tree.map(lambda values: values[-1], carries)
+        return model.read(last, model.layers[-1].output(carries[-1]))
+
+    offset, units = 0, []
+    for layer in carry if isinstance(model, SequenceModel) else (carry,):
+        sizes = [leaf.size for leaf in jax.tree.leaves(layer)]
+        units.append(slice(offset, offset + sizes[0]))
+        offset += sum(sizes)
+    return Dynamics(step, params, start, read, tuple(units))
