@@ -1,0 +1,207 @@
+"""Figures of what experiments.gradients has measured."""
+
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+from experiments.files import write_bytes
+from experiments.measurements import Measured
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+FAMILIES = {"vanilla": "vanilla RNN", "lstm": "LSTM", "gru": "GRU"}
+FLOOR = 1e-16  # below it a curve leaves the figure
+# Dark and light in turn, and a dash of its own each: they can be told apart in grey.
+LINES: list[dict[str, Any]] = [
+    {"color": "#1f3b5c", "ls": "-"},
+    {"color": "#d5702c", "ls": (0, (6, 2))},
+    {"color": "#2e8b6f", "ls": (0, (2, 1))},
+    {"color": "#8a4f9e", "ls": (0, (6, 1, 1, 1))},
+    {"color": "#5b9bd5", "ls": (0, (4, 1, 1, 1, 1, 1))},
+    {"color": "#7f7f7f", "ls": (0, (1, 1.2))},
+]
+CARRIED = r"gradient carried back, $|v^\top \partial h_T / \partial h_{T-n}|$"
+LOSS = r"loss gradient, $|\partial L / \partial h_{T-n}|$ over that at $n = 0$"
+OWN = r"half-life of $|\partial h_{T,i} / \partial h_{T-n,i}|$ (steps)"
+Group = dict[str, Measured]
+
+
+def draw(folder: Path, found: dict[str, Group]) -> list[Path]:
+    """Draws all figures that the measurements allow; returns their paths."""
+    initial = found["initial"]
+    drawn = {
+        "transport": _families(initial, "transport", CARRIED),
+        "loss": _families(initial, "loss", LOSS),
+        "weights": _families(initial, "weights", "share in the weights' gradient"),
+        "exponents": _exponents(initial),
+        "gates": _gates(initial),
+    }
+    if "after" in found:
+        drawn["trained"] = _trained(found["before"], found["after"])
+        drawn["trained_gates"] = _gates(found["after"])
+    paths = []
+    for name, figure in drawn.items():
+        if figure is not None:
+            paths.append(folder / f"{name}.png")
+            write_bytes(paths[-1], figure)
+    return paths
+
+
+def _families(group: Group, curve: str, label: str) -> bytes:
+    """A panel for each kind of cell: a line with its quartiles for each of its starts."""
+    families = {cell: _of(group, cell) for cell in FAMILIES}
+    families = {cell: members for cell, members in families.items() if members}
+    figure, axes = plt.subplots(
+        1, len(families), figsize=(4.1 * len(families), 4.4), sharey=True, layout="constrained"
+    )
+    top = 1.0
+    for axis, (cell, members) in zip(_list(axes), families.items(), strict=True):
+        for line, (name, measured) in zip(_lines(len(members)), members.items(), strict=True):
+            values = measured[curve]
+            lags = measured["lags"][: len(values["median"])]
+            _curve(axis, lags, values, name.removeprefix(f"{cell}-").replace("-", " "), line)
+            top = max(top, *(math.exp(min(v, 60)) for v in values["high"] if v is not None))
+            if curve == "transport" and "bound" in measured:
+                limit = [_power(v) for v in measured["bound"]["median"]]
+                axis.plot(lags, limit, color=line["color"], lw=0.8)
+        axis.set(yscale="log", xlim=(0, lags[-1]), xlabel="lag n (steps)")
+        axis.set_title(FAMILIES[cell], loc="left", fontsize=11)
+        axis.legend(
+            frameon=False,
+            fontsize=9,
+            handlelength=3.2,
+            ncols=3,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.13),
+        )
+        _plain(axis)
+    _list(axes)[0].set(ylabel=label, ylim=(FLOOR, 10 * min(top, 1e6)))
+    return _png(figure)
+
+
+def _curve(axis: Any, lags: list[int], values: Any, label: str, line: dict[str, Any]) -> None:
+    low, median, high = ([_power(v) for v in values[name]] for name in ("low", "median", "high"))
+    axis.plot(lags, median, lw=1.9, label=label, **line)
+    axis.fill_between(lags, low, high, color=line["color"], alpha=0.18, lw=0)
+
+
+def _exponents(group: Group) -> bytes:
+    """The largest Lyapunov exponent of every seed, and the half-life that it means."""
+    figure, axis = plt.subplots(figsize=(8, 0.34 * len(group) + 1.3), layout="constrained")
+    names = list(group)
+    for place, name in enumerate(names):
+        values = [value for value in group[name]["top_exponent"] if value is not None]
+        axis.plot(values, [place] * len(values), "|", color="#1f3b5c", ms=11, mew=1.3)
+    axis.axvline(0, color="#b03a2e", lw=0.9)
+    axis.set_yticks(range(len(names)), [name.replace("-", " ") for name in names])
+    axis.set(xlabel="largest Lyapunov exponent (nats a step)")
+    axis.set_xscale("symlog", linthresh=1e-3)
+    axis.invert_yaxis()
+    _plain(axis)
+    above = axis.twiny()
+    above.set_xscale("symlog", linthresh=1e-3)
+    above.set_xlim(axis.get_xlim())
+    lives = (1, 10, 100)
+    above.set_xticks([-math.log(2) / life for life in lives], [str(life) for life in lives])
+    above.set_xlabel("half-life (steps)", x=0.25)
+    above.spines[["left", "right"]].set_visible(False)
+    return _png(figure)
+
+
+def _gates(group: Group) -> bytes | None:
+    """What gates say of each unit's half-life against what the unit keeps of itself."""
+    gated = {name: measured for name, measured in group.items() if "gates" in measured}
+    if not gated:
+        return None
+    columns = min(4, len(gated))
+    rows = -(-len(gated) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(2.9 * columns, 2.9 * rows),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat[len(gated) :]:
+        axis.set_visible(False)
+    for axis, (name, measured) in zip(axes.flat, gated.items(), strict=False):
+        gates, longest = measured["gates"], measured["lags"][-1]
+        shown = [
+            (min(gate or longest, longest), min(own or longest, longest))
+            for gate, own in zip(gates["gate"], gates["own"], strict=True)
+        ]
+        axis.plot(*zip(*shown, strict=True), ".", color="#1f3b5c", ms=3, alpha=0.5)
+        axis.plot([0.2, longest], [0.2, longest], color="#b03a2e", lw=0.8)
+        axis.set(xscale="log", yscale="log")
+        axis.set_title(name.replace("-", " "), loc="left", fontsize=10)
+        _plain(axis)
+    figure.supxlabel("half-life by the gate (steps)", fontsize=10)
+    figure.supylabel(OWN, fontsize=10)
+    return _png(figure)
+
+
+def _trained(before: Group, after: Group) -> bytes:
+    """Transport before and after training, a panel for each run."""
+    columns = min(4, len(after))
+    rows = -(-len(after) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(3 * columns, 2.5 * rows + 0.4),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat[len(after) :]:
+        axis.set_visible(False)
+    styles: dict[str, dict[str, Any]] = {
+        "before training": {"color": "#8f8f8f", "ls": (0, (4, 1.5))},
+        "after": {"color": "#1f3b5c", "ls": "-"},
+    }
+    for axis, name in zip(axes.flat, after, strict=False):
+        for (label, line), group in zip(styles.items(), (before, after), strict=True):
+            measured = group[name]
+            _curve(axis, measured["lags"], measured["transport"], label, line)
+        axis.set(yscale="log", ylim=(1e-12, 1e3), xlim=(0, measured["lags"][-1]))
+        axis.set_title(name.replace("-", " "), loc="left", fontsize=10)
+        _plain(axis)
+    axes.flat[0].legend(frameon=False, fontsize=8, loc="lower left")
+    figure.supxlabel("lag n (steps)", fontsize=10)
+    figure.supylabel(CARRIED, fontsize=10)
+    return _png(figure)
+
+
+def _of(group: Group, cell: str) -> Group:
+    return {name: measured for name, measured in group.items() if measured["cell"] == cell}
+
+
+def _lines(count: int) -> list[dict[str, Any]]:
+    return [LINES[index % len(LINES)] for index in range(count)]
+
+
+def _list(axes: Any) -> list[Any]:
+    return list(axes.flat) if hasattr(axes, "flat") else [axes]
+
+
+def _power(log: float | None) -> float:
+    """What a logarithm stands for, not below what a figure shows."""
+    return FLOOR / 1e4 if log is None else math.exp(min(max(log, math.log(FLOOR / 1e4)), 300))
+
+
+def _plain(axis: Any) -> None:
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.grid(axis="y", color="#e6eaee", lw=0.6)
+
+
+def _png(figure: Any) -> bytes:
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=140)
+    plt.close(figure)
+    return drawn.getvalue()

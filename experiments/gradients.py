@@ -1,0 +1,125 @@
+"""How cells carry a gradient back in time.
+
+python -m experiments.gradients --config=configs/gradients.py
+
+Measures every trial of the config's sweep at initialisation and draws them side by side. With
+--runs=DIR, a run or a sweep that was trained, each of its runs before and after training as
+well. The same command again measures only what is missing.
+"""
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+from ml_collections import config_flags
+
+from experiments import commandline, gradient_figures, measurements
+from experiments.estimates import duration
+from experiments.files import RunError, check_plain, read_json, synchronise, write_json
+from experiments.lock import held
+from experiments.results import entries
+from experiments.settings import Settings
+from experiments.trials import from_file
+from experiments.workdir import environment, load, start
+from gru_jax import fields
+from gru_jax.devices import use_cpu_cores
+
+INITIAL, BEFORE, AFTER = "initial", "before", "after"
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A population to be measured.
+
+    workdir: of the run that has trained it; None: as it is at the start.
+    """
+
+    when: str
+    name: str
+    settings: Settings
+    workdir: Path | None = None
+
+
+def define_flags() -> None:
+    commandline.define_config()
+    flags.DEFINE_string("workdir", "runs/gradients", "where measurements and figures are kept")
+    flags.DEFINE_string("runs", None, "a trained run or sweep: measured before and after training")
+    flags.DEFINE_integer("inputs", 4, "examples on which each seed is measured")
+    flags.DEFINE_integer("exponents", 16, "Lyapunov exponents, the largest")
+
+
+def main() -> int:
+    options = flags.FLAGS
+    file = config_flags.get_config_filename(options["config"])
+    todo = [
+        Subject(INITIAL, trial.name, trial.settings) for trial in from_file(file, options.config)
+    ]
+    for entry in _finished(Path(options.runs)) if options.runs else []:
+        todo += [Subject(BEFORE, entry.name, entry.settings)]
+        todo += [Subject(AFTER, entry.name, entry.settings, entry.workdir)]
+    measure = {
+        "inputs": fields.integer("--inputs", options.inputs, 1),
+        "exponents": fields.integer("--exponents", options.exponents, 1),
+    }
+    for subject in todo:
+        measurements.check(subject.settings, measure["inputs"])
+    use_cpu_cores(max(len(subject.settings.seeds) for subject in todo), 1)
+    for subject in todo:
+        if subject.workdir:
+            load(subject.workdir)  # a run that cannot be read is found before the others' work
+    folder = Path(options.workdir)
+    folder.mkdir(parents=True, exist_ok=True)
+    synchronise(folder.parent)
+    with held(folder):
+        check_plain(folder)
+        found = _measured(folder, todo, measure)
+        write_json(folder / "gradients.json", found | {"environment": environment()})
+        figures = gradient_figures.draw(folder, found)
+    print(f"measured: {folder / 'gradients.json'}")
+    print(f"figures:  {', '.join(str(path) for path in figures)}")
+    return 0
+
+
+def _finished(runs: Path) -> list[Any]:
+    found = [entry for entry in entries(runs) if entry.summary]
+    if not found:
+        raise RunError(f"--runs={runs}: no run there has ended yet")
+    return found
+
+
+def _measured(
+    folder: Path,
+    todo: list[Subject],
+    measure: dict[str, int],
+) -> dict[str, Any]:
+    """Measures what is missing; everything by when it was measured and by name."""
+    found: dict[str, Any] = {}
+    began, taken = time.monotonic(), 0
+    for index, subject in enumerate(todo, 1):
+        path = folder / subject.when / f"{subject.name}.json"
+        run = str(subject.workdir.resolve()) if subject.workdir else None
+        config = subject.settings.config
+        asked = json.loads(json.dumps({"config": config, "run": run, **measure}))
+        if path.exists():
+            result = read_json(path, "")
+            if result.get("asked") != asked:
+                raise RunError(f"{path} was measured of something else: use another --workdir")
+        else:
+            each = (time.monotonic() - began) / taken if taken else None
+            left = f", about {duration(each * (len(todo) - index + 1))} left" if each else ""
+            print(f"[{index}/{len(todo)}] {subject.when} {subject.name}{left}", flush=True)
+            state = load(subject.workdir).state if subject.workdir else start(subject.settings)
+            result = measurements.measure(subject.settings, state, **measure) | {"asked": asked}
+            path.parent.mkdir(exist_ok=True)
+            write_json(path, result)
+            taken += 1
+        del result["asked"]
+        found.setdefault(subject.when, {})[subject.name] = result
+    return found
+
+
+if __name__ == "__main__":
+    commandline.run(main, define_flags)

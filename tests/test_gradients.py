@@ -1,0 +1,172 @@
+"""experiments.gradients: what it measures, keeps and draws, and what it refuses."""
+
+import json
+import math
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments.measurements import measure
+from experiments.outcomes import quartiles
+from experiments.settings import resolve
+from experiments.train import train
+from experiments.workdir import start
+from gru_jax import diagnostics
+from gru_jax.tasks.base import evaluation_batch
+from tests.programs import one_line, program, tiny_config
+
+SWEEP = """
+from tests.programs import tiny_config
+
+def get_config():
+    return tiny_config()
+
+def sweep(add):
+    add("gru-bias0", {"model.cell": "gru"})
+    add("lstm", {"model.cell": "lstm"})
+    add("tanh-1", {"model.cell": "vanilla"})
+    add("relu-0", {"model.cell": "vanilla", "model.vanilla.activation": "relu",
+                   "model.vanilla.scale": 0.0})
+"""
+CURVES = ("transport", "loss", "weights", "largest")
+
+
+def strict(path):
+    """JSON without NaN or Infinity."""
+
+    def refuse(name):
+        raise AssertionError(name)
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gradients")
+    file, runs = folder / "some_cells.py", folder / "runs"
+    file.write_text(SWEEP)
+    program("sweep", f"--config={file}", f"--workdir={runs}", "--only=gru*")
+    options = [f"--config={file}", f"--workdir={folder / 'out'}", f"--runs={runs}", "--inputs=2"]
+    return folder / "out", options, program("gradients", *options)
+
+
+def test_every_trial_is_measured_and_drawn(measured):
+    folder, _, out = measured
+    found = strict(folder / "gradients.json")
+    assert list(found["initial"]) == ["gru-bias0", "lstm", "tanh-1", "relu-0"]
+    assert list(found["before"]) == list(found["after"]) == ["gru-bias0"]
+    assert found["environment"]["packages"]["jax"]
+    for result in (*found["initial"].values(), *found["after"].values()):
+        for name in CURVES:
+            low, median, high = (
+                [-math.inf if v is None else v for v in result[name][part]]
+                for part in ("low", "median", "high")
+            )
+            assert low <= median <= high
+        assert result["seeds"] == 2
+        assert result["inputs"] == 2
+        assert len(result["horizon"]) == 2
+    assert found["initial"]["relu-0"]["transport"]["median"][1:] == [None] * 6
+    assert found["initial"]["relu-0"]["horizon"] == [0, 0]
+    assert found["initial"]["gru-bias0"]["gates"]["gate"]
+    assert "gates" not in found["initial"]["tanh-1"]
+    # Before training is what the same config is at initialisation, and training changes it.
+    assert found["before"]["gru-bias0"] == found["initial"]["gru-bias0"]
+    assert found["after"]["gru-bias0"] != found["before"]["gru-bias0"]
+    drawn = out.stdout.split("figures:")[1].replace(",", " ").split()
+    assert {path.rsplit("/", 1)[1] for path in drawn} == {
+        f"{name}.png"
+        for name in (
+            "transport",
+            "loss",
+            "weights",
+            "exponents",
+            "gates",
+            "trained",
+            "trained_gates",
+        )
+    }
+    for path in drawn:
+        image = np.asarray(Image.open(path).convert("L"))
+        assert image.std() > 5, f"{path} is empty"
+
+
+def test_started_again_it_measures_what_is_missing(measured):
+    folder, options, _ = measured
+    before = strict(folder / "gradients.json")
+    (folder / "initial" / "lstm.json").unlink()
+    out = program("gradients", *options)
+    assert [line for line in out.stdout.splitlines() if line[0] == "["] == ["[2/6] initial lstm"]
+    after = strict(folder / "gradients.json")
+    assert {k: v for k, v in after.items() if k != "environment"} == {
+        k: v for k, v in before.items() if k != "environment"
+    }
+
+
+def test_other_options_need_another_folder(measured):
+    _, options, _ = measured
+    out = program("gradients", *options, "--inputs=3", expect=2)
+    assert one_line(out.stderr)
+    assert "was measured of something else" in out.stderr
+
+
+def test_what_is_measured_is_what_the_library_says():
+    config = tiny_config()
+    settings = resolve(config)
+    state = start(settings)
+    result = measure(settings, state, inputs=3, exponents=2)
+    experiment = settings.experiment
+    batch = evaluation_batch(experiment.task, jnp.arange(3))
+    logs, horizons, tops = [], [], []
+    for seed in range(2):
+        model = experiment.model(jax.tree.map(lambda a, seed=seed: a[seed], state.params))
+        for index in range(3):
+            one = jax.tree.map(lambda a, index=index: a[index], batch)
+            loss = lambda outputs, one=one: jnp.sum((outputs[0] - one.targets) ** 2)
+            gradient = diagnostics.loss_gradient(model, one.inputs, loss)
+            logs.append(gradient.log_state - gradient.log_state[0])
+            horizons.append(diagnostics.horizon(gradient.log_state))
+            tops.append(diagnostics.lyapunov_exponents(model, one.inputs, 2)[0])
+    expected = [quartiles(column) for column in np.transpose(logs)[result["lags"]]]
+    found = np.transpose([result["loss"][name] for name in ("low", "median", "high")])
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)
+    np.testing.assert_allclose(result["horizon"], np.median(np.reshape(horizons, (2, 3)), axis=1))
+    tops = np.median(np.reshape(tops, (2, 3)), axis=1)
+    np.testing.assert_allclose(result["top_exponent"], tops, rtol=1e-3)
+    np.testing.assert_allclose(result["half_life"], np.log(2) / -tops, rtol=1e-3)
+
+
+def test_a_run_without_a_checkpoint(tmp_path, measured):
+    _, options, _ = measured
+    config = tiny_config()
+    train(config, str(tmp_path / "run"), quiet=True)
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    options = [options[0], f"--workdir={tmp_path / 'out'}", f"--runs={tmp_path / 'run'}"]
+    out = program("gradients", *options, expect=2)
+    assert one_line(out.stderr)
+    assert "no checkpoint yet" in out.stderr
+    assert "[1/" not in out.stdout  # said before anything is measured
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ["--config.task.protocol=hochreiter", "--config.task.length=22"],
+            "one whose examples have one length",
+        ),
+        (["--config.model.bidirectional=True"], "a lag needs one direction"),
+        (["--inputs=0"], "--inputs = 0"),
+        (["--runs=nowhere"], "holds neither a sweep nor a run"),
+    ],
+)
+def test_what_is_refused_takes_one_line(tmp_path, measured, options, message):
+    _, given, _ = measured
+    out = program("gradients", given[0], f"--workdir={tmp_path / 'out'}", *options, expect=2)
+    assert one_line(out.stderr)
+    assert message in out.stderr
+    assert not (tmp_path / "out").exists()
