@@ -1,13 +1,27 @@
 """Every task: its examples checked one by one in NumPy, its baseline by simulation."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from gru_jax import TASKS, Adding, CopyMemory, FieldError
-from gru_jax.tasks import FlipFlop
-from gru_jax.tasks.base import evaluation_batch, training_batch
+from gru_jax.tasks import (
+    BracketCounting,
+    Classification,
+    CopyFirst,
+    CumulativeSum,
+    FlipFlop,
+    MeanComparison,
+    Savings,
+    SelectiveCopy,
+    TemporalOrder,
+    VariableCopy,
+    Verdict,
+)
+from gru_jax.tasks.base import Example, evaluation_batch, training_batch
 
 PROTOCOLS = [
     *(
@@ -17,12 +31,29 @@ PROTOCOLS = [
     ),
     *(CopyMemory(length, protocol) for length in (1, 30) for protocol in ("arjovsky", "tcn")),
     *(FlipFlop(length, ignore) for length in (2, 30) for ignore in (0.0, 0.8)),
+    *(BracketCounting(*sizes) for sizes in ((7, 2), (30, 10))),
+    *(CopyFirst(length) for length in (1, 30)),
+    *(CumulativeSum(*sizes) for sizes in ((1, 2), (30, 5))),
+    *(MeanComparison(length) for length in (1, 30)),
+    *(Savings(length, rate) for length in (1, 30) for rate in (0.0, 0.1)),
+    *(SelectiveCopy(*sizes) for sizes in ((8, 8, 8), (30, 2, 3))),
+    *(TemporalOrder(length, relevant) for length in (10, 100) for relevant in (2, 3)),
+    *(VariableCopy(length) for length in (1, 30)),
+    *(Verdict(length, where) for length in (4, 30) for where in ("end", "start")),
 ]
 EVERY_PROTOCOL = pytest.mark.parametrize("task", PROTOCOLS, ids=str)
 
 
+SIZE = 20_000  # of every batch that is made: one compilation a task
+
+
+@functools.cache
+def whole_batch(task):
+    return evaluation_batch(task, jnp.arange(SIZE))
+
+
 def batch_of(task, size=400):
-    return evaluation_batch(task, jnp.arange(size))
+    return jax.tree.map(lambda leaf: leaf[:size], whole_batch(task))
 
 
 @EVERY_PROTOCOL
@@ -110,8 +141,6 @@ def test_worked_examples_of_the_docstrings():
 
 
 def _adding_example():
-    from gru_jax.tasks import Example
-
     values, marks = [0.3, 0.9, 0.1, 0.7, 0.2, 0.5], [0, 1, 0, 0, 0, 1.0]
     return Example(jnp.array([values, marks]).T, jnp.array([1.4]))
 
@@ -153,34 +182,182 @@ def test_flip_flop(length, ignore):
     np.testing.assert_allclose(task.loss(right, batch), np.log(np.e + 1) - 1, rtol=1e-5)
 
 
+def said_at(task, batch):
+    """Each example with its target, without what is padded."""
+    lengths = [task.steps] * len(batch.targets) if batch.lengths is None else batch.lengths
+    targets = np.asarray(batch.targets)
+    for inputs, target, length in zip(np.asarray(batch.inputs), targets, lengths, strict=True):
+        if task.readout == "every":
+            assert (target[length:] == -1).all()
+            target = target[:length]
+        yield inputs[:length], target
+
+
+@pytest.mark.parametrize(("length", "relevant"), [(10, 2), (10, 3), (100, 2), (100, 3)])
+def test_temporal_order(length, relevant):
+    task = TemporalOrder(length, relevant)
+    allowed = [(10, 20), (50, 60)] if relevant == 2 else [(10, 20), (33, 43), (66, 76)]
+    places, lengths = set(), set()
+    for inputs, target in said_at(task, batch_of(task, 2000)):
+        lengths.add(len(inputs))
+        assert inputs[0] == 6
+        assert inputs[-1] == 7
+        (where,) = np.nonzero(np.isin(inputs, (4, 5)))
+        assert [
+            low * length // 100 <= at <= high * length // 100
+            for at, (low, high) in zip(where, allowed, strict=True)
+        ] == [True] * relevant
+        assert target == int("".join(str(symbol - 4) for symbol in inputs[where]), 2)
+        assert np.isin(np.delete(inputs, [0, len(inputs) - 1, *where]), range(4)).all()
+        places |= {*where}
+    assert lengths == set(range(length, length + length // 10 + 1))
+    assert places == {
+        p for low, high in allowed for p in range(low * length // 100, high * length // 100 + 1)
+    }
+
+
+def test_copy_first():
+    batch = batch_of(CopyFirst(7), 2000)
+    np.testing.assert_array_equal(batch.targets, batch.inputs[:, 0])
+    np.testing.assert_allclose(batch.inputs.mean(), 0, atol=0.03)
+    np.testing.assert_allclose(batch.inputs.std(axis=0), 1, atol=0.06)
+
+
+@pytest.mark.parametrize(("length", "items", "symbols"), [(8, 8, 8), (30, 3, 5)])
+def test_selective_copy(length, items, symbols):
+    task = SelectiveCopy(length, items, symbols)
+    places = set()
+    for inputs, target in said_at(task, batch_of(task)):
+        (where,) = np.nonzero(inputs[:length])
+        assert len(where) == items
+        assert (inputs[length:] == symbols + 1).all()
+        assert (target[:length] == -1).all()
+        np.testing.assert_array_equal(target[length:], inputs[where] - 1)
+        places |= {*where}
+    assert places == set(range(length))
+    assert set(np.unique(batch_of(task).targets)) == set(range(-1, symbols))
+
+
+def test_variable_copy():
+    task = VariableCopy(5)
+    lags = set()
+    for inputs, target in said_at(task, batch_of(task)):
+        lag = len(inputs) - 20
+        lags.add(lag)
+        assert inputs[10:].tolist() == [0] * (lag - 1) + [9] + [0] * 10
+        assert target.tolist() == [-1] * (10 + lag) + (inputs[:10] - 1).tolist()
+        assert np.isin(inputs[:10], range(1, 9)).all()
+    assert lags == set(range(1, 6))
+
+
+@pytest.mark.parametrize("modulus", [2, 5])
+def test_cumulative_sum(modulus):
+    task = CumulativeSum(20, modulus)
+    for inputs, target in said_at(task, batch_of(task)):
+        total = 0
+        for token, expected in zip(inputs, target, strict=True):
+            total = (total + token) % modulus
+            assert expected == total
+    assert set(np.unique(batch_of(task).inputs)) == set(range(modulus))
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+def test_bracket_counting(depth):
+    task = BracketCounting(40, depth)
+    opens = []
+    for inputs, target in said_at(task, batch_of(task)):
+        count = 0
+        for token, expected in zip(inputs, target, strict=True):
+            if 0 < count < depth:
+                opens.append(token == 0)
+            else:
+                assert token == (0 if count == 0 else 1)
+            count += 1 if token == 0 else -1
+            assert expected == count
+    if depth > 1:
+        np.testing.assert_allclose(np.mean(opens), 0.5, atol=0.02)
+
+
+def test_mean_comparison():
+    task = MeanComparison(9)
+    for inputs, target in said_at(task, batch_of(task)):
+        assert target == (inputs[:, 1].mean() > inputs[:, 0].mean())
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.1])
+def test_savings(rate):
+    task = Savings(9, rate)
+    ordered, shuffled = [], []
+    for inputs, target in said_at(task, batch_of(task, 4000)):
+        saved = whole = 0.0
+        for deposit in inputs[:, 0]:
+            saved, whole = saved * (1 + rate) + deposit, whole * (1 + rate) + 1
+        np.testing.assert_allclose(target, saved / whole, rtol=1e-5)
+        ordered.append(target[0])
+        shuffled.append(inputs.mean())
+    unordered = np.mean(np.square(np.subtract(ordered, shuffled)))
+    np.testing.assert_allclose(unordered, task.unordered_loss, rtol=0.1, atol=1e-9)
+
+
+@pytest.mark.parametrize("where", ["end", "start"])
+def test_verdict(where):
+    task = Verdict(60, where)
+    shares, moods, verdicts = [], [], []
+    for inputs, target in said_at(task, batch_of(task, 2000)):
+        inputs = inputs if where == "end" else inputs[::-1]
+        plot, turn, said = inputs[:56], inputs[56], inputs[57:]
+        assert turn == 3
+        assert (said == 1 + target).all()
+        assert np.isin(plot, (0, 1, 2)).all()
+        told = plot[plot > 0] - 1
+        shares.append(len(told) / 56)
+        moods.append(told.mean())
+        verdicts.append(target)
+    np.testing.assert_allclose(np.mean(shares), 0.5, atol=0.01)
+    moods = np.array(moods)
+    np.testing.assert_allclose(
+        [moods[moods > 0.5].mean(), moods[moods < 0.5].mean()], [0.8, 0.2], atol=0.01
+    )
+    assert abs(np.corrcoef(moods, verdicts)[0, 1]) < 0.06, "the plot tells the verdict"
+
+
+def test_what_is_not_asked_does_not_count():
+    task = CumulativeSum(4)
+    targets = jnp.array([[1, -1, 0, -1]])
+    batch = Example(jnp.zeros((1, 4), int), targets)
+    outputs = jnp.array([[[0.0, 2.0], [9.0, -9.0], [0.0, 3.0], [-9.0, 9.0]]])
+    found = task.metrics(outputs, batch)
+    expected = (np.log1p(np.exp(-2.0)) + np.log1p(np.exp(3.0))) / 2
+    np.testing.assert_allclose(found["loss"], [expected], rtol=1e-6)
+    np.testing.assert_allclose(found["accuracy"], [0.5])
+
+
 @EVERY_PROTOCOL
 def test_the_baseline_is_the_best_loss_without_the_inputs(task):
     """Simulated: the best constant (per step) has that loss on examples it was not fitted to."""
-    fit = training_batch(task, 0, 0, jnp.arange(20_000))
-    unseen = batch_of(task, 20_000)
-    if task.tokens:
+    fit = training_batch(task, 0, 0, jnp.arange(SIZE))
+    unseen = batch_of(task, SIZE)
+    if isinstance(task, Classification):
         counts = jax.nn.one_hot(fit.targets, task.output_size).mean(axis=0)
         blind = jnp.log(counts + 1e-9)
     else:
         blind = fit.targets.mean(axis=0)
-    outputs = jnp.broadcast_to(blind, (20_000, *blind.shape))
+    outputs = jnp.broadcast_to(blind, (SIZE, *blind.shape))
     np.testing.assert_allclose(task.loss(outputs, unseen).mean(), task.baseline_loss, rtol=0.02)
 
 
 @EVERY_PROTOCOL
 def test_data_depends_on_seed_step_and_index_alone(task):
-    together = training_batch(task, 3, 7, jnp.arange(8))
-    apart = [training_batch(task, 3, 7, jnp.array([index])) for index in range(8)]
-    joined = jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *apart)
-    jax.tree.map(np.testing.assert_array_equal, together, joined)
-    streams = [
-        together,
-        training_batch(task, 4, 7, jnp.arange(8)),
-        training_batch(task, 3, 8, jnp.arange(8)),
-        training_batch(task, 3, 7, jnp.arange(8, 16)),
-        training_batch(task, 0, 0, jnp.arange(8)),
-        evaluation_batch(task, jnp.arange(8)),
-    ]
+    def stream(seed, step, first=0):
+        batch = training_batch(task, seed, step, first + jnp.arange(SIZE))
+        return jax.tree.map(lambda leaf: leaf[:16], batch)
+
+    together = stream(3, 7)
+    turned = training_batch(task, 3, 7, jnp.arange(SIZE)[::-1])
+    expected = jax.tree.map(lambda leaf: leaf[:-17:-1], turned)
+    jax.tree.map(np.testing.assert_array_equal, together, expected)
+    streams = [together, stream(4, 7), stream(3, 8), stream(3, 7, 16), stream(0, 0)]
+    streams.append(batch_of(task, 16))
     for index, one in enumerate(streams):
         for other in streams[:index]:
             assert (np.asarray(one.inputs) != np.asarray(other.inputs)).any()
@@ -190,7 +367,8 @@ def test_data_depends_on_seed_step_and_index_alone(task):
 def test_another_length(task):
     longer = task.with_length(task.length + 30)
     assert longer.with_length(task.length) == task
-    assert batch_of(longer, 2).inputs.shape[1] == longer.steps > task.steps
+    longer_inputs = jax.eval_shape(lambda: evaluation_batch(longer, jnp.arange(2))).inputs
+    assert longer_inputs.shape[1] == longer.steps > task.steps
 
 
 @pytest.mark.parametrize(
@@ -202,6 +380,18 @@ def test_another_length(task):
         (lambda: CopyMemory(0), "length = 0"),
         (lambda: CopyMemory(5, "bai"), "protocol = 'bai': must be one of arjovsky, tcn"),
         (lambda: Adding(100).with_length(-1), "length = -1"),
+        (lambda: BracketCounting(5, 0), "depth = 0"),
+        (lambda: CopyFirst(0), "length = 0"),
+        (lambda: CumulativeSum(5, 1), "modulus = 1: must be a whole number, at least 2"),
+        (lambda: MeanComparison(0), "length = 0"),
+        (lambda: Savings(5, -0.1), "rate = -0.1"),
+        (lambda: SelectiveCopy(7, 8), "length = 7: must be a whole number, at least 8"),
+        (lambda: SelectiveCopy(9, 8, 1), "symbols = 1"),
+        (lambda: TemporalOrder(9), "length = 9: must be a whole number, at least 10"),
+        (lambda: TemporalOrder(100, 4), "relevant = 4: must be a whole number, in 2..3"),
+        (lambda: VariableCopy(0), "length = 0"),
+        (lambda: Verdict(3), "length = 3: must be a whole number, at least 4"),
+        (lambda: Verdict(9, "middle"), "where = 'middle': must be one of end, start"),
         (lambda: FlipFlop(1), "length = 1: must be a whole number, at least 2"),
         (lambda: FlipFlop(9, 1.0), "ignore = 1.0: must be a finite number at least 0 and below 1"),
     ],

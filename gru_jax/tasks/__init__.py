@@ -1,14 +1,51 @@
 """The tasks: one file each. `TASKS` maps a config's name to a class."""
 
 from gru_jax.tasks.adding import Adding
-from gru_jax.tasks.base import Batch, Example, Task
+from gru_jax.tasks.base import Batch, Classification, Example, Regression, Task
+from gru_jax.tasks.bracket_counting import BracketCounting
+from gru_jax.tasks.copy_first import CopyFirst
 from gru_jax.tasks.copy_memory import CopyMemory
+from gru_jax.tasks.cumulative_sum import CumulativeSum
 from gru_jax.tasks.flip_flop import FlipFlop
+from gru_jax.tasks.mean_comparison import MeanComparison
+from gru_jax.tasks.savings import Savings
+from gru_jax.tasks.selective_copy import SelectiveCopy
+from gru_jax.tasks.temporal_order import TemporalOrder
+from gru_jax.tasks.variable_copy import VariableCopy
+from gru_jax.tasks.verdict import Verdict
 
 TASKS: dict[str, type[Task]] = {
     "adding": Adding,
+    "bracket_counting": BracketCounting,
+    "copy_first": CopyFirst,
     "copy_memory": CopyMemory,
+    "cumulative_sum": CumulativeSum,
     "flip_flop": FlipFlop,
+    "mean_comparison": MeanComparison,
+    "savings": Savings,
+    "selective_copy": SelectiveCopy,
+    "temporal_order": TemporalOrder,
+    "variable_copy": VariableCopy,
+    "verdict": Verdict,
 }
 
-__all__ = ["TASKS", "Adding", "Batch", "CopyMemory", "Example", "FlipFlop", "Task"]
+__all__ = [
+    "TASKS",
+    "Adding",
+    "Batch",
+    "BracketCounting",
+    "Classification",
+    "CopyFirst",
+    "CopyMemory",
+    "CumulativeSum",
+    "Example",
+    "FlipFlop",
+    "MeanComparison",
+    "Regression",
+    "Savings",
+    "SelectiveCopy",
+    "Task",
+    "TemporalOrder",
+    "VariableCopy",
+    "Verdict",
+]

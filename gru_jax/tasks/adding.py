@@ -1,20 +1,19 @@
 """The adding problem (Hochreiter & Schmidhuber 1997) in its three published protocols."""
 
 import dataclasses
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 
 from gru_jax import fields
-from gru_jax.axes import Array, Key, Outputs, PerExample
-from gru_jax.tasks.base import Batch, Example, Task
+from gru_jax.axes import Array, Key
+from gru_jax.tasks.base import Example, Regression
 
 PROTOCOLS = ("halves", "anywhere", "hochreiter")
 
 
 @dataclasses.dataclass(frozen=True)
-class Adding(Task):
+class Adding(Regression):
     """Add the two marked numbers of a long sequence; said after its last step.
 
     Inputs (time, 2): a value and a marker. For `length` 6, protocol "halves":
@@ -29,18 +28,13 @@ class Adding(Task):
         marker -1 at both ends; one mark among the first 10 steps and another among the first
         T // 2 - 1; a marked first step has the value 0; target 0.5 + (X1 + X2) / 4.
 
-    Loss: squared error. Metric "correct": the error is below 0.04 (Hochreiter's criterion).
-
     Baseline: the variance of the target. The variance of U[0, 1) is 1/12, so two of them give
     1/6. For "hochreiter" a value has variance 1/3, or 0 where the first step is the marked
     one: with probability 1/10 for the first mark and 9/10 * 1/(T//2 - 2) for the second, hence
     (2 - 1/10 - 9/10/(T//2 - 2)) / 48.
     """
 
-    readout: ClassVar[str] = "last"
-    input_size: ClassVar[int] = 2
-    output_size: ClassVar[int] = 1
-    metric_names: ClassVar[tuple[str, ...]] = ("loss", "correct")
+    input_size = 2
 
     length: int = 100
     protocol: str = "halves"
@@ -86,13 +80,6 @@ class Adding(Task):
         inputs = jnp.stack([values, marks - ends], axis=-1)
         inputs = jnp.where(jnp.arange(self.steps)[:, None] < length, inputs, 0.0)
         return Example(inputs, 0.5 + jnp.vdot(values, marks)[None] / 4, length)
-
-    def loss(self, outputs: Outputs, batch: Batch) -> PerExample:
-        return jnp.square(outputs - batch.targets)[..., 0]
-
-    def metrics(self, outputs: Outputs, batch: Batch) -> dict[str, PerExample]:
-        correct = jnp.abs(outputs - batch.targets)[..., 0] < 0.04
-        return {"loss": self.loss(outputs, batch), "correct": correct.astype(jnp.float32)}
 
 
 def _one_hot(place: Array | int, size: int) -> Array:

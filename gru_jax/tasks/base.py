@@ -2,15 +2,18 @@
 
 import abc
 import dataclasses
+import functools
 from typing import ClassVar, Self
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from gru_jax.axes import Array, Inputs, Key, Lengths, Outputs, PerExample
 
 # Streams of examples that never meet, whatever the seed.
 EVALUATION, TRAINING = 0, 1
+UNASKED = -1  # the target of a step at which nothing is asked
 
 
 @jax.tree_util.register_dataclass
@@ -39,22 +42,32 @@ class Task(abc.ABC):
     `loss` and `metrics` judge each example of a batch apart; training averages them.
 
     tokens: inputs are whole numbers below `input_size` in place of real vectors.
+    token_names: what figures call them; their numbers where it is empty.
     readout: "last", "every" or "flatten", see `SequenceModel`.
     metric_names: what `metrics` returns; names other than "loss" grow as things get better.
     """
 
     tokens: ClassVar[bool] = False
     readout: ClassVar[str]
-    input_size: ClassVar[int]
-    output_size: ClassVar[int]
     metric_names: ClassVar[tuple[str, ...]]
+    token_names: ClassVar[tuple[str, ...]] = ()
 
     length: int
 
     @property
     @abc.abstractmethod
+    def input_size(self) -> int:
+        """Numbers that one time step has, or kinds of tokens."""
+
+    @property
+    @abc.abstractmethod
+    def output_size(self) -> int:
+        """Classes, or numbers to be said."""
+
+    @property
     def steps(self) -> int:
-        """Time steps of an example, padding included."""
+        """Time steps of an example, padding included: `length`, unless the task says otherwise."""
+        return self.length
 
     @property
     @abc.abstractmethod
@@ -82,6 +95,61 @@ class Task(abc.ABC):
         return dataclasses.replace(self, length=length)
 
 
+class Classification(Task):
+    """A task whose answers are one of `output_size` classes, after the last step or at every one.
+
+    Targets are classes, or `UNASKED` at a step where nothing is asked.
+
+    Loss: cross-entropy, mean over the steps that ask. Metric "accuracy": over the same steps.
+    """
+
+    metric_names: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
+
+    def loss(self, outputs: Outputs, batch: Batch) -> PerExample:
+        each = optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets.clip(0))
+        return self._mean(each, batch.targets != UNASKED)
+
+    def metrics(self, outputs: Outputs, batch: Batch) -> dict[str, PerExample]:
+        right = outputs.argmax(axis=-1) == batch.targets
+        return {
+            "loss": self.loss(outputs, batch),
+            "accuracy": self._mean(right.astype(jnp.float32), self.judged(batch)),
+        }
+
+    def judged(self, batch: Batch) -> Array:
+        """The steps over which accuracy is taken: those that ask."""
+        return batch.targets != UNASKED
+
+    def _mean(self, each: Array, asked: Array) -> PerExample:
+        if self.readout != "every":
+            return each
+        return jnp.sum(jnp.where(asked, each, 0), axis=-1) / jnp.sum(asked, axis=-1)
+
+
+class Regression(Task):
+    """A task whose answer is one number, after the last step.
+
+    Loss: squared error. Metric "correct": the error is below `tolerance`.
+    """
+
+    readout: ClassVar[str] = "last"
+    output_size = 1
+    metric_names: ClassVar[tuple[str, ...]] = ("loss", "correct")
+    tolerance: ClassVar[float] = 0.04  # Hochreiter & Schmidhuber's (1997) for the adding problem
+
+    def loss(self, outputs: Outputs, batch: Batch) -> PerExample:
+        return jnp.square(outputs - batch.targets)[..., 0]
+
+    def metrics(self, outputs: Outputs, batch: Batch) -> dict[str, PerExample]:
+        correct = jnp.abs(outputs - batch.targets)[..., 0] < self.tolerance
+        return {"loss": self.loss(outputs, batch), "correct": correct.astype(jnp.float32)}
+
+
+def one_of(key: Key, low: int, high: int) -> Array:
+    """A whole number in low..high, both included."""
+    return jax.random.randint(key, (), low, high + 1)
+
+
 def training_batch(task: Task, seed: Array, step: Array, indices: Array) -> Batch:
     """Fresh examples that depend on (seed, step, index) and on nothing else."""
     key = _fold(jax.random.key(TRAINING), seed, step)
@@ -93,6 +161,7 @@ def evaluation_batch(task: Task, indices: Array) -> Batch:
     return _batch(task, jax.random.key(EVALUATION), indices)
 
 
+@functools.partial(jax.jit, static_argnums=0)  # outside a program too, in a notebook
 def _batch(task: Task, key: Key, indices: Array) -> Batch:
     return jax.vmap(lambda index: task.example(_fold(key, index)))(indices)
 

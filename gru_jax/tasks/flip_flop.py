@@ -6,17 +6,16 @@ from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
-import optax
 
 from gru_jax import fields
-from gru_jax.axes import Key, Outputs, PerExample
-from gru_jax.tasks.base import Batch, Example, Task
+from gru_jax.axes import Key
+from gru_jax.tasks.base import UNASKED, Classification, Example
 
-IGNORED, READ, UNASKED = 2, 4, -1
+IGNORED, READ = 2, 4
 
 
 @dataclasses.dataclass(frozen=True)
-class FlipFlop(Task):
+class FlipFlop(Classification):
     """A memory of one bit that is overwritten, distracted and read at random moments.
 
     Tokens: 0 and 1 write that bit, 2 and 3 are the same bits to be ignored, 4 asks for the bit
@@ -26,16 +25,13 @@ class FlipFlop(Task):
         input   1 3 2 4 0 3 4
         target  . . . 1 . . 0
 
-    Loss: cross-entropy, mean over the steps that ask. Metric "accuracy": of the same steps.
-
     Baseline: the bit asked for is one of two, hence ln 2.
     """
 
     tokens: ClassVar[bool] = True
     readout: ClassVar[str] = "every"
-    input_size: ClassVar[int] = 5
-    output_size: ClassVar[int] = 2
-    metric_names: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
+    input_size = 5
+    output_size = 2
 
     length: int = 100
     ignore: float = 0.8
@@ -43,10 +39,6 @@ class FlipFlop(Task):
     def __post_init__(self):
         fields.integer("length", self.length, 2)
         fields.real("ignore", self.ignore, least=0, below=1)
-
-    @property
-    def steps(self) -> int:
-        return self.length
 
     @property
     def baseline_loss(self) -> float:
@@ -62,16 +54,3 @@ class FlipFlop(Task):
         inputs = jnp.where(asks, READ, jnp.where(ignored, IGNORED + bit, bit))
         last = jax.lax.cummax(jnp.where(written, jnp.arange(self.length), 0))
         return Example(inputs, jnp.where(asks, bit[last], UNASKED))
-
-    def loss(self, outputs: Outputs, batch: Batch) -> PerExample:
-        each = optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets.clip(0))
-        return _mean_where_asked(each, batch)
-
-    def metrics(self, outputs: Outputs, batch: Batch) -> dict[str, PerExample]:
-        right = outputs.argmax(axis=-1) == batch.targets
-        return {"loss": self.loss(outputs, batch), "accuracy": _mean_where_asked(right, batch)}
-
-
-def _mean_where_asked(each: Outputs, batch: Batch) -> PerExample:
-    asked = batch.targets != UNASKED
-    return jnp.sum(each * asked, axis=-1) / jnp.sum(asked, axis=-1)

@@ -1,0 +1,20 @@
+"""Bracket counting (Dyck-1): how many are open, at every one of 60 steps.
+
+python -m experiments.train --config=configs/bracket_counting.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config() -> ConfigDict:
+    config = common.get_config()
+    config.name = "bracket_counting"
+    config.task.name = "bracket_counting"
+    config.task.length = 60  # time steps
+    config.task.depth = 10  # most brackets that are open at a time
+    config.train.steps = 1000
+    config.train.target_metric = "accuracy"
+    config.train.target = 0.999
+    return config

@@ -1,0 +1,19 @@
+"""Copy the first input: the first of a hundred normal numbers, said after the last.
+
+python -m experiments.train --config=configs/copy_first.py
+python -m experiments.train --config=configs/copy_first.py --config.task.length=300
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config() -> ConfigDict:
+    config = common.get_config()
+    config.name = "copy_first"
+    config.task.name = "copy_first"
+    config.task.length = 100  # time steps
+    config.train.steps = 1000
+    config.train.target = 0.01
+    return config

@@ -1,0 +1,21 @@
+"""Parity of all bits so far, at every one of 40 steps; modulus=5 for the sum modulo 5.
+
+python -m experiments.train --config=configs/cumulative_sum.py
+python -m experiments.train --config=configs/cumulative_sum.py --config.task.modulus=5
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config() -> ConfigDict:
+    config = common.get_config()
+    config.name = "cumulative_sum"
+    config.task.name = "cumulative_sum"
+    config.task.length = 40  # time steps
+    config.task.modulus = 2  # the sum is taken modulo this; 2: parity
+    config.train.steps = 2000
+    config.train.target_metric = "accuracy"
+    config.train.target = 0.999
+    return config

@@ -1,0 +1,19 @@
+"""Whose mean is larger, over a month of two people's push-ups: no order is needed.
+
+python -m experiments.train --config=configs/mean_comparison.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config() -> ConfigDict:
+    config = common.get_config()
+    config.name = "mean_comparison"
+    config.task.name = "mean_comparison"
+    config.task.length = 30  # days
+    config.train.steps = 1000
+    config.train.target_metric = "accuracy"
+    config.train.target = 0.98
+    return config

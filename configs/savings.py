@@ -1,0 +1,19 @@
+"""Savings with compound interest over thirty years: the order of the deposits counts.
+
+python -m experiments.train --config=configs/savings.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config() -> ConfigDict:
+    config = common.get_config()
+    config.name = "savings"
+    config.task.name = "savings"
+    config.task.length = 30  # years
+    config.task.rate = 0.1  # interest
+    config.train.steps = 1000
+    config.train.target = 1e-05
+    return config

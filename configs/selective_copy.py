@@ -1,0 +1,21 @@
+"""Selective copying: eight symbols scattered over 64 steps, said in their order.
+
+python -m experiments.train --config=configs/selective_copy.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config() -> ConfigDict:
+    config = common.get_config()
+    config.name = "selective_copy"
+    config.task.name = "selective_copy"
+    config.task.length = 64  # steps over which they are scattered
+    config.task.items = 8  # symbols to keep
+    config.task.symbols = 8  # kinds of them
+    config.train.steps = 3000
+    config.train.target_metric = "accuracy"
+    config.train.target = 0.99
+    return config

@@ -1,0 +1,21 @@
+"""Temporal order: which of four orders did two symbols come in, a hundred steps long (task 6a).
+
+python -m experiments.train --config=configs/temporal_order.py
+python -m experiments.train --config=configs/temporal_order.py --config.task.relevant=3
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config() -> ConfigDict:
+    config = common.get_config()
+    config.name = "temporal_order"
+    config.task.name = "temporal_order"
+    config.task.length = 100  # time steps, to a tenth more
+    config.task.relevant = 2  # symbols whose order counts: 2 (task 6a) or 3 (task 6b)
+    config.train.steps = 2000
+    config.train.target_metric = "accuracy"
+    config.train.target = 0.99
+    return config

@@ -1,0 +1,20 @@
+"""Copy over a lag that differs: ten digits, up to 20 steps of waiting, then the digits.
+
+python -m experiments.train --config=configs/variable_copy.py
+python -m experiments.train --config=configs/variable_copy.py --config.model.gru.chrono_max=40.0
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config() -> ConfigDict:
+    config = common.get_config()
+    config.name = "variable_copy"
+    config.task.name = "variable_copy"
+    config.task.length = 20  # longest lag
+    config.train.steps = 3000
+    config.train.target_metric = "accuracy"
+    config.train.target = 0.99
+    return config

@@ -1,0 +1,21 @@
+"""Was it good? A plot of a hundred words misleads; the verdict at the end decides.
+
+python -m experiments.train --config=configs/verdict.py
+python -m experiments.train --config=configs/verdict.py --config.task.where=start
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config() -> ConfigDict:
+    config = common.get_config()
+    config.name = "verdict"
+    config.task.name = "verdict"
+    config.task.length = 100  # words
+    config.task.where = "end"  # where the verdict stands: end or start
+    config.train.steps = 1000
+    config.train.target_metric = "accuracy"
+    config.train.target = 0.99
+    return config

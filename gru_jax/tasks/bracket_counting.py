@@ -1,0 +1,64 @@
+"""Counting open brackets: the language Dyck-1."""
+
+import dataclasses
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from gru_jax import fields
+from gru_jax.axes import Key
+from gru_jax.tasks.base import Classification, Example
+
+
+@dataclasses.dataclass(frozen=True)
+class BracketCounting(Classification):
+    """Say at every step how many brackets are open.
+
+    A bracket opens where none is open, closes where `depth` are, and does either, equally
+    often, in between.
+
+        input   ( ( ) ( ) )        target  1 2 1 2 1 0
+
+    Baseline: the mean over the steps of the entropy of the number of open brackets, whose
+    distribution follows from that of the step before.
+    """
+
+    tokens: ClassVar[bool] = True
+    token_names: ClassVar[tuple[str, ...]] = ("(", ")")
+    readout: ClassVar[str] = "every"
+    input_size = 2
+
+    length: int = 60
+    depth: int = 10
+
+    def __post_init__(self):
+        fields.integer("length", self.length, 1)
+        fields.integer("depth", self.depth, 1)
+
+    @property
+    def output_size(self) -> int:
+        return self.depth + 1
+
+    @property
+    def baseline_loss(self) -> float:
+        chances = np.eye(self.depth + 1)[0]
+        entropies = []
+        for _ in range(self.length):
+            opens = chances * np.array([1, *[0.5] * (self.depth - 1), 0])
+            closes = chances - opens
+            chances = np.append(0, opens[:-1]) + np.append(closes[1:], 0)
+            known = chances[chances > 0]
+            entropies.append(-np.sum(known * np.log(known)))
+        return float(np.mean(entropies))
+
+    def example(self, key: Key) -> Example:
+        def step(count, heads):
+            opens = jnp.where(count == 0, True, jnp.where(count == self.depth, False, heads))
+            count = jnp.where(opens, count + 1, count - 1)
+            return count, (jnp.where(opens, 0, 1), count)
+
+        heads = jax.random.bernoulli(key, shape=(self.length,))
+        _, (inputs, counts) = jax.lax.scan(step, jnp.int32(0), heads)
+        return Example(inputs, counts)

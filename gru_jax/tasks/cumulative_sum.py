@@ -1,0 +1,48 @@
+"""The running sum modulo k: a state that every input changes. Parity where k = 2."""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from gru_jax import fields
+from gru_jax.axes import Key
+from gru_jax.tasks.base import Classification, Example
+
+
+@dataclasses.dataclass(frozen=True)
+class CumulativeSum(Classification):
+    """Say at every step the sum of all tokens so far, modulo `modulus`.
+
+        input   1 0 1 1 0        target  1 1 0 1 1        (modulus 2: parity)
+
+    Baseline: the first token is uniform, so every sum is, hence ln modulus.
+    """
+
+    tokens: ClassVar[bool] = True
+    readout: ClassVar[str] = "every"
+
+    length: int = 40
+    modulus: int = 2
+
+    def __post_init__(self):
+        fields.integer("length", self.length, 1)
+        fields.integer("modulus", self.modulus, 2)
+
+    @property
+    def input_size(self) -> int:
+        return self.modulus
+
+    @property
+    def output_size(self) -> int:
+        return self.modulus
+
+    @property
+    def baseline_loss(self) -> float:
+        return math.log(self.modulus)
+
+    def example(self, key: Key) -> Example:
+        inputs = jax.random.randint(key, (self.length,), 0, self.modulus)
+        return Example(inputs, jnp.cumsum(inputs) % self.modulus)

@@ -1,0 +1,61 @@
+"""Selective copying (Gu & Dao 2023): what is worth keeping stands anywhere."""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from gru_jax import fields
+from gru_jax.axes import Key
+from gru_jax.tasks.base import UNASKED, Classification, Example
+
+
+@dataclasses.dataclass(frozen=True)
+class SelectiveCopy(Classification):
+    """Say, in their order, the few symbols that were scattered over a long sequence of blanks.
+
+    Tokens: 0 is blank, 1..symbols are symbols, symbols + 1 asks. After `length` steps with
+    `items` symbols at random places come as many that ask:
+
+        input   0 3 0 0 1 0 0 9 9        target  . . . . . . . 3 1     (symbols 8, items 2)
+
+    Baseline: every answer is one of so many symbols, hence ln symbols.
+    """
+
+    tokens: ClassVar[bool] = True
+    readout: ClassVar[str] = "every"
+
+    length: int = 64
+    items: int = 8
+    symbols: int = 8
+
+    def __post_init__(self):
+        fields.integer("items", self.items, 1)
+        fields.integer("symbols", self.symbols, 2)
+        fields.integer("length", self.length, self.items)
+
+    @property
+    def input_size(self) -> int:
+        return self.symbols + 2
+
+    @property
+    def output_size(self) -> int:
+        return self.symbols
+
+    @property
+    def steps(self) -> int:
+        return self.length + self.items
+
+    @property
+    def baseline_loss(self) -> float:
+        return math.log(self.symbols)
+
+    def example(self, key: Key) -> Example:
+        place_key, symbol_key = jax.random.split(key)
+        places = jnp.sort(jax.random.permutation(place_key, self.length)[: self.items])
+        symbols = jax.random.randint(symbol_key, (self.items,), 0, self.symbols)
+        inputs = jnp.full(self.steps, self.symbols + 1).at[: self.length].set(0)
+        targets = jnp.full(self.steps, UNASKED).at[self.length :].set(symbols)
+        return Example(inputs.at[places].set(1 + symbols), targets)

@@ -1,0 +1,65 @@
+"""Temporal order (Hochreiter & Schmidhuber 1997, tasks 6a and 6b)."""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from gru_jax import fields
+from gru_jax.axes import Key
+from gru_jax.tasks.base import Classification, Example, one_of
+
+DISTRACTORS, X, START, END = 4, 4, 6, 7  # tokens 0..3 distract; Y follows X
+PLACES = {2: ((10, 20), (50, 60)), 3: ((10, 20), (33, 43), (66, 76))}  # in hundredths of T
+
+
+@dataclasses.dataclass(frozen=True)
+class TemporalOrder(Classification):
+    """In which order two (6a) or three (6b) relevant symbols came; said after the last step.
+
+    Tokens: a, b, c and d distract, X and Y are relevant, E starts and B ends. An example has
+    T..T + T // 10 steps (padded behind). The relevant symbols stand at steps T/10..T/5 and
+    T/2..6T/10 (6a), or at T/10..T/5, 33T/100..43T/100 and 66T/100..76T/100 (6b), counted from
+    0; T = 100 gives the lengths and places of the paper.
+
+        E b d X a c c Y d a B        target XY, the second of XX, XY, YX, YY
+
+    Baseline: all of 2^relevant orders are equally likely, hence relevant ln 2.
+    """
+
+    tokens: ClassVar[bool] = True
+    token_names: ClassVar[tuple[str, ...]] = ("a", "b", "c", "d", "X", "Y", "E", "B")
+    readout: ClassVar[str] = "last"
+    input_size = 8
+
+    length: int = 100
+    relevant: int = 2
+
+    def __post_init__(self):
+        fields.integer("length", self.length, 10)
+        fields.integer("relevant", self.relevant, 2, 3)
+
+    @property
+    def output_size(self) -> int:
+        return 2**self.relevant
+
+    @property
+    def steps(self) -> int:
+        return self.length + self.length // 10
+
+    @property
+    def baseline_loss(self) -> float:
+        return self.relevant * math.log(2)
+
+    def example(self, key: Key) -> Example:
+        length_key, place_key, symbol_key, noise_key = jax.random.split(key, 4)
+        length = one_of(length_key, self.length, self.steps)
+        bounds = jnp.array(PLACES[self.relevant]) * self.length // 100
+        places = jax.random.randint(place_key, (self.relevant,), bounds[:, 0], bounds[:, 1] + 1)
+        symbols = jax.random.randint(symbol_key, (self.relevant,), 0, 2)
+        inputs = jax.random.randint(noise_key, (self.steps,), 0, DISTRACTORS)
+        inputs = inputs.at[places].set(X + symbols).at[0].set(START).at[length - 1].set(END)
+        powers = 2 ** jnp.arange(self.relevant)[::-1]
+        return Example(inputs, jnp.vdot(powers, symbols), length)

@@ -1,0 +1,57 @@
+"""A review whose plot misleads: the verdict at its start or at its end decides."""
+
+import dataclasses
+import math
+from typing import ClassVar
+
+import jax
+import jax.numpy as jnp
+
+from gru_jax import fields
+from gru_jax.axes import Key
+from gru_jax.tasks.base import Classification, Example
+
+NEUTRAL, BAD, TURN = 0, 1, 3  # "good" follows "bad"
+MOOD, OPINION = 0.5, 0.8  # share of a plot's words with a valence, and of those with its mood's
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict(Classification):
+    """Was it good? Said after the last word.
+
+    Tokens: "the" is neutral, "bad" and "good" have a valence, "." parts plot and verdict. The
+    verdict is three words of one valence. The plot has a mood of its own, good or bad, that has
+    nothing to do with the verdict: half of its words have a valence, four in five of them that
+    of the mood.
+
+        where="end"    the good good the bad good . bad bad bad        target 0
+        where="start"  bad bad bad . the good good the bad good        target 0
+
+    Baseline: either verdict is as likely, hence ln 2.
+    """
+
+    tokens: ClassVar[bool] = True
+    token_names: ClassVar[tuple[str, ...]] = ("the", "bad", "good", ".")
+    readout: ClassVar[str] = "last"
+    input_size = 4
+    output_size = 2
+    baseline_loss = math.log(2)
+    words: ClassVar[int] = 3  # of the verdict
+
+    length: int = 100
+    where: str = "end"
+
+    def __post_init__(self):
+        fields.integer("length", self.length, self.words + 1)
+        fields.one_of("where", self.where, ("end", "start"))
+
+    def example(self, key: Key) -> Example:
+        verdict_key, mood_key, valence_key, agree_key = jax.random.split(key, 4)
+        verdict, mood = (jax.random.bernoulli(k).astype(jnp.int32) for k in (verdict_key, mood_key))
+        size = (self.length - self.words - 1,)
+        agrees = jax.random.bernoulli(agree_key, OPINION, size)
+        valence = BAD + jnp.where(agrees, mood, 1 - mood)
+        plot = jnp.where(jax.random.bernoulli(valence_key, MOOD, size), valence, NEUTRAL)
+        said, turn = jnp.full(self.words, BAD + verdict), jnp.array([TURN])
+        parts = [plot, turn, said] if self.where == "end" else [said, turn, plot]
+        return Example(jnp.concatenate(parts), verdict)
