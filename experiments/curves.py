@@ -1,4 +1,4 @@
-"""curves.png: how a population learned."""
+"""curves.png: how a population learned; lengths.png: how it does at other lengths."""
 
 import io
 import math
@@ -50,16 +50,55 @@ def draw_curves(workdir: Path, settings: Settings) -> None:
             falling = name in ("loss", "gradient_norm")
             axis.legend(frameon=False, fontsize=8, loc="center right" if falling else "upper left")
         axis.spines[["top", "right"]].set_visible(False)
-    model = settings.config["model"]
-    figure.suptitle(
-        f"{settings.config['name']}, length {experiment.task.length}: {model['cell']} "
-        f"{'x'.join(map(str, model['hidden_sizes']))}, {len(settings.seeds)} seeds",
-        fontsize=11,
+    figure.suptitle(_title(settings), fontsize=11)
+    _write(figure, workdir / "curves.png")
+
+
+def draw_lengths(
+    workdir: Path, settings: Settings, found: dict[int, dict[str, list[float]]]
+) -> None:
+    """Draws every seed, the median and the quartiles of each metric over the task's length."""
+    task = settings.experiment.task
+    figure, axes = plt.subplots(
+        1,
+        len(task.metric_names),
+        figsize=(4.2 * len(task.metric_names), 3.6),
+        layout="constrained",
     )
+    for axis, name in zip(axes, task.metric_names, strict=True):
+        values = np.transpose([metrics[name] for metrics in found.values()])
+        values[np.isnan(values)] = math.inf  # as bad as can be, and not a seed that was frozen
+        _draw_population(axis, np.array(list(found)), values)
+        axis.plot(list(found), [quartiles(v)[1] for v in values.T], "o", color=INK, ms=3.5)
+        axis.axvline(task.length, color=MARK, ls=":", lw=1.2, label="length of training")
+        if name == "loss":
+            baselines = [task.with_length(length).baseline_loss for length in found]
+            axis.plot(list(found), baselines, color=MARK, ls="--", lw=1, label="input-blind")
+            axis.set_yscale("log")
+        else:
+            axis.set_ylim(-0.03, 1.03)
+        axis.set(xscale="log", xlabel="length", title=f"evaluation {name.replace('_', ' ')}")
+        axis.set_xticks(list(found), [str(length) for length in found])
+        axis.minorticks_off()
+        axis.legend(frameon=False, fontsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(_title(settings), fontsize=11)
+    _write(figure, workdir / "lengths.png")
+
+
+def _title(settings: Settings) -> str:
+    model = settings.config["model"]
+    return (
+        f"{settings.config['name']}, length {settings.experiment.task.length}: {model['cell']} "
+        f"{'x'.join(map(str, model['hidden_sizes']))}, {len(settings.seeds)} seeds"
+    )
+
+
+def _write(figure: Any, path: Path) -> None:
     drawn = io.BytesIO()
-    figure.savefig(drawn, dpi=150)
+    figure.savefig(drawn, format="png", dpi=150)
     plt.close(figure)
-    write_bytes(workdir / "curves.png", drawn.getvalue())
+    write_bytes(path, drawn.getvalue())
 
 
 def _by_seed(metrics: list[dict[str, Any]], split: str, name: str) -> tuple[np.ndarray, np.ndarray]:

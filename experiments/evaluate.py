@@ -3,21 +3,24 @@
 import dataclasses
 import math
 from pathlib import Path
-from typing import Any
 
 import jax
 import rich.table
 from absl import flags
 
 from experiments import commandline
+from experiments.curves import draw_lengths
+from experiments.files import write_json
 from experiments.outcomes import quartiles
 from experiments.settings import resolve
 from experiments.workdir import Run, load, read_config
 from gru_jax import FieldError, Task, training
 from gru_jax.devices import make_mesh, use_cpu_cores
 
+Metrics = dict[str, list[float]]
 
-def evaluate(run: Run, length: int | None = None) -> dict[str, list[float]]:
+
+def evaluate(run: Run, length: int | None = None) -> Metrics:
     """A run's metrics per seed on the evaluation set, at the task's length or at another.
 
     Raises:
@@ -33,17 +36,15 @@ def evaluate(run: Run, length: int | None = None) -> dict[str, list[float]]:
     return jax.tree.map(lambda values: values.tolist(), metrics)
 
 
-def table(run: Run, lengths: list[int]) -> rich.table.Table:
+def table(task: Task, found: dict[int, Metrics]) -> rich.table.Table:
     """One row a length: each metric's median, and its range over the seeds."""
     shown = rich.table.Table(caption="median (lowest..highest) over the seeds")
     shown.add_column("length", justify="right")
-    names = run.task.metric_names
-    for name in (*names, "baseline loss"):
+    for name in (*task.metric_names, "baseline loss"):
         shown.add_column(name, justify="right")
-    for length in lengths:
-        metrics: dict[str, Any] = evaluate(run, length)
-        cells = [_spread(metrics[name]) for name in names]
-        baseline = run.task.with_length(length).baseline_loss
+    for length, metrics in found.items():
+        cells = [_spread(metrics[name]) for name in task.metric_names]
+        baseline = task.with_length(length).baseline_loss
         shown.add_row(str(length), *cells, f"{baseline:.4g}")
     return shown
 
@@ -67,7 +68,13 @@ def main() -> int:
     task = settings.experiment.task
     lengths = [_length(task, text) for text in flags.FLAGS.lengths or []]
     use_cpu_cores(*settings.mesh_sizes)
-    commandline.console().print(table(load(workdir), lengths or [task.length]))
+    run = load(workdir)
+    found = {length: evaluate(run, length) for length in lengths or [task.length]}
+    commandline.console().print(table(task, found))
+    if len(found) > 1:
+        draw_lengths(workdir, settings, dict(sorted(found.items())))
+        write_json(workdir / "lengths.json", found)
+        print(f"over length: {workdir / 'lengths.png'}, lengths.json")
     return 0
 
 

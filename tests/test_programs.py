@@ -2,10 +2,12 @@
 
 import json
 import math
+import shutil
 
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from configs import copy_memory
 from experiments.evaluate import evaluate
@@ -109,13 +111,18 @@ def test_a_loaded_run_gives_the_trained_models_back(finished):
     assert evaluate(run, 12)["loss"] != evaluate(run)["loss"]
 
 
-def test_evaluate_prints_a_row_a_length(finished):
-    printed = program("evaluate", f"--run={finished[0]}", "--lengths=6,12").stdout
-    run = load(finished[0])
+def test_evaluate_shows_a_row_and_a_point_a_length(finished, tmp_path):
+    folder = shutil.copytree(finished[0], tmp_path / "run")
+    printed = program("evaluate", f"--run={folder}", "--lengths=12,6").stdout
+    kept = json.loads((folder / "lengths.json").read_text())
+    assert list(kept) == ["12", "6"]
+    run = load(folder)
     for length in (6, 12):
         losses = evaluate(run, length)["loss"]
         expected = f"{min(losses):.4g} ({min(losses):.3g}..{max(losses):.3g})"  # two seeds
         assert any(f" {length} " in line and expected in line for line in printed.splitlines())
+        np.testing.assert_allclose(kept[str(length)]["loss"], losses, rtol=1e-5)
+    assert np.asarray(Image.open(folder / "lengths.png").convert("L")).std() > 5
 
 
 @pytest.mark.parametrize(
