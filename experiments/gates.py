@@ -1,0 +1,246 @@
+"""What a trained run's gates do: python -m experiments.gates --run=WORKDIR [--example=0] [--seed=0]
+
+Draws every gate of one seed over one example, units ordered by their time scale, and writes
+gates.json: every gate's mean over all seeds, by token and by step.
+"""
+
+import dataclasses
+import io
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+import numpy as np
+import rich.table
+from absl import flags
+
+from experiments import commandline
+from experiments.files import write_bytes, write_json
+from experiments.outcomes import quartiles
+from experiments.settings import resolve
+from experiments.workdir import Run, load, read_config
+from gru_jax import FieldError, Task, fields
+from gru_jax.devices import use_cpu_cores
+from gru_jax.tasks.base import Example, evaluation_batch
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+
+EXAMPLES = 128  # of the evaluation set, over which means are taken
+WRITTEN = 60  # steps: with more of them tokens are colours, not letters
+INK, LIGHT = "#1f3b5c", "#e9eef3"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """One layer's gates over examples of the evaluation set.
+
+    gates: by name (seeds, examples, time, hidden).
+    kept: the share of the old state that is kept, shaped alike; None where no gate says so.
+    inside: (examples, time), False at padding.
+    """
+
+    gates: dict[str, np.ndarray]
+    kept: np.ndarray | None
+    batch: Example
+    inside: np.ndarray
+
+
+def record(run: Run, layer: int = 0, examples: int = EXAMPLES) -> Recorded:
+    """Runs every seed over examples of the evaluation set.
+
+    Raises:
+      FieldError: there is no such layer, it runs both ways, or its cell has no gates.
+    """
+    experiment = run.settings.experiment
+    layers = run.models[0].layers
+    fields.integer("--layer", layer, 0, len(layers) - 1)
+    if layers[layer].backward is not None:
+        raise FieldError("config.model.bidirectional", True, "False, to show one direction's gates")
+    cell = layers[layer].forward.cell
+    batch = evaluation_batch(experiment.task, jnp.arange(examples))
+
+    def member(params: Any) -> Any:
+        model = experiment.model(params)
+        return model.recur(batch.inputs, seq_lengths=batch.lengths)[2][layer]
+
+    found = jax.jit(jax.vmap(member))(run.state.params)
+    kept = cell.kept(found)
+    gates = {name: np.asarray(values) for name, values in found.items() if name != "candidate"}
+    if not gates:
+        raise FieldError(
+            "config.model.cell", run.settings.config["model"]["cell"], "one with gates"
+        )
+    steps = np.arange(experiment.task.steps)
+    lengths = np.full(examples, len(steps)) if batch.lengths is None else np.asarray(batch.lengths)
+    inside = steps < lengths[:, None]
+    return Recorded(gates, None if kept is None else np.asarray(kept), batch, inside)
+
+
+def means(task: Task, recorded: Recorded) -> dict[str, Any]:
+    """Of every gate the mean over units and examples: by step, and by token where there are any.
+
+    Each is a list with one number a seed.
+    """
+    found: dict[str, Any] = {}
+    inside = recorded.inside[..., None]
+    for name, values in recorded.gates.items():
+        mean = lambda where, values=values, axes=(1, 2, 3): _rounded(
+            np.mean(values, axis=axes, where=np.broadcast_to(where, values.shape))
+        )
+        found[name] = {"all": mean(inside), "by_step": mean(inside, axes=(1, 3))}
+        if task.tokens:
+            inputs = np.asarray(recorded.batch.inputs)[..., None]
+            found[name]["by_token"] = {
+                _name(task, token): mean(inside & (inputs == token))
+                for token in range(task.input_size)
+                if (inside & (inputs == token)).any()
+            }
+    return found
+
+
+def time_scales(recorded: Recorded) -> np.ndarray | None:
+    """Each unit's half-life by its gate in steps (seeds, hidden): median over the examples."""
+    if recorded.kept is None:
+        return None
+    inside = recorded.inside[..., None]
+    with np.errstate(divide="ignore"):  # a gate may be 0 or 1 exactly
+        logs = np.log(np.where(inside, recorded.kept, 1.0)).sum(axis=2) / inside.sum(axis=1)
+        return np.median(-np.log(2) / logs, axis=1)
+
+
+def draw(run: Run, recorded: Recorded, example: int, seed: int) -> bytes:
+    """One heat map a gate, the inputs below, each unit's mean over all examples beside."""
+    steps = int(recorded.inside[example].sum())
+    scales = time_scales(recorded)
+    names = list(recorded.gates)
+    units = recorded.gates[names[0]].shape[-1]
+    order = np.argsort(scales[seed]) if scales is not None else np.arange(units)
+    figure, axes = plt.subplots(
+        len(names) + 1,
+        2,
+        figsize=(10.5, 2.3 * len(names) + 1.4),
+        width_ratios=(12, 1.6),
+        height_ratios=[*[1] * len(names), _height(run.task)],
+        layout="constrained",
+    )
+    image: Any = None
+    for (axis, side), name in zip(axes, names, strict=False):
+        shown = recorded.gates[name][seed, example, :steps][:, order].T
+        image = axis.imshow(
+            shown, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest"
+        )
+        axis.set(xticks=[], ylabel="units\n(longest memory below)", yticks=[])
+        axis.set_title(f"{name} gate", loc="left", fontsize=11)
+        inside = np.broadcast_to(recorded.inside[..., None], recorded.gates[name][seed].shape)
+        mean = recorded.gates[name][seed].mean(axis=(0, 1), where=inside)
+        side.barh(np.arange(units), mean[order], color=INK, height=0.9)
+        side.set(xlim=(0, 1), ylim=(units - 0.5, -0.5), yticks=[], xticks=[0, 0.5, 1])
+        side.set_title("mean", fontsize=9)
+        side.spines[["top", "right"]].set_visible(False)
+    _inputs(axes[-1][0], run.task, np.asarray(recorded.batch.inputs[example])[:steps])
+    axes[-1][1].set_visible(False)
+    figure.colorbar(image, ax=axes[:-1, 1], shrink=0.7, label="gate")
+    model = run.settings.config["model"]
+    figure.suptitle(
+        f"{run.settings.config['name']}: {model['cell']}, seed {run.settings.seeds[seed]}, "
+        f"example {example}",
+        fontsize=12,
+    )
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=140)
+    plt.close(figure)
+    return drawn.getvalue()
+
+
+def _height(task: Task) -> float:
+    """Of the inputs' row, where a gate's is 1."""
+    return 0.22 if task.tokens else 0.15 * task.input_size
+
+
+def _inputs(axis: Any, task: Task, inputs: np.ndarray) -> None:
+    """Tokens as words, or as colours where they are many; numbers as a heat map of their own."""
+    axis.set(yticks=[], xlabel="time step")
+    if not task.tokens:
+        axis.imshow(inputs.T, cmap="Greys", aspect="auto", interpolation="nearest")
+        axis.set_ylabel("input")
+        return
+    kinds = task.input_size
+    colours = plt.get_cmap("tab10" if kinds <= 10 else "turbo", kinds)
+    if len(inputs) > WRITTEN:
+        axis.imshow(inputs[None], cmap=colours, vmin=0, vmax=kinds - 1, aspect="auto")
+        handles = [
+            plt.Line2D([], [], marker="s", ls="", color=colours(token), label=_name(task, token))
+            for token in range(kinds)
+        ]
+        axis.legend(
+            handles=handles,
+            ncols=min(kinds, 12),
+            frameon=False,
+            fontsize=9,
+            loc="upper center",
+            bbox_to_anchor=(0.5, -1.2),
+            handletextpad=0.1,
+        )
+        return
+    axis.set(xlim=(-0.5, len(inputs) - 0.5), ylim=(0, 1))
+    axis.spines[["top", "left", "right"]].set_visible(False)
+    for step, token in enumerate(inputs):
+        turned = 90 if len(_name(task, token)) > 1 else 0
+        axis.text(step, 0.5, _name(task, token), ha="center", va="center", rotation=turned)
+
+
+def _name(task: Task, token: int) -> str:
+    return task.token_names[token] if task.token_names else str(token)
+
+
+def _rounded(values: Any) -> list[Any]:
+    return np.round(values, 4).tolist()
+
+
+def table(found: dict[str, Any]) -> rich.table.Table:
+    """The means by token, or over all steps: median and range over the seeds."""
+    shown = rich.table.Table(caption="mean over units and steps: median (lowest..highest) of seeds")
+    shown.add_column("token")
+    told = {
+        name: gate.get("by_token", {"every input": gate["all"]}) for name, gate in found.items()
+    }
+    for name in found:
+        shown.add_column(f"{name} gate", justify="right")
+    for token in next(iter(told.values())):
+        cells = [by_token[token] for by_token in told.values()]
+        shown.add_row(
+            fields.printable(token),
+            *(f"{quartiles(v)[1]:.2f} ({min(v):.2f}..{max(v):.2f})" for v in cells),
+        )
+    return shown
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("run", None, "the run's folder", required=True)
+    flags.DEFINE_integer("example", 0, "which example of the evaluation set is drawn")
+    flags.DEFINE_integer("seed", 0, "which seed of the population is drawn, counted from 0")
+    flags.DEFINE_integer("layer", 0, "which layer, the lowest is 0")
+
+
+def main() -> int:
+    options = flags.FLAGS
+    workdir = Path(options.run)
+    settings = resolve(read_config(workdir))
+    use_cpu_cores(*settings.mesh_sizes)
+    run = load(workdir)
+    fields.integer("--example", options.example, 0, EXAMPLES - 1)
+    fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
+    recorded = record(run, options.layer)
+    found = means(run.task, recorded)
+    write_json(workdir / "gates.json", found)
+    write_bytes(workdir / "gates.png", draw(run, recorded, options.example, options.seed))
+    commandline.console().print(table(found))
+    print(f"figure: {workdir / 'gates.png'}; means by step: {workdir / 'gates.json'}")
+    return 0
+
+
+if __name__ == "__main__":
+    commandline.run(main, define_flags)

@@ -1,0 +1,107 @@
+"""experiments.gates: the means that it writes, the order of its units, and what it refuses."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import verdict
+from experiments import gates
+from experiments.train import train
+from tests.programs import one_line, program, tiny_config
+
+LSTM = {"model.cell": "lstm"}
+PADDED = {"task.protocol": "hochreiter", "task.length": 22}
+
+
+def run_of(folder, base=None, **overrides):
+    config = tiny_config(base, **overrides) if base else tiny_config(**overrides)
+    return train(config, str(folder), quiet=True)
+
+
+@pytest.fixture(scope="module")
+def words(tmp_path_factory):
+    return run_of(tmp_path_factory.mktemp("gates") / "run", verdict)
+
+
+def test_the_program(words):
+    out = program("gates", f"--run={words.workdir}", "--example=3", "--seed=1")
+    found = json.loads((words.workdir / "gates.json").read_text())
+    assert list(found) == ["reset", "update"]
+    for gate in found.values():
+        assert list(gate["by_token"]) == ["the", "bad", "good", "."]
+        assert np.shape(gate["by_step"]) == (2, 6)
+        np.testing.assert_allclose(np.mean(gate["by_step"], axis=1), gate["all"], atol=1e-3)
+        for token, values in gate["by_token"].items():
+            line = next(line for line in out.stdout.splitlines() if f" {token} " in line)
+            assert f"({min(values):.2f}..{max(values):.2f})" in line
+    assert np.asarray(Image.open(words.workdir / "gates.png").convert("L")).std() > 20
+
+
+def test_means_are_those_of_one_model_at_a_time(words):
+    recorded = gates.record(words, examples=9)
+    found = gates.means(words.task, recorded)
+    inputs = np.asarray(recorded.batch.inputs)
+    for seed, model in enumerate(words.models):
+        activations = model(recorded.batch.inputs, return_activations=True)[1][0]
+        for name in ("reset", "update"):
+            values = np.asarray(activations[name])
+            np.testing.assert_allclose(found[name]["all"][seed], values.mean(), atol=1e-4)
+            expected = values.mean(axis=(0, 2))
+            np.testing.assert_allclose(found[name]["by_step"][seed], expected, atol=1e-4)
+            turn = values[inputs == 3].mean()
+            np.testing.assert_allclose(found[name]["by_token"]["."][seed], turn, atol=1e-4)
+        kept = np.asarray(activations["update"])
+        scales = np.median(np.log(2) / -np.log(kept).mean(axis=1), axis=0)
+        np.testing.assert_allclose(gates.time_scales(recorded)[seed], scales, rtol=1e-4)
+
+
+def test_padding_does_not_count(tmp_path):
+    run = run_of(tmp_path / "run", **PADDED)
+    recorded = gates.record(run, examples=20)
+    found = gates.means(run.task, recorded)
+    assert not recorded.inside.all()
+    lengths = recorded.inside.sum(axis=1)
+    values = recorded.gates["update"][0]
+    inside = np.concatenate([each[:length] for each, length in zip(values, lengths, strict=True)])
+    np.testing.assert_allclose(found["update"]["all"][0], inside.mean(), atol=1e-4)
+    lives = [
+        np.log(2) / -np.log(each[:length]).mean(axis=0)
+        for each, length in zip(values, lengths, strict=True)
+    ]
+    np.testing.assert_allclose(gates.time_scales(recorded)[0], np.median(lives, axis=0), rtol=1e-4)
+    assert gates.draw(run, recorded, example=int(np.argmin(lengths)), seed=0)
+
+
+def test_an_lstm_has_three_gates(tmp_path):
+    run = run_of(tmp_path / "run", **LSTM)
+    recorded = gates.record(run, examples=5)
+    assert set(recorded.gates) == {"input", "forget", "output"}
+    np.testing.assert_array_equal(recorded.kept, recorded.gates["forget"])
+    assert jax.tree.map(np.shape, recorded.gates)["input"] == (2, 5, 6, 4)
+    assert gates.draw(run, recorded, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--example=128"], "--example = 128: must be a whole number, in 0..127"),
+        (["--seed=2"], "--seed = 2: must be a whole number, in 0..1"),
+        (["--layer=1"], "--layer = 1: must be a whole number, in 0..0"),
+        (["--run=nowhere"], "nowhere holds no run"),
+    ],
+)
+def test_what_is_refused_takes_one_line(words, options, message):
+    out = program("gates", f"--run={words.workdir}", *options, expect=2)
+    assert one_line(out.stderr)
+    assert message in out.stderr
+
+
+def test_a_cell_without_gates(tmp_path):
+    run_of(tmp_path / "run", **{"model.cell": "vanilla"})
+    out = program("gates", f"--run={tmp_path / 'run'}", expect=2)
+    assert one_line(out.stderr)
+    assert "config.model.cell = 'vanilla': must be one with gates" in out.stderr
+    assert not (tmp_path / "run" / "gates.json").exists()
