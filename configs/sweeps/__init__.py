@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ml_collections import ConfigDict
 
 from configs import adding, copy_memory, flip_flop
-from configs.variants import Variants, product, values
+from configs.variants import Overrides, Variants, product, values
 
 PARAMETERS = 10_000
 RATES = (0.01, 0.003)
@@ -21,6 +21,17 @@ def base(name: str) -> ConfigDict:
     config = adding.get_config()
     config.name = name
     return config
+
+
+def overrides(config: ConfigDict) -> Overrides:
+    """What makes any other run one of this task, with its budget and its target."""
+    train = config.train
+    return {
+        "task": config.task.to_dict(),
+        "train.steps": train.steps,
+        "train.target_metric": train.target_metric,
+        "train.target": train.target,
+    }
 
 
 def ablation(
@@ -42,20 +53,14 @@ def ablation(
     """
     for problem, lengths in problems.items():
         config = CONFIGS[problem].get_config()
+        config.train.steps = STEPS[problem]
         for length in lengths:
-            task = {**config.task.to_dict(), "length": length}
-            here = {
-                f"{problem}-T{length}": {
-                    "task": task,
-                    "train.steps": STEPS[problem],
-                    "train.target_metric": config.train.target_metric,
-                    "train.target": config.train.target,
-                }
-            }
+            config.task.length = length
+            here = {f"{problem}-T{length}": overrides(config)}
             memory = float(length + 20 if problem == "copy" else length)
-            for rate, overrides in values("optimizer.learning_rate", rates, "lr").items():
+            for rate, slower in values("optimizer.learning_rate", rates, "lr").items():
                 against = reference and next(iter(product(here, {reference: {}}, {rate: {}})))
-                for name, changes in product(here, cells(memory), {rate: overrides}).items():
+                for name, changes in product(here, cells(memory), {rate: slower}).items():
                     parameters = None if "model.hidden_sizes" in changes else PARAMETERS
                     other = None if name == against else against
                     add(name, changes, parameters=parameters, reference=other)
