@@ -2,12 +2,10 @@
 
 import io
 import math
-from pathlib import Path
 from typing import Any
 
 import matplotlib
 
-from experiments.files import write_bytes
 from experiments.measurements import Measured
 
 matplotlib.use("Agg")
@@ -30,8 +28,8 @@ OWN = r"half-life of $|\partial h_{T,i} / \partial h_{T-n,i}|$ (steps)"
 Group = dict[str, Measured]
 
 
-def draw(folder: Path, found: dict[str, Group]) -> list[Path]:
-    """Draws all figures that the measurements allow; returns their paths."""
+def figures(found: dict[str, Group]) -> dict[str, bytes]:
+    """All figures that the measurements allow, as PNG by name."""
     initial = found["initial"]
     drawn = {
         "transport": _families(initial, "transport", CARRIED),
@@ -43,12 +41,7 @@ def draw(folder: Path, found: dict[str, Group]) -> list[Path]:
     if "after" in found:
         drawn["trained"] = _trained(found["before"], found["after"])
         drawn["trained_gates"] = _gates(found["after"])
-    paths = []
-    for name, figure in drawn.items():
-        if figure is not None:
-            paths.append(folder / f"{name}.png")
-            write_bytes(paths[-1], figure)
-    return paths
+    return {name: figure for name, figure in drawn.items() if figure is not None}
 
 
 def _families(group: Group, curve: str, label: str) -> bytes:
@@ -117,20 +110,8 @@ def _gates(group: Group) -> bytes | None:
     gated = {name: measured for name, measured in group.items() if "gates" in measured}
     if not gated:
         return None
-    columns = min(4, len(gated))
-    rows = -(-len(gated) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(2.9 * columns, 2.9 * rows),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis in axes.flat[len(gated) :]:
-        axis.set_visible(False)
-    for axis, (name, measured) in zip(axes.flat, gated.items(), strict=False):
+    figure, axes = _grid(len(gated), 2.9, 2.9)
+    for axis, (name, measured) in zip(axes, gated.items(), strict=True):
         gates, longest = measured["gates"], measured["lags"][-1]
         shown = [
             (min(gate or longest, longest), min(own or longest, longest))
@@ -148,34 +129,40 @@ def _gates(group: Group) -> bytes | None:
 
 def _trained(before: Group, after: Group) -> bytes:
     """Transport before and after training, a panel for each run."""
-    columns = min(4, len(after))
-    rows = -(-len(after) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(3 * columns, 2.5 * rows + 0.4),
-        sharex=True,
-        sharey=True,
-        squeeze=False,
-        layout="constrained",
-    )
-    for axis in axes.flat[len(after) :]:
-        axis.set_visible(False)
+    figure, axes = _grid(len(after), 3.0, 2.6)
     styles: dict[str, dict[str, Any]] = {
         "before training": {"color": "#8f8f8f", "ls": (0, (4, 1.5))},
         "after": {"color": "#1f3b5c", "ls": "-"},
     }
-    for axis, name in zip(axes.flat, after, strict=False):
+    for axis, name in zip(axes, after, strict=True):
         for (label, line), group in zip(styles.items(), (before, after), strict=True):
             measured = group[name]
             _curve(axis, measured["lags"], measured["transport"], label, line)
         axis.set(yscale="log", ylim=(1e-12, 1e3), xlim=(0, measured["lags"][-1]))
         axis.set_title(name.replace("-", " "), loc="left", fontsize=10)
         _plain(axis)
-    axes.flat[0].legend(frameon=False, fontsize=8, loc="lower left")
+    axes[0].legend(frameon=False, fontsize=8, loc="lower left")
     figure.supxlabel("lag n (steps)", fontsize=10)
     figure.supylabel(CARRIED, fontsize=10)
     return _png(figure)
+
+
+def _grid(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
+    """So many panels, four in a row, with the same axes."""
+    columns = min(4, count)
+    rows = -(-count // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(width * columns, height * rows),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axis in axes.flat[count:]:
+        axis.set_visible(False)
+    return figure, list(axes.flat[:count])
 
 
 def _of(group: Group, cell: str) -> Group:

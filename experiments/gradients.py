@@ -18,7 +18,7 @@ from ml_collections import config_flags
 
 from experiments import commandline, gradient_figures, measurements
 from experiments.estimates import duration
-from experiments.files import RunError, check_plain, read_json, synchronise, write_json
+from experiments.files import RunError, check_plain, read_json, synchronise, write_bytes, write_json
 from experiments.lock import held
 from experiments.results import entries
 from experiments.settings import Settings
@@ -77,9 +77,11 @@ def main() -> int:
         check_plain(folder)
         found = _measured(folder, todo, measure)
         write_json(folder / "gradients.json", found | {"environment": environment()})
-        figures = gradient_figures.draw(folder, found)
+        drawn = gradient_figures.figures(found)
+        for name, figure in drawn.items():
+            write_bytes(folder / f"{name}.png", figure)
     print(f"measured: {folder / 'gradients.json'}")
-    print(f"figures:  {', '.join(str(path) for path in figures)}")
+    print(f"figures:  {', '.join(str(folder / f'{name}.png') for name in drawn)}")
     return 0
 
 
