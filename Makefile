@@ -17,7 +17,7 @@ train: venv
 	@$(BIN)/python -m experiments.train --config=$(CONFIG) $(ARGS)
 
 test: venv
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
 
 check: venv
 	$(BIN)/ruff format --check .
