@@ -72,7 +72,8 @@ def get_config() -> ConfigDict:
     train.log_every = 50  # steps a dispatch: then evaluate and log
     train.checkpoint_every = 250  # steps; a multiple of log_every
     train.checkpoints_kept = 2  # the newest; with one, a damaged file loses the run
-    train.evaluation_examples = 512  # size of the fixed evaluation set
+    train.evaluation_examples = 512  # size of the fixed evaluation set; 0: a whole split of data
     train.target_metric = "loss"  # the evaluation metric that says when a seed is done
+    train.keep = "last"  # or best: a run ends with the models of its best evaluation
     train.target = placeholder(float)  # loss below it, others above it; not given: never
     return config

@@ -31,11 +31,12 @@ def rate(trials: list[Trial]) -> float:
     mesh = make_mesh(*settings.mesh_sizes)
     experiment = dataclasses.replace(settings.experiment, chunk=CHUNK)
     state = to_devices(start(settings), training.per_seed(mesh))
-    state, _ = training.train_chunk(experiment, mesh, state)  # compiles
+    data = training.placed_data(experiment, mesh)
+    state, _ = training.train_chunk(experiment, mesh, state, data)  # compiles
     jax.block_until_ready(state)
     began, steps = time.perf_counter(), 0
     while steps < 3 * CHUNK or time.perf_counter() - began < 1:
-        state, _ = training.train_chunk(experiment, mesh, state)
+        state, _ = training.train_chunk(experiment, mesh, state, data)
         jax.block_until_ready(state)
         steps += CHUNK
     seconds = (time.perf_counter() - began) / steps

@@ -16,12 +16,16 @@ from experiments.settings import resolve
 from experiments.workdir import Run, load, read_config
 from gru_jax import FieldError, Task, training
 from gru_jax.devices import make_mesh, use_cpu_cores
+from gru_jax.tasks.dataset import TEST, VALIDATION, Dataset
 
 Metrics = dict[str, list[float]]
 
 
-def evaluate(run: Run, length: int | None = None) -> Metrics:
+def evaluate(run: Run, length: int | None = None, split: str = VALIDATION) -> Metrics:
     """A run's metrics per seed on the evaluation set, at the task's length or at another.
+
+    Args:
+      split: of collected examples; it means nothing to other tasks.
 
     Raises:
       FieldError: the task does not exist at that length, or its readout is bound to one.
@@ -32,20 +36,25 @@ def evaluate(run: Run, length: int | None = None) -> Metrics:
         if task.readout == "flatten":
             raise FieldError("length", length, f"{task.length}: this readout is bound to it")
         experiment = dataclasses.replace(experiment, task=task.with_length(length))
-    metrics = training.evaluate(experiment, make_mesh(*run.settings.mesh_sizes), run.state)
+    if isinstance(task, Dataset):
+        task = task.judged_on(split)
+        experiment = dataclasses.replace(experiment, task=task, evaluation_examples=task.size)
+    mesh = make_mesh(*run.settings.mesh_sizes)
+    data = training.placed_data(experiment, mesh)
+    state = dataclasses.replace(run.state, params=run.state.final)
+    metrics = training.evaluate(experiment, mesh, state, data)
     return jax.tree.map(lambda values: values.tolist(), metrics)
 
 
-def table(task: Task, found: dict[int, Metrics]) -> rich.table.Table:
-    """One row a length: each metric's median, and its range over the seeds."""
+def table(kind: str, tasks: dict[str, Task], found: dict[str, Metrics]) -> rich.table.Table:
+    """One row a length, or a split: each metric's median, and its range over the seeds."""
     shown = rich.table.Table(caption="median (lowest..highest) over the seeds")
-    shown.add_column("length", justify="right")
-    for name in (*task.metric_names, "baseline loss"):
+    names = next(iter(tasks.values())).metric_names
+    for name in (kind, *names, "baseline loss"):
         shown.add_column(name, justify="right")
-    for length, metrics in found.items():
-        cells = [_spread(metrics[name]) for name in task.metric_names]
-        baseline = task.with_length(length).baseline_loss
-        shown.add_row(str(length), *cells, f"{baseline:.4g}")
+    for row, metrics in found.items():
+        cells = [_spread(metrics[name]) for name in names]
+        shown.add_row(row, *cells, f"{tasks[row].baseline_loss:.4g}")
     return shown
 
 
@@ -69,11 +78,18 @@ def main() -> int:
     lengths = [_length(task, text) for text in flags.FLAGS.lengths or []]
     use_cpu_cores(*settings.mesh_sizes)
     run = load(workdir)
+    if isinstance(task, Dataset):
+        splits: dict[str, Task] = {name: task.judged_on(name) for name in (VALIDATION, TEST)}
+        shown = {name: evaluate(run, split=name) for name in splits}
+        commandline.console().print(table("split", splits, shown))
+        return 0
     found = {length: evaluate(run, length) for length in lengths or [task.length]}
-    commandline.console().print(table(task, found))
+    tasks: dict[str, Task] = {str(length): task.with_length(length) for length in found}
+    named = {str(length): metrics for length, metrics in found.items()}
+    commandline.console().print(table("length", tasks, named))
     if len(found) > 1:
         draw_lengths(workdir, settings, dict(sorted(found.items())))
-        write_json(workdir / "lengths.json", found)
+        write_json(workdir / "lengths.json", named)
         print(f"over length: {workdir / 'lengths.png'}, lengths.json")
     return 0
 

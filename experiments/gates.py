@@ -66,7 +66,7 @@ def record(run: Run, layer: int = 0, examples: int = EXAMPLES) -> Recorded:
         model = experiment.model(params)
         return model.recur(batch.inputs, seq_lengths=batch.lengths)[2][layer]
 
-    found = jax.jit(jax.vmap(member))(run.state.params)
+    found = jax.jit(jax.vmap(member))(run.state.final)
     kept = cell.kept(found)
     gates = {name: np.asarray(values) for name, values in found.items() if name != "candidate"}
     if not gates:

@@ -12,6 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import Mesh
 
 from experiments import processes
 from experiments.checkpoints import Arrays, decode
@@ -20,6 +21,7 @@ from experiments.settings import Settings
 from experiments.workdir import Run, abstract_state, flat, start, unflat
 from gru_jax import training
 from gru_jax.devices import from_first_process, make_mesh, to_devices, to_host
+from gru_jax.tasks.dataset import TEST, Dataset
 
 
 def train_settings(
@@ -112,7 +114,7 @@ class _Member:
             self.record.save(self.step, arrays, self._progress)
         self.saved = self.step
 
-    def end(self, evaluated: dict[str, np.ndarray], status: str) -> None:
+    def end(self, evaluated: dict[str, dict[str, np.ndarray]], status: str) -> None:
         self.summary = _summary(self.settings, self._state, evaluated, status, self._progress)
         if self.record:
             self.record.finish(self.summary)
@@ -166,6 +168,7 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
     """Trains runs that stand at the same step, until all or many of them have ended."""
     population = _population([member.settings for member in members])
     experiment, mesh = population.experiment, make_mesh(*population.mesh_sizes)
+    data = training.placed_data(experiment, mesh)
     ends = itertools.accumulate(member.size for member in members)
     places = {m: slice(end - m.size, end) for m, end in zip(members, ends, strict=True)}
     part = lambda member, tree: jax.tree.map(lambda values: values[places[member]], tree)
@@ -178,7 +181,8 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
         stopping = bool(processes.any_of(stop()))
         ended = [m for m in going if step == population.steps or not part(m, active).any()]
         if stopping or ended:
-            arrays, evaluated = to_host((flat(state), training.evaluate(experiment, mesh, state)))
+            evaluated = final_evaluations(experiment, mesh, state)
+            arrays, evaluated = to_host((flat(state), evaluated))
             for member in going:
                 member.arrays = part(member, arrays)
                 if stopping or member in ended:
@@ -188,9 +192,9 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
             going = [member for member in going if member.summary is None]
             if 2 * sum(member.size for member in going) <= len(population.seeds):
                 return  # what is left is faster as a population of its own
-        state, trained = training.train_chunk(experiment, mesh, state)
-        evaluated = training.evaluate(experiment, mesh, state)
-        state = training.freeze_solved(experiment, state, evaluated)
+        state, trained = training.train_chunk(experiment, mesh, state, data)
+        evaluated = training.evaluate(experiment, mesh, state, data)
+        state = training.judge(experiment, state, evaluated)
         step += experiment.chunk
         learning = active
         trained, evaluated, active, solved, diverged = to_host(
@@ -209,10 +213,27 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
             release()
 
 
+def final_evaluations(
+    experiment: training.Experiment, mesh: Mesh, state: training.TrainState
+) -> dict[str, dict[str, Any]]:
+    """How the models that a run ends with do: "eval", and "test" where there is such a split."""
+    state = dataclasses.replace(state, params=state.final)
+    experiments = {"eval": experiment}
+    if isinstance(experiment.task, Dataset):
+        task = experiment.task.judged_on(TEST)
+        experiments["test"] = dataclasses.replace(
+            experiment, task=task, evaluation_examples=task.size
+        )
+    return {
+        name: training.evaluate(each, mesh, state, training.placed_data(each, mesh))
+        for name, each in experiments.items()
+    }
+
+
 def _summary(
     settings: Settings,
     state: training.TrainState,
-    evaluated: dict[str, np.ndarray],
+    evaluated: dict[str, dict[str, np.ndarray]],
     status: str,
     progress: dict[str, Any],
 ) -> dict[str, Any]:
@@ -225,7 +246,10 @@ def _summary(
         "parameters": settings.experiment.parameters,
         "baseline_loss": settings.experiment.task.baseline_loss,
         "seeds": list(settings.seeds),
-        "eval": {name: _spread(values.tolist()) for name, values in evaluated.items()},
+        **{
+            split: {name: _spread(values.tolist()) for name, values in metrics.items()}
+            for split, metrics in evaluated.items()
+        },
         "solved_step": solved,
         "diverged_step": diverged,
         # Of the gradient at the last step before; None also where there was none.

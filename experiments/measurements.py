@@ -48,15 +48,15 @@ def measure(
     """
     experiment = settings.experiment
     every = max(1, experiment.task.steps // LAGS)
-    batch = evaluation_batch(experiment.task, jnp.arange(inputs))
+    examples = evaluation_batch(experiment.task, jnp.arange(inputs))
 
-    def member(state: training.TrainState) -> dict[str, Array]:
-        model = experiment.model(state.params)
+    def member(state: training.TrainState, batch: Example) -> dict[str, Array]:
+        model = experiment.model(state.final)
         return jax.vmap(lambda example: _of_one(settings, model, example, every, exponents))(batch)
 
     mesh = make_mesh(len(settings.seeds), 1)
     run = jax.jit(training.over_population(mesh, member))
-    found = to_host(run(to_devices(to_host(state), training.per_seed(mesh))))
+    found = to_host(run(to_devices(to_host(state), training.per_seed(mesh)), examples))
     return _summed_up(found, every) | {
         "cell": settings.config["model"]["cell"],
         "units": sum(settings.config["model"]["hidden_sizes"]),

@@ -15,7 +15,9 @@ import jax.numpy as jnp
 from flax import nnx
 from ml_collections import ConfigDict
 
+from experiments.datasets import SOURCES, load_task
 from gru_jax import CELLS, TASKS, Experiment, FieldError, Optimizer, SequenceModel, Task, fields
+from gru_jax.tasks.dataset import Dataset
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -96,6 +98,8 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
         "config.population", _population, peak, clip, **raw["population"]
     )
     budget, loop = _within("config.train", _loop, fields_of("train"))
+    if isinstance(task, Dataset):
+        loop["evaluation_examples"] = _within("config.train", _whole, task, loop)
     experiment = _within(
         "config.train", Experiment, task=task, build=build, optimizer=optimizer, **loop
     )
@@ -107,7 +111,11 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
 def resolve_task(section: dict[str, Any]) -> Task:
     """The task that a section such as {"name": "adding", "length": 100} describes."""
     options = dict(section)
-    task = TASKS[fields.one_of("name", options.pop("name", None), TASKS)]
+    name = fields.one_of("name", options.pop("name", None), (*TASKS, *SOURCES))
+    if name in SOURCES:
+        _check_names(options, list(inspect.signature(SOURCES[name]).parameters))
+        return load_task(name, **options)
+    task = TASKS[name]
     _check_names(options, [field.name for field in dataclasses.fields(task)])
     try:
         return task(**options)
@@ -188,6 +196,15 @@ def _population(
         each("learning_rates", learning_rates, peak, _learning_rate),
         each("clip_norms", clip_norms, clip, _clip_norm),
     )
+
+
+def _whole(task: Dataset, loop: dict[str, Any]) -> int:
+    """An evaluation on collected examples takes the whole split."""
+    given = loop["evaluation_examples"]
+    if given not in (0, task.size):
+        allowed = f"0: an evaluation takes the whole split, {task.size} examples"
+        raise FieldError("evaluation_examples", given, allowed)
+    return task.size
 
 
 def _loop(train: dict[str, Any]) -> tuple[dict[str, int], dict[str, Any]]:

@@ -55,7 +55,7 @@ class Run:
     @functools.cached_property
     def models(self) -> list[SequenceModel]:
         """The trained models, one a seed."""
-        member = lambda index: jax.tree.map(lambda a: a[index], self.state.params)
+        member = lambda index: jax.tree.map(lambda a: a[index], self.state.final)
         seeds = range(len(self.settings.seeds))
         return [self.settings.experiment.model(member(index)) for index in seeds]
 

@@ -36,6 +36,8 @@ class TrainState:
       then stay as they are while its neighbours go on.
     solved_step, diverged_step: the step at which that happened, else `NOT_YET`.
     gradient_norm: of the last update made, before clipping; NaN before the first.
+    best, best_score: with `keep="best"`, the parameters of the best evaluation so far, and
+      its target metric, turned so that less is better.
     """
 
     params: Any
@@ -48,6 +50,13 @@ class TrainState:
     solved_step: Array
     diverged_step: Array
     gradient_norm: Array
+    best: Any = None
+    best_score: Array | None = None
+
+    @property
+    def final(self) -> Any:
+        """The parameters that a run ends with: the last, or the best where those are kept."""
+        return self.params if self.best is None else self.best
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,6 +71,8 @@ class Experiment:
     evaluation_examples: size of the fixed evaluation set.
     target_metric, target: the evaluation metric that solves the task and its threshold: a
       loss below it, or any other metric above it; None: no seed is ever solved.
+    keep: "last": a run ends with its last models; "best": with those of the best evaluation
+      by the target metric, chosen for each seed by itself.
 
     Raises:
       FieldError: a value is outside what is allowed.
@@ -75,6 +86,7 @@ class Experiment:
     evaluation_examples: int = 512
     target_metric: str = "loss"
     target: float | None = None
+    keep: str = "last"
 
     def __post_init__(self):
         fields.integer("batch_size", self.batch_size, 1)
@@ -83,6 +95,7 @@ class Experiment:
         fields.one_of("target_metric", self.target_metric, self.task.metric_names)
         if self.target is not None:
             fields.real("target", self.target)
+        fields.one_of("keep", self.keep, ("last", "best"))
 
     @functools.cached_property
     def abstract_model(self) -> tuple[nnx.GraphDef[SequenceModel], Any]:
@@ -96,8 +109,8 @@ class Experiment:
 
     @property
     def parts(self) -> int:
-        """The most parts that batch and evaluation set both divide into: `make_mesh`'s batch."""
-        return math.gcd(self.batch_size, self.evaluation_examples)
+        """The most parts that batch and evaluation sets divide into: `make_mesh`'s batch."""
+        return math.gcd(self.batch_size, self.evaluation_examples, *self.task.sizes)
 
     def model(self, params: Any) -> SequenceModel:
         """The model with these parameters, of one seed."""
@@ -149,6 +162,8 @@ def init(
             solved_step=jnp.int32(NOT_YET),
             diverged_step=jnp.int32(NOT_YET),
             gradient_norm=jnp.float32(jnp.nan),
+            best=params if experiment.keep == "best" else None,
+            best_score=jnp.float32(jnp.inf) if experiment.keep == "best" else None,
         )
 
     population = jax.jit(jax.vmap(member), out_shardings=per_seed(mesh))
@@ -160,61 +175,83 @@ def init(
     )
 
 
+def placed_data(experiment: Experiment, mesh: Mesh) -> Any:
+    """The task's data on every device of the mesh, for `train_chunk` and `evaluate`."""
+    return jax.device_put(experiment.task.data, NamedSharding(mesh, P()))
+
+
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
 def train_chunk(
-    experiment: Experiment, mesh: Mesh, state: TrainState
+    experiment: Experiment, mesh: Mesh, state: TrainState, data: Any = ()
 ) -> tuple[TrainState, dict[str, Array]]:
     """`experiment.chunk` steps of every seed: makes data, learns and measures on the device.
+
+    Args:
+      data: `placed_data`; needed where the task is a `Dataset`.
 
     Returns:
       The new state, and per seed the mean over its steps of the task's metrics and of
       "gradient_norm", the global norm before clipping; NaN for a seed that took no step.
     """
 
-    def member(state: TrainState) -> tuple[TrainState, dict[str, Array]]:
+    def member(state: TrainState, data: Any) -> tuple[TrainState, dict[str, Array]]:
         def step(state, _):
-            new, measured, took = _step(experiment, mesh, state)
+            new, measured, took = _step(experiment, mesh, state, data)
             return new, (measured, took)
 
         state, (measured, took) = jax.lax.scan(step, state, None, length=experiment.chunk)
         mean = lambda values: jnp.sum(jnp.where(took, values, 0.0)) / jnp.sum(took)
         return state, jax.tree.map(mean, measured)
 
-    return over_population(mesh, member)(state)
+    return over_population(mesh, member)(state, data)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def evaluate(experiment: Experiment, mesh: Mesh, state: TrainState) -> dict[str, Array]:
-    """Per seed, the task's metrics: means over the fixed evaluation set."""
+def evaluate(
+    experiment: Experiment, mesh: Mesh, state: TrainState, data: Any = ()
+) -> dict[str, Array]:
+    """Per seed, the task's metrics: weighted means over the fixed evaluation set."""
 
-    def member(state: TrainState) -> dict[str, Array]:
+    def member(state: TrainState, data: Any) -> dict[str, Array]:
         indices = _local_indices(mesh, experiment.evaluation_examples)
-        batch = evaluation_batch(experiment.task, indices)
+        batch = evaluation_batch(experiment.task, indices, data)
         metrics = experiment.task.metrics(_outputs(experiment, state.params, batch), batch)
-        return jax.lax.pmean(jax.tree.map(jnp.mean, metrics), BATCH)
+        weights = experiment.task.weights(batch)
+        sums = {name: jnp.sum(weights * values) for name, values in metrics.items()}
+        sums, total = jax.lax.psum((sums, jnp.sum(weights)), BATCH)
+        return {name: value / total for name, value in sums.items()}
 
-    return over_population(mesh, member)(state)
+    return over_population(mesh, member)(state, data)
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
-def freeze_solved(
-    experiment: Experiment, state: TrainState, metrics: dict[str, Array]
-) -> TrainState:
-    """The state with those active seeds frozen whose evaluation reaches the target."""
+def judge(experiment: Experiment, state: TrainState, metrics: dict[str, Array]) -> TrainState:
+    """The state after an evaluation: seeds that reach the target are frozen, the best are kept."""
     solved = state.active & experiment.solved(metrics)
-    return dataclasses.replace(
+    judged = dataclasses.replace(
         state,
         active=state.active & ~solved,
         solved_step=jnp.where(solved, state.step, state.solved_step),
     )
+    if state.best_score is None:
+        return judged
+    score = metrics[experiment.target_metric]
+    score = score if experiment.target_metric == "loss" else -score
+    better = state.active & (score < state.best_score)
+    keep = lambda new, old: jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+    return dataclasses.replace(
+        judged,
+        best=jax.tree.map(keep, state.params, state.best),
+        best_score=keep(score, state.best_score),
+    )
 
 
 def _step(
-    experiment: Experiment, mesh: Mesh, state: TrainState
+    experiment: Experiment, mesh: Mesh, state: TrainState, data: Any
 ) -> tuple[TrainState, dict[str, Array], Array]:
     """One update of one seed, its metrics, and whether it was taken."""
     indices = _local_indices(mesh, experiment.batch_size)
-    batch = training_batch(experiment.task, state.seed, state.step, indices)
+    batch = training_batch(experiment.task, state.seed, state.step, indices, data)
 
     def mean_loss(params):
         outputs = _outputs(experiment, params, batch)
@@ -259,11 +296,12 @@ def _local_indices(mesh: Mesh, size: int) -> Array:
 
 
 def over_population(mesh: Mesh, member: Any) -> Any:
-    """`member`, a function of one seed's state, for all seeds over the mesh.
+    """`member`, a function of one seed's state and of data, for all seeds over the mesh.
 
     `shard_map` and not sharding constraints: left to itself the partitioner does not split
     the scan over time. Averages over the batch are then `member`'s to take.
     """
+    over_seeds = jax.vmap(member, in_axes=(0, None))
     return jax.shard_map(
-        jax.vmap(member), mesh=mesh, in_specs=P(SEED), out_specs=P(SEED), check_vma=False
+        over_seeds, mesh=mesh, in_specs=(P(SEED), P()), out_specs=P(SEED), check_vma=False
     )

@@ -3,7 +3,7 @@
 import abc
 import dataclasses
 import functools
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import jax
 import jax.numpy as jnp
@@ -38,21 +38,31 @@ Batch = Example
 class Task(abc.ABC):
     """A problem: a source of examples and a way to judge outputs.
 
-    Examples are pure functions of a key, made on the device inside the compiled step.
-    `loss` and `metrics` judge each example of a batch apart; training averages them.
+    Examples are pure functions of a key, made on the device inside the compiled step; those
+    that somebody collected are a `Dataset`. `loss` and `metrics` judge each example of a batch
+    apart; training averages them.
 
-    tokens: inputs are whole numbers below `input_size` in place of real vectors.
-    token_names: what figures call them; their numbers where it is empty.
-    readout: "last", "every" or "flatten", see `SequenceModel`.
     metric_names: what `metrics` returns; names other than "loss" grow as things get better.
     """
 
-    tokens: ClassVar[bool] = False
-    readout: ClassVar[str]
     metric_names: ClassVar[tuple[str, ...]]
-    token_names: ClassVar[tuple[str, ...]] = ()
 
     length: int
+
+    @property
+    @abc.abstractmethod
+    def readout(self) -> str:
+        """ "last", "every" or "flatten", see `SequenceModel`."""
+
+    @property
+    def tokens(self) -> bool:
+        """Whether inputs are whole numbers below `input_size` in place of real vectors."""
+        return False
+
+    @property
+    def token_names(self) -> tuple[str, ...]:
+        """What figures call tokens; nothing: by their numbers."""
+        return ()
 
     @property
     @abc.abstractmethod
@@ -77,6 +87,30 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def example(self, key: Key) -> Example:
         """One example."""
+
+    @property
+    def data(self) -> Any:
+        """Arrays that the compiled program needs to make examples: none where a key is enough."""
+        return ()
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Of splits that are evaluated whole."""
+        return ()
+
+    def training_examples(self, key: Key, indices: Array, data: Any) -> Batch:
+        """The examples of one step, out of the stream that `key` names."""
+        del data
+        return _examples(self, key, indices)
+
+    def evaluation_examples(self, indices: Array, data: Any) -> Batch:
+        """Examples of the fixed evaluation set."""
+        del data
+        return _examples(self, jax.random.key(EVALUATION), indices)
+
+    def weights(self, batch: Batch) -> PerExample:
+        """What each example counts for in the means of an evaluation."""
+        return jnp.ones(batch.targets.shape[0])
 
     @abc.abstractmethod
     def loss(self, outputs: Outputs, batch: Batch) -> PerExample:
@@ -132,7 +166,7 @@ class Regression(Task):
     Loss: squared error. Metric "correct": the error is below `tolerance`.
     """
 
-    readout: ClassVar[str] = "last"
+    readout = "last"
     output_size = 1
     metric_names: ClassVar[tuple[str, ...]] = ("loss", "correct")
     tolerance: ClassVar[float] = 0.04  # Hochreiter & Schmidhuber's (1997) for the adding problem
@@ -150,23 +184,28 @@ def one_of(key: Key, low: int, high: int) -> Array:
     return jax.random.randint(key, (), low, high + 1)
 
 
-def training_batch(task: Task, seed: Array, step: Array, indices: Array) -> Batch:
-    """Fresh examples that depend on (seed, step, index) and on nothing else."""
-    key = _fold(jax.random.key(TRAINING), seed, step)
-    return _batch(task, key, indices)
+def training_batch(task: Task, seed: Array, step: Array, indices: Array, data: Any = None) -> Batch:
+    """Fresh examples that depend on (seed, step, index) and on nothing else.
+
+    Args:
+      data: the task's own; handed in by a compiled program, which must not hold it.
+    """
+    key = fold(jax.random.key(TRAINING), seed, step)
+    return task.training_examples(key, indices, task.data if data is None else data)
 
 
-def evaluation_batch(task: Task, indices: Array) -> Batch:
+def evaluation_batch(task: Task, indices: Array, data: Any = None) -> Batch:
     """Examples of the fixed evaluation set, the same for every seed and model."""
-    return _batch(task, jax.random.key(EVALUATION), indices)
+    return task.evaluation_examples(indices, task.data if data is None else data)
 
 
 @functools.partial(jax.jit, static_argnums=0)  # outside a program too, in a notebook
-def _batch(task: Task, key: Key, indices: Array) -> Batch:
-    return jax.vmap(lambda index: task.example(_fold(key, index)))(indices)
+def _examples(task: Task, key: Key, indices: Array) -> Batch:
+    return jax.vmap(lambda index: task.example(fold(key, index)))(indices)
 
 
-def _fold(key: Key, *numbers: Array) -> Key:
+def fold(key: Key, *numbers: Array) -> Key:
+    """The key of a stream's part: fold_in with one number after the other."""
     for number in numbers:
         key = jax.random.fold_in(key, jnp.asarray(number, jnp.uint32))
     return key

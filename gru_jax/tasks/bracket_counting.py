@@ -1,7 +1,6 @@
 """Counting open brackets: the language Dyck-1."""
 
 import dataclasses
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +24,9 @@ class BracketCounting(Classification):
     distribution follows from that of the step before.
     """
 
-    tokens: ClassVar[bool] = True
-    token_names: ClassVar[tuple[str, ...]] = ("(", ")")
-    readout: ClassVar[str] = "every"
+    tokens = True
+    token_names = ("(", ")")
+    readout = "every"
     input_size = 2
 
     length: int = 60

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -36,8 +35,8 @@ class CopyMemory(Classification):
     10 ln 8 / (T + 20).
     """
 
-    tokens: ClassVar[bool] = True
-    readout: ClassVar[str] = "every"
+    tokens = True
+    readout = "every"
     input_size = 10
     output_size = 10
 

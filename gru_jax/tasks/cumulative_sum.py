@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +20,8 @@ class CumulativeSum(Classification):
     Baseline: the first token is uniform, so every sum is, hence ln modulus.
     """
 
-    tokens: ClassVar[bool] = True
-    readout: ClassVar[str] = "every"
+    tokens = True
+    readout = "every"
 
     length: int = 40
     modulus: int = 2

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -28,8 +27,8 @@ class FlipFlop(Classification):
     Baseline: the bit asked for is one of two, hence ln 2.
     """
 
-    tokens: ClassVar[bool] = True
-    readout: ClassVar[str] = "every"
+    tokens = True
+    readout = "every"
     input_size = 5
     output_size = 2
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +23,7 @@ class MeanComparison(Classification):
     Baseline: either is as likely, hence ln 2.
     """
 
-    readout: ClassVar[str] = "last"
+    readout = "last"
     input_size = 2
     output_size = 2
     baseline_loss = math.log(2)

@@ -22,7 +22,7 @@ class Savings(Regression):
 
         deposits 0.5 0.2 0.9, rate 0.1      target (1.21 * 0.5 + 1.1 * 0.2 + 0.9) / 3.31 = 0.521
 
-    Baseline: the variance of the target, sum_t w_t^2 / 12 with the weights' sum 1.
+    Baseline: the variance of the target, sum_t w_t^2 / 12 with the weights w summing to 1.
     """
 
     input_size = 1
@@ -36,14 +36,14 @@ class Savings(Regression):
         fields.real("rate", self.rate, least=0)
 
     @property
-    def weights(self) -> np.ndarray:
+    def shares(self) -> np.ndarray:
         """What a deposit of each year counts for, (time,)."""
         growth = (1 + self.rate) ** -np.arange(self.length, dtype=float)
         return growth / growth.sum()
 
     @property
     def baseline_loss(self) -> float:
-        return float(np.sum(self.weights**2) / 12)
+        return float(np.sum(self.shares**2) / 12)
 
     @property
     def unordered_loss(self) -> float:
@@ -55,4 +55,4 @@ class Savings(Regression):
 
     def example(self, key: Key) -> Example:
         inputs = jax.random.uniform(key, (self.length, 1))
-        return Example(inputs, jnp.asarray(self.weights, inputs.dtype) @ inputs)
+        return Example(inputs, jnp.asarray(self.shares, inputs.dtype) @ inputs)

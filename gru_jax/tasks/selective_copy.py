@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -24,8 +23,8 @@ class SelectiveCopy(Classification):
     Baseline: every answer is one of so many symbols, hence ln symbols.
     """
 
-    tokens: ClassVar[bool] = True
-    readout: ClassVar[str] = "every"
+    tokens = True
+    readout = "every"
 
     length: int = 64
     items: int = 8

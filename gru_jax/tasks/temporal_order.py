@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -29,9 +28,9 @@ class TemporalOrder(Classification):
     Baseline: all of 2^relevant orders are equally likely, hence relevant ln 2.
     """
 
-    tokens: ClassVar[bool] = True
-    token_names: ClassVar[tuple[str, ...]] = ("a", "b", "c", "d", "X", "Y", "E", "B")
-    readout: ClassVar[str] = "last"
+    tokens = True
+    token_names = ("a", "b", "c", "d", "X", "Y", "E", "B")
+    readout = "last"
     input_size = 8
 
     length: int = 100

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -25,8 +24,8 @@ class VariableCopy(Classification):
     Baseline: a digit is one of eight, hence ln 8.
     """
 
-    tokens: ClassVar[bool] = True
-    readout: ClassVar[str] = "every"
+    tokens = True
+    readout = "every"
     input_size = 10
     output_size = SYMBOLS
     baseline_loss = math.log(SYMBOLS)

@@ -30,9 +30,9 @@ class Verdict(Classification):
     Baseline: either verdict is as likely, hence ln 2.
     """
 
-    tokens: ClassVar[bool] = True
-    token_names: ClassVar[tuple[str, ...]] = ("the", "bad", "good", ".")
-    readout: ClassVar[str] = "last"
+    tokens = True
+    token_names = ("the", "bad", "good", ".")
+    readout = "last"
     input_size = 4
     output_size = 2
     baseline_loss = math.log(2)

@@ -1,0 +1,187 @@
+"""Tasks whose examples somebody has collected: held on the device, drawn inside the step."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from gru_jax import fields
+from gru_jax.axes import Array, Key, Outputs, PerExample
+from gru_jax.tasks.base import Batch, Classification, Example, Task, fold
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset(Task):
+    """Examples in three splits that never mix.
+
+    Each training step draws its examples from "train", with replacement. Evaluation takes the
+    whole of another split: "validation" for whatever is chosen by it, "test" for what is told.
+
+    splits: examples with a leading axis, by the name of their split; all alike but for that.
+    judged: the split that evaluation takes.
+    """
+
+    splits: Mapping[str, Example]
+    judged: str = VALIDATION
+
+    def __post_init__(self):
+        fields.one_of("judged", self.judged, (VALIDATION, TEST))
+
+    @property
+    def held_out(self) -> Example:
+        """The split that evaluation takes, whole."""
+        return self.splits[self.judged]
+
+    @property
+    def size(self) -> int:
+        """How many examples evaluation takes."""
+        return len(self.held_out.inputs)
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(len(self.splits[name].inputs) for name in (VALIDATION, TEST))
+
+    @property
+    def data(self) -> dict[str, Example]:
+        return {TRAIN: self.splits[TRAIN], self.judged: self.held_out}
+
+    def example(self, key: Key) -> Example:
+        return self.drawn(key, self.data)
+
+    def drawn(self, key: Key, data: Any) -> Example:
+        """One training example."""
+        place = jax.random.randint(key, (), 0, len(data[TRAIN].inputs))
+        return jax.tree.map(lambda rows: jnp.asarray(rows)[place], data[TRAIN])
+
+    def training_examples(self, key: Key, indices: Array, data: Any) -> Batch:
+        return jax.vmap(lambda index: self.drawn(fold(key, index), data))(indices)
+
+    def evaluation_examples(self, indices: Array, data: Any) -> Batch:
+        return jax.tree.map(lambda rows: jnp.asarray(rows)[indices], data[self.judged])
+
+    def with_length(self, length: int) -> Self:
+        raise fields.FieldError("length", length, f"{self.length}: that of the data")
+
+    def judged_on(self, split: str) -> Self:
+        """The same task with another split for evaluation."""
+        return dataclasses.replace(self, judged=split)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LabelledSequences(Classification, Dataset):
+    """Sequences with a class each: pixels in a row, words of a review.
+
+    kinds: features of a time step, or kinds of tokens.
+    classes: how many; targets are 0..classes - 1.
+    readout: "last", or "flatten" where all sequences have one length.
+    tokens: inputs are (time,) whole numbers.
+    token_names: what they stand for.
+
+    Baseline: the cross-entropy, on the split that is judged, of the class frequencies of "train".
+    """
+
+    kinds: int = 1
+    classes: int = 2
+    readout: str = "last"
+    tokens: bool = False
+    token_names: tuple[str, ...] = ()
+
+    @property
+    def input_size(self) -> int:
+        return self.kinds
+
+    @property
+    def output_size(self) -> int:
+        return self.classes
+
+    @property
+    def baseline_loss(self) -> float:
+        counts = np.bincount(np.asarray(self.splits[TRAIN].targets), minlength=self.classes)
+        share = np.maximum(counts, 1e-9) / counts.sum()
+        return float(-np.log(share[np.asarray(self.held_out.targets)]).mean())
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PianoRolls(Dataset):
+    """Which notes sound at the next step, given all steps so far, at every step of a piece.
+
+    Inputs and targets (time, notes) of 0 and 1; the targets are the inputs one step later.
+
+        loss = - mean_t sum_k [y_tk log p_tk + (1 - y_tk) log(1 - p_tk)],   p = sigmoid(outputs)
+
+    in nats a step, as published for these data. An evaluation's mean is over all steps of all
+    pieces, so a long piece counts for more. Metric "accuracy": right notes over notes that
+    sound, are said, or both, mean over the steps (after Bay et al. 2009); said: p > 1/2.
+
+    Baseline: that loss for each note's frequency in "train".
+
+    window: training takes so many steps of a piece, from a random one on; 0: whole pieces.
+    """
+
+    metric_names: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
+    readout = "every"
+
+    window: int = 0
+
+    def __post_init__(self):
+        super().__post_init__()
+        fields.integer("window", self.window, 0)
+
+    @property
+    def input_size(self) -> int:
+        return self.held_out.inputs.shape[-1]
+
+    @property
+    def output_size(self) -> int:
+        return self.input_size
+
+    @property
+    def baseline_loss(self) -> float:
+        train, held = self.splits[TRAIN], self.held_out
+        frequent = np.asarray(train.targets).sum(axis=(0, 1)) / np.asarray(train.lengths).sum()
+        frequent = np.clip(frequent, 1e-6, 1 - 1e-6)
+        sounding = np.asarray(held.targets).sum(axis=(0, 1))
+        silent = np.asarray(held.lengths).sum() - sounding
+        whole = sounding @ np.log(frequent) + silent @ np.log(1 - frequent)
+        return float(-whole / np.asarray(held.lengths).sum())
+
+    def drawn(self, key: Key, data: Any) -> Example:
+        piece_key, start_key = jax.random.split(key)
+        piece = super().drawn(piece_key, data)
+        if not self.window or self.window >= len(piece.inputs):
+            return piece
+        length = _lengths(piece)
+        last = jnp.maximum(length - self.window, 0)
+        start = jax.random.randint(start_key, (), 0, last + 1)
+        cut = lambda rows: jax.lax.dynamic_slice_in_dim(rows, start, self.window)
+        return Example(cut(piece.inputs), cut(piece.targets), jnp.minimum(length, self.window))
+
+    def weights(self, batch: Batch) -> PerExample:
+        return _lengths(batch).astype(jnp.float32)
+
+    def loss(self, outputs: Outputs, batch: Batch) -> PerExample:
+        each = optax.sigmoid_binary_cross_entropy(outputs, batch.targets.astype(outputs.dtype))
+        return self._mean(each.sum(axis=-1), batch)
+
+    def metrics(self, outputs: Outputs, batch: Batch) -> dict[str, PerExample]:
+        said, sounds = outputs > 0, batch.targets > 0
+        right = (said & sounds).sum(axis=-1)
+        either = (said | sounds).sum(axis=-1)
+        share = jnp.where(either > 0, right / jnp.maximum(either, 1), 1.0)
+        return {"loss": self.loss(outputs, batch), "accuracy": self._mean(share, batch)}
+
+    def _mean(self, each: Array, batch: Batch) -> PerExample:
+        lengths = _lengths(batch)
+        inside = jnp.arange(each.shape[-1]) < lengths[..., None]
+        return jnp.sum(jnp.where(inside, each, 0), axis=-1) / lengths
+
+
+def _lengths(batch: Batch) -> Array:
+    assert batch.lengths is not None
+    return batch.lengths

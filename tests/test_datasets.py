@@ -1,0 +1,276 @@
+"""Collected examples: what a file becomes, that its splits never meet, and what is refused."""
+
+import json
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.io
+
+from experiments.datasets import load_task, text
+from experiments.evaluate import evaluate
+from experiments.settings import resolve
+from experiments.train import train
+from gru_jax import FieldError
+from gru_jax.tasks.base import evaluation_batch, training_batch
+from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION
+from tests.programs import one_line, program, tiny_config
+
+SPLITS = {TRAIN: "traindata", VALIDATION: "validdata", TEST: "testdata"}
+
+
+def rolls(lengths, seed):
+    """Pieces of which each is told by its first notes: piece k of a split has note k at step 0."""
+    generator = np.random.default_rng(seed)
+    found = np.empty((1, len(lengths)), object)
+    for number, length in enumerate(lengths):
+        found[0, number] = (generator.random((length, 88)) < 0.1).astype(np.uint8)
+    return found
+
+
+@pytest.fixture
+def music(tmp_path):
+    path = tmp_path / "music.mat"
+    lengths = {"traindata": (9, 5, 7, 12), "validdata": (4, 8, 6), "testdata": (11, 3)}
+    pieces = {name: rolls(each, seed) for seed, (name, each) in enumerate(lengths.items())}
+    scipy.io.savemat(path, pieces)
+    return path, pieces
+
+
+def texts(folder, count=40, name="texts.tsv"):
+    """Reviews whose words all differ, so that a word tells the text."""
+    path = folder / name
+    lines = [f"{('bad', 'good')[i % 2]}\tword{i} and more{i} !" for i in range(count)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def test_pieces_are_those_of_the_file(music):
+    path, pieces = music
+    task = load_task("piano", path=str(path))
+    assert (task.steps, task.input_size, task.output_size) == (11, 88, 88)
+    for split, name in SPLITS.items():
+        found = task.splits[split]
+        for number, piece in enumerate(pieces[name][0]):
+            length = len(piece) - 1
+            assert found.lengths[number] == length
+            np.testing.assert_array_equal(found.inputs[number, :length], piece[:-1])
+            np.testing.assert_array_equal(found.targets[number, :length], piece[1:])
+            assert not found.inputs[number, length:].any()
+
+
+@pytest.mark.parametrize("window", [0, 4, 50])
+def test_training_sees_pieces_of_its_split_only(music, window):
+    path, pieces = music
+    task = load_task("piano", path=str(path), window=window)
+    batch = jax.jit(lambda data: training_batch(task, 0, 0, jnp.arange(200), data))(task.data)
+    starts = set()
+    for inputs, targets, length in zip(
+        *map(np.asarray, (batch.inputs, batch.targets, batch.lengths)), strict=True
+    ):
+        places = [
+            (number, start)
+            for number, piece in enumerate(pieces["traindata"][0])
+            for start in range(len(piece) - length)
+            if (piece[start : start + length] == inputs[:length]).all()
+            and (piece[start + 1 : start + 1 + length] == targets[:length]).all()
+        ]
+        assert places, "not of the training split"
+        starts |= {*places}
+    if window == 4:
+        assert len(starts) == sum(len(piece) - 4 for piece in pieces["traindata"][0])
+    else:
+        assert starts == {(number, 0) for number in range(4)}
+
+
+def test_an_evaluation_takes_the_whole_split_and_counts_steps(music):
+    path, pieces = music
+    task = load_task("piano", path=str(path))
+    for split, name in list(SPLITS.items())[1:]:
+        judged = task.judged_on(split)
+        batch = evaluation_batch(judged, jnp.arange(judged.size))
+        outputs = jax.random.normal(jax.random.key(0), batch.targets.shape)
+        metrics, weights = judged.metrics(outputs, batch), judged.weights(batch)
+        total = right = steps = 0.0
+        for number, piece in enumerate(pieces[name][0]):
+            for step, notes in enumerate(piece[1:]):
+                p = 1 / (1 + np.exp(-np.asarray(outputs[number, step], float)))
+                total -= np.log(np.where(notes == 1, p, 1 - p)).sum()
+                either = ((p > 0.5) | (notes == 1)).sum()
+                right += ((p > 0.5) & (notes == 1)).sum() / either if either else 1
+                steps += 1
+        for value, expected in ((metrics["loss"], total), (metrics["accuracy"], right)):
+            mean = (weights * value).sum() / weights.sum()
+            np.testing.assert_allclose(mean, expected / steps, rtol=1e-5)
+
+
+def test_the_baselines_are_those_of_the_frequencies_in_training(music, tmp_path):
+    path, pieces = music
+    task = load_task("piano", path=str(path))
+    every = np.concatenate([piece[1:] for piece in pieces["traindata"][0]])
+    p = np.clip(every.mean(axis=0), 1e-6, 1 - 1e-6)
+    held = np.concatenate([piece[1:] for piece in pieces["validdata"][0]])
+    expected = -np.log(np.where(held == 1, p, 1 - p)).sum(axis=1).mean()
+    np.testing.assert_allclose(task.baseline_loss, expected, rtol=1e-6)
+
+    task = load_task("text", path=str(texts(tmp_path)))
+    share = np.bincount(task.splits[TRAIN].targets) / len(task.splits[TRAIN].targets)
+    expected = -np.log(share[task.held_out.targets]).mean()
+    np.testing.assert_allclose(task.baseline_loss, expected, rtol=1e-6)
+
+
+def test_the_splits_of_texts_never_meet(tmp_path):
+    path = texts(tmp_path)
+    path.write_text(path.read_text() * 2)  # every text twice
+    task = load_task("text", path=str(path), length=4)
+    seen = {}
+    for split, examples in task.splits.items():
+        for tokens, label in zip(examples.inputs, examples.targets, strict=True):
+            names = [task.token_names[token] for token in tokens]
+            if split == TRAIN:
+                number = int(names[0].removeprefix("word"))
+                assert names == [f"word{number}", "and", f"more{number}", "!"]
+                assert label == number % 2
+                seen[number] = seen.get(number, 0) + 1
+            else:  # the vocabulary is that of training
+                assert names == ["?", "and", "?", "!"]
+    assert {split: len(each.targets) for split, each in task.splits.items()} == {
+        TRAIN: 64,
+        VALIDATION: 8,
+        TEST: 8,
+    }
+    assert len(seen) == 32
+    assert set(seen.values()) == {2}, "equal texts are in different splits"
+
+
+@pytest.mark.parametrize(
+    ("unit", "length", "names"),
+    [
+        ("word", 3, ("it's", "not", "bad")),
+        ("word", 9, ("it's", "not", "bad", ",", "at", "all", "", "", "")),
+        ("character", 4, ("I", "t", "'", "s")),
+    ],
+)
+def test_tokens(tmp_path, unit, length, names):
+    path = tmp_path / "texts.jsonl"
+    rows = [{"label": i % 2, "text": f"It's not bad, at all{' ' * i}x"} for i in range(20)]
+    rows += [{"label": 0, "text": "It's not bad, at all"}] * 200
+    path.write_text("\n".join(map(json.dumps, rows)))
+    task = load_task("text", path=str(path), unit=unit, length=length)
+    wanted = [[task.token_names[t] for t in row] for row in task.splits[TRAIN].inputs]
+    assert list(names) in wanted or unit == "character"
+    assert tuple(wanted[0][: len(names)])[: min(3, length)] == names[: min(3, length)]
+    lengths = task.splits[TRAIN].lengths
+    np.testing.assert_array_equal(lengths, (task.splits[TRAIN].inputs != 0).sum(axis=1))
+
+
+def test_a_small_vocabulary_keeps_the_frequent_words(tmp_path):
+    task = load_task("text", path=str(texts(tmp_path)), vocabulary=4)
+    assert set(task.token_names) == {"", "?", "and", "!"}
+    assert task.input_size == 4
+
+
+def test_a_run_keeps_its_best_models_and_says_how_they_test(music, tmp_path):
+    config = tiny_config()
+    with config.unlocked():
+        config.task = {"name": "piano", "path": str(music[0]), "window": 4}
+    config.train.update({"evaluation_examples": 0, "keep": "best", "target": None})
+    config.optimizer.learning_rate = 0.5  # it gets worse in between
+    run = train(config, str(tmp_path / "run"), quiet=True)
+    by_seed = {}
+    for row in run.metrics:
+        if row["split"] == "eval":
+            by_seed.setdefault(row["seed"], []).append(row["loss"])
+    best = [min(losses) for losses in by_seed.values()]
+    assert any(losses[-1] > min(losses) for losses in by_seed.values()), "nothing to choose"
+    np.testing.assert_allclose(run.summary["eval"]["loss"]["per_seed"], best, rtol=1e-5)
+    for split, name in ((VALIDATION, "eval"), (TEST, "test")):
+        found = evaluate(run, split=split)["loss"]
+        np.testing.assert_allclose(found, run.summary[name]["loss"]["per_seed"], rtol=1e-5)
+    assert run.summary["eval"] != run.summary["test"]
+    out = program("evaluate", f"--run={tmp_path / 'run'}")
+    assert " test " in out.stdout
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "message"),
+    [
+        (b"", "a.tsv", "it is empty"),
+        (b"good\tfine\nbad poor\n", "a.tsv", "line 2 has no tab"),
+        (b"good\tfine\n\xff\tpoor\n", "a.tsv", "UTF-8 text: line 2 is not"),
+        (b"good\tfine\n\tpoor\n", "a.tsv", "line 2 has no label"),
+        (b"good\tfine\nbad\t\n", "a.tsv", "line 2 has no text"),
+        (b'{"label": 1, "text": "a"}\n{"label": 1}\n', "a.jsonl", "line 2 is not one"),
+        (b"[]\n", "a.jsonl", "line 1 is not one"),
+        (b"".join(b"good\tfine%d\n" % i for i in range(20)), "a.tsv", "two labels at least"),
+        (b"good\tfine\nbad\tpoor\n", "a.tsv", "ten different texts"),
+    ],
+)
+def test_bad_texts(tmp_path, content, name, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(FieldError, match=message):
+        text(str(path))
+
+
+@pytest.mark.parametrize(
+    ("pieces", "message"),
+    [
+        ({"traindata": rolls([5], 0)}, "no 'validdata'"),
+        ({name: rolls([], 0) for name in SPLITS.values()}, "pieces in traindata"),
+        ({name: rolls([1], 0) for name in SPLITS.values()}, r"traindata\[0\] is \(1, 88\)"),
+        ({name: np.zeros((3, 88)) for name in SPLITS.values()}, r"traindata\[0\] is"),
+        ({name: 2 * rolls([5], 1) for name in SPLITS.values()}, "notes of 0 and 1"),
+    ],
+)
+def test_bad_music(tmp_path, pieces, message):
+    path = tmp_path / "music.mat"
+    scipy.io.savemat(path, pieces)
+    with pytest.raises(FieldError, match=message):
+        load_task("piano", path=str(path))
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (
+            {"name": "piano", "path": "nowhere.mat"},
+            "config.task.path = 'nowhere.mat': must be a file",
+        ),
+        ({"name": "text"}, "config.task.path = '': must be given, or dataset"),
+        ({"name": "piano", "pth": 3}, "config.task.pth"),
+        ({"name": "piano", "path": __file__}, "a .mat file"),
+    ],
+)
+def test_what_is_refused_takes_one_line(tmp_path, task, message):
+    file = tmp_path / "data.py"
+    file.write_text(
+        "from tests.programs import tiny_config\n"
+        "def get_config():\n"
+        "    config = tiny_config()\n"
+        "    with config.unlocked():\n"
+        f"        config.task = {task!r}\n"
+        "    return config\n"
+    )
+    out = program("train", f"--config={file}", f"--workdir={tmp_path / 'run'}", expect=2)
+    assert one_line(out.stderr)
+    assert message in out.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_library_that_is_not_installed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(FieldError, match="dataset = 'imdb': .*pip install datasets"):
+        text(dataset="imdb")
+
+
+def test_an_evaluation_cannot_take_a_part(music):
+    config = tiny_config()
+    with config.unlocked():
+        config.task = {"name": "piano", "path": str(music[0])}
+    with pytest.raises(FieldError, match="evaluation_examples = 8: must be 0: an evaluation takes"):
+        resolve(config)
+    config.train.evaluation_examples = 0
+    assert resolve(config).experiment.evaluation_examples == 3
