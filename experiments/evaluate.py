@@ -9,7 +9,6 @@ import rich.table
 from absl import flags
 
 from experiments import commandline
-from experiments.curves import draw_lengths
 from experiments.files import write_json
 from experiments.outcomes import quartiles
 from experiments.settings import resolve
@@ -88,6 +87,9 @@ def main() -> int:
     named = {str(length): metrics for length, metrics in found.items()}
     commandline.console().print(table("length", tasks, named))
     if len(found) > 1:
+        # Imported where it is needed: matplotlib reads a file of the folder that one is in.
+        from experiments.curves import draw_lengths
+
         draw_lengths(workdir, settings, dict(sorted(found.items())))
         write_json(workdir / "lengths.json", named)
         print(f"over length: {workdir / 'lengths.png'}, lengths.json")

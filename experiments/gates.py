@@ -11,7 +11,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import matplotlib
 import numpy as np
 import rich.table
 from absl import flags
@@ -24,9 +23,6 @@ from experiments.workdir import Run, load, read_config
 from gru_jax import FieldError, Task, fields
 from gru_jax.devices import use_cpu_cores
 from gru_jax.tasks.base import Example, evaluation_batch
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
 
 EXAMPLES = 128  # of the evaluation set, over which means are taken
 WRITTEN = 60  # steps: with more of them tokens are colours, not letters
@@ -113,6 +109,11 @@ def time_scales(recorded: Recorded) -> np.ndarray | None:
 
 def draw(run: Run, recorded: Recorded, example: int, seed: int) -> bytes:
     """One heat map a gate, the inputs below, each unit's mean over all examples beside."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt
+
     steps = int(recorded.inside[example].sum())
     scales = time_scales(recorded)
     names = list(recorded.gates)
@@ -162,6 +163,8 @@ def _height(task: Task) -> float:
 
 def _inputs(axis: Any, task: Task, inputs: np.ndarray) -> None:
     """Tokens as words, or as colours where they are many; numbers as a heat map of their own."""
+    from matplotlib import pyplot as plt
+
     axis.set(yticks=[], xlabel="time step")
     if not task.tokens:
         axis.imshow(inputs.T, cmap="Greys", aspect="auto", interpolation="nearest")

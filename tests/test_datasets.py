@@ -262,7 +262,7 @@ def test_what_is_refused_takes_one_line(tmp_path, task, message):
 
 def test_a_library_that_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(FieldError, match="dataset = 'imdb': .*pip install datasets"):
+    with pytest.raises(FieldError, match=r"dataset = 'imdb': .*pip install datasets"):
         text(dataset="imdb")
 
 

@@ -127,9 +127,10 @@ def test_when_one_is_killed_the_other_says_so_and_all_resume(together, tmp_path,
     _, complained = survivor.communicate(timeout=60)
     assert time.monotonic() - killed < 60
     assert survivor.returncode == 1, complained
-    last = complained.strip().splitlines()[-1]
-    assert last.startswith(f"error: process {victim} (")
-    assert f"pid {processes[victim].pid}) is gone" in last
+    # JAX's own threads may write their lines before it or behind it.
+    (said,) = [line for line in complained.splitlines() if line.startswith("error: ")]
+    assert said.startswith(f"error: process {victim} (")
+    assert f"pid {processes[victim].pid}) is gone" in said
     processes[victim].communicate()
     reached = read_metrics(run)[-1]["step"]
     # The rest of a smaller budget: by hand, since --extend may only raise it.
