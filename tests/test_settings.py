@@ -9,6 +9,7 @@ import pytest
 from configs import adding, common
 from experiments.settings import resolve
 from gru_jax import FieldError
+from tests.collected import music, texts
 
 CONFIGS = {
     path.stem: path
@@ -35,14 +36,17 @@ def with_value(config, path, value):
     return changed
 
 
-def get_config(name):
-    return importlib.import_module(f"configs.{name}").get_config().to_dict()
+FILES = {"piano": lambda folder: music(folder)[0], "text": texts}
+
+
+def get_config(name, *argument):
+    return importlib.import_module(f"configs.{name}").get_config(*argument).to_dict()
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_configs_resolve_and_every_field_is_read(name):
+def test_configs_resolve_and_every_field_is_read(name, tmp_path):
     """A value that no field accepts is found in every field, so every field is read."""
-    config = get_config(name)
+    config = get_config(name, *([str(FILES[name](tmp_path))] if name in FILES else []))
     assert resolve(config).name.startswith(name + "-")
     for path in leaves(config):
         # Each cell's section is read when that cell is chosen.

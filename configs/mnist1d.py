@@ -1,0 +1,26 @@
+"""MNIST-1D with its authors' GRU: both ways, 6 units, a linear map of all 40 outputs.
+
+python -m experiments.train --config=configs/mnist1d.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config() -> ConfigDict:
+    config = common.get_config()
+    config.name = "mnist1d"
+    config.task.name = "mnist1d"
+    config.task.readout = "flatten"  # all outputs side by side, or "last"
+    config.model.hidden_sizes = (6,)
+    config.model.bidirectional = True
+    config.optimizer.clip_norm = 0.0
+    config.train.steps = 6000
+    config.train.batch_size = 100
+    config.train.log_every = 100
+    config.train.checkpoint_every = 1000
+    config.train.evaluation_examples = 0
+    config.train.target_metric = "accuracy"
+    config.train.keep = "best"
+    return config

@@ -1,0 +1,22 @@
+"""Piano rolls out of a .mat file: which of 88 notes sound next.
+
+python -m experiments.train --config=configs/piano.py:JSB_Chorales.mat
+"""
+
+from ml_collections import ConfigDict
+
+from configs import common
+
+
+def get_config(path: str = "") -> ConfigDict:
+    config = common.get_config()
+    config.name = "piano"
+    config.task.name = "piano"
+    config.task.path = path
+    config.task.window = 0  # training takes so many steps of a piece; 0: all
+    config.optimizer.learning_rate = 3e-3
+    config.train.steps = 2000
+    config.train.batch_size = 32
+    config.train.evaluation_examples = 0
+    config.train.keep = "best"
+    return config
