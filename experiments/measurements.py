@@ -78,14 +78,17 @@ def _of_one(
     )
     vectors = diagnostics.random_vectors(jax.random.key(0), VECTORS, size)
     products = diagnostics.jacobians(model, inputs, every)
+    carried = diagnostics.transport(model, inputs, vectors)
     found = {
         "loss": gradient.log_state - gradient.log_state[0],
         "weights": jax.nn.log_softmax(gradient.log_weights),
-        "transport": diagnostics.transport(model, inputs, vectors),
+        "transport": carried,
         "largest": products.log_largest,
         "horizon": diagnostics.horizon(gradient.log_state),
         "exponents": diagnostics.lyapunov_exponents(model, inputs, min(exponents, size)),
     }
+    if not task.tokens:
+        found["response"] = diagnostics.input_response(carried.mean(axis=0), inputs)
     cells = [layer.forward.cell for layer in model.layers]
     if len(cells) == 1 and isinstance(cells[0], VanillaCell):
         found["bound"] = diagnostics.vanilla_bound(cells[0], model.encoder(inputs))
@@ -120,6 +123,8 @@ def _summed_up(found: dict[str, np.ndarray], every: int) -> Measured:
         "horizon": _plain(np.median(found["horizon"], axis=1)),
         "at_end": _quartiles(found["transport"][..., -1]),
     }
+    if "response" in found:
+        result["response"] = _spread(found["response"])
     if "bound" in found:
         result["bound"] = _spread(found["bound"][..., lags])
     if "gate" in found:

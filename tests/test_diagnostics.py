@@ -14,6 +14,7 @@ from gru_jax.diagnostics import (
     dynamics,
     gate_half_life,
     horizon,
+    input_response,
     jacobians,
     kept,
     loss_gradient,
@@ -339,6 +340,24 @@ def test_horizons():
     logs = jnp.log(jnp.array([[1, 0.5, 0.001, 0.02], [1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0]]))
     assert jax.vmap(horizon)(logs).tolist() == [3, 3, 0, 0]
     assert int(horizon(logs[0], 0.1)) == 1
+
+
+def test_what_an_input_adds_to_a_steps_gain():
+    """One unit that only its update gate carries: the gain is log z_t, told by a marker."""
+    model = randomise(GRUCell(2, 1, reset="open", rngs=nnx.Rngs(0), **DOUBLE))
+    for gate in (model.update, model.candidate):
+        gate.recurrent_kernel[...] = jnp.zeros((1, 1))
+    model.update.kernel[...] = jnp.array([[0.0], [1.7]])  # the first feature says nothing
+    generator = np.random.default_rng(0)
+    marks = generator.random(40) < 0.3
+    inputs = jnp.asarray(np.stack([generator.normal(size=40), marks], axis=1))
+    carried = transport(model, inputs, jnp.ones((1, 1)))[0]
+    bias = float(model.update.bias[0])
+    expected = [0.0, jax.nn.log_sigmoid(1.7 + bias) - jax.nn.log_sigmoid(bias)]
+    np.testing.assert_allclose(input_response(carried, inputs), expected, atol=1e-9)
+    # Steps behind one that carries nothing have no gain and do not count.
+    cut = carried.at[30:].set(-jnp.inf)
+    np.testing.assert_allclose(input_response(cut, inputs), expected, atol=1e-9)
 
 
 def test_over_examples_and_models_at_once():

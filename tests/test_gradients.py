@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments.measurements import measure
+from experiments.measurements import VECTORS, measure
 from experiments.outcomes import quartiles
 from experiments.settings import resolve
 from experiments.train import train
@@ -121,7 +121,8 @@ def test_what_is_measured_is_what_the_library_says():
     result = measure(settings, state, inputs=3, exponents=2)
     experiment = settings.experiment
     batch = evaluation_batch(experiment.task, jnp.arange(3))
-    logs, horizons, tops = [], [], []
+    logs, horizons, tops, responses = [], [], [], []
+    vectors = diagnostics.random_vectors(jax.random.key(0), VECTORS, 4)
     for seed in range(2):
         model = experiment.model(jax.tree.map(lambda a, seed=seed: a[seed], state.params))
         for index in range(3):
@@ -130,11 +131,16 @@ def test_what_is_measured_is_what_the_library_says():
             gradient = diagnostics.loss_gradient(model, one.inputs, loss)
             logs.append(gradient.log_state - gradient.log_state[0])
             horizons.append(diagnostics.horizon(gradient.log_state))
+            carried = diagnostics.transport(model, one.inputs, vectors).mean(axis=0)
+            responses.append(diagnostics.input_response(carried, one.inputs))
             tops.append(diagnostics.lyapunov_exponents(model, one.inputs, 2)[0])
     expected = [quartiles(column) for column in np.transpose(logs)[result["lags"]]]
     found = np.transpose([result["loss"][name] for name in ("low", "median", "high")])
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)
     np.testing.assert_allclose(result["horizon"], np.median(np.reshape(horizons, (2, 3)), axis=1))
+    expected = [quartiles(column) for column in np.transpose(responses)]
+    found = np.transpose([result["response"][name] for name in ("low", "median", "high")])
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-5)
     tops = np.median(np.reshape(tops, (2, 3)), axis=1)
     np.testing.assert_allclose(result["top_exponent"], tops, rtol=1e-3)
     np.testing.assert_allclose(result["half_life"], np.log(2) / -tops, rtol=1e-3)

@@ -9,6 +9,7 @@ from gru_jax.diagnostics.gates import gate_half_life, kept, own_half_life
 from gru_jax.diagnostics.gradients import (
     LossGradient,
     horizon,
+    input_response,
     loss_gradient,
     random_vectors,
     transport,
@@ -24,6 +25,7 @@ __all__ = [
     "gate_half_life",
     "half_life",
     "horizon",
+    "input_response",
     "jacobians",
     "kept",
     "loss_gradient",

@@ -128,6 +128,25 @@ def horizon(log_norm: ByLag, share: float = 0.01) -> Array:
     return jnp.max(jnp.where(reached, jnp.arange(log_norm.size), 0))
 
 
+def input_response(log_norm: ByLag, inputs: Inputs) -> Float[Array, " features"]:
+    """What an input adds to the gain of its step, for each feature.
+
+        log |v^T dh_T/dh_{t-1}| - log |v^T dh_T/dh_t| = b_0 + x_t b     (least squares over t)
+
+    In nats a unit of the feature: of a marker of 0 and 1, the gain of the steps that have it
+    less that of the others. Steps without a finite gain do not count.
+
+    Args:
+      log_norm: of `transport` or of `loss_gradient`, (T + 1,).
+      inputs: one example, (time, features).
+    """
+    gains = (log_norm[1:] - log_norm[:-1])[::-1]
+    counts = jnp.isfinite(gains)
+    features = jnp.concatenate([jnp.ones_like(inputs[:, :1]), inputs], axis=1)
+    rows = jnp.where(counts[:, None], features, 0)
+    return jnp.linalg.lstsq(rows, jnp.where(counts, gains, 0))[0][1:]
+
+
 def pulled(system: Dynamics, state: Array, x: Array, cotangent: RowVectors) -> RowVectors:
     """v^T dh_t of each vector v as v^T (dh_t/dh_{t-1}) dh_{t-1}: through one step."""
     vectors, log = cotangent
