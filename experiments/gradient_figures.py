@@ -73,7 +73,7 @@ def _families(group: Group, curve: str, label: str) -> bytes:
         )
         _plain(axis)
     _list(axes)[0].set(ylabel=label, ylim=(FLOOR, 10 * min(top, 1e6)))
-    return _png(figure)
+    return png(figure)
 
 
 def _curve(axis: Any, lags: list[int], values: Any, label: str, line: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ def _exponents(group: Group) -> bytes:
     above.set_xticks([-math.log(2) / life for life in lives], [str(life) for life in lives])
     above.set_xlabel("half-life (steps)", x=0.25)
     above.spines[["left", "right"]].set_visible(False)
-    return _png(figure)
+    return png(figure)
 
 
 def _gates(group: Group) -> bytes | None:
@@ -124,7 +124,7 @@ def _gates(group: Group) -> bytes | None:
         _plain(axis)
     figure.supxlabel("half-life by the gate (steps)", fontsize=10)
     figure.supylabel(OWN, fontsize=10)
-    return _png(figure)
+    return png(figure)
 
 
 def _trained(before: Group, after: Group) -> bytes:
@@ -144,7 +144,7 @@ def _trained(before: Group, after: Group) -> bytes:
     axes[0].legend(frameon=False, fontsize=8, loc="lower left")
     figure.supxlabel("lag n (steps)", fontsize=10)
     figure.supylabel(CARRIED, fontsize=10)
-    return _png(figure)
+    return png(figure)
 
 
 def _grid(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
@@ -187,7 +187,8 @@ def _plain(axis: Any) -> None:
     axis.grid(axis="y", color="#e6eaee", lw=0.6)
 
 
-def _png(figure: Any) -> bytes:
+def png(figure: Any) -> bytes:
+    """The figure, which is closed."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=140)
     plt.close(figure)
