@@ -184,6 +184,23 @@ def test_11_a_gru_has_three_quarters_of_the_weights_of_an_lstm(d, h):
     assert count(GRUCell, update="constant") == 2 * weights_of_a_gate + 4 * h
 
 
+@pytest.mark.parametrize("sizes", [(1, 3), (64, 32)])
+def test_11_a_gru_has_one_state_and_three_quarters_of_the_products_of_a_step(sizes):
+    def multiplications(make):
+        cell = make(*sizes, rngs=nnx.Rngs(0))
+        step = lambda carry, x: cell(carry, x)
+        program = jax.make_jaxpr(step)(
+            cell.initialize_carry((7, sizes[0])), jnp.ones((7, sizes[0]))
+        )
+        products = [e for e in program.eqns if e.primitive.name == "dot_general"]
+        return sum(e.outvars[0].aval.size * e.invars[0].aval.shape[-1] for e in products)
+
+    assert multiplications(LSTMCell) == 4 * 7 * sizes[1] * sum(sizes)
+    assert 4 * multiplications(GRUCell) == 3 * multiplications(LSTMCell)
+    assert len(GRUCell.STATES) == 1
+    assert len(LSTMCell.STATES) == 2
+
+
 @pytest.mark.parametrize("make", CELLS.values())
 def test_19_sequences_of_varying_length_share_a_batch(make):
     rnn = RNN(randomise(make(D, H, rngs=nnx.Rngs(0))), return_carry=True)
