@@ -23,9 +23,13 @@ def music(folder):
     return path, pieces
 
 
-def texts(folder, count=40, name="texts.tsv"):
-    """Reviews whose words all differ, so that a word tells the text."""
+def texts(folder, count=40, name="texts.tsv", words=("word{}", "word{}")):
+    """Reviews whose words all differ, so that a word tells the text.
+
+    words: one for each of the two labels.
+    """
     path = folder / name
-    lines = [f"{('bad', 'good')[i % 2]}\tword{i} and more{i} !" for i in range(count)]
+    said = [words[i % 2].format(i) for i in range(count)]
+    lines = [f"{('bad', 'good')[i % 2]}\t{said[i]} and more{i} !" for i in range(count)]
     path.write_text("\n".join(lines) + "\n")
     return path

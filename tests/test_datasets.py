@@ -11,6 +11,7 @@ import pytest
 import scipy.io
 import sklearn.datasets
 
+import configs.text
 from experiments.datasets import _loaded, load_task, text
 from experiments.evaluate import evaluate
 from experiments.files import RunError
@@ -176,6 +177,31 @@ def test_a_run_keeps_its_best_models_and_says_how_they_test(music, tmp_path):
     assert run.summary["eval"] != run.summary["test"]
     out = program("evaluate", f"--run={tmp_path / 'run'}")
     assert " test " in out.stdout
+
+
+def test_a_word_that_tells_the_label_is_learned_whatever_the_padding(tmp_path):
+    path = texts(tmp_path, 80, words=("poor", "fine"))
+    config = tiny_config(configs.text)
+    with config.unlocked():
+        config.task = {"name": "text", "path": str(path), "length": 6}
+    config.train.update({"evaluation_examples": 0, "target_metric": "accuracy", "target": None})
+    config.train.update({"steps": 100, "batch_size": 16, "checkpoint_every": 100})
+    config.optimizer.learning_rate = 0.03
+    run = train(config, str(tmp_path / "run"), quiet=True)
+    assert run.summary["eval"]["accuracy"]["per_seed"] == [1.0, 1.0]
+    assert run.summary["test"]["accuracy"]["per_seed"] == [1.0, 1.0]
+    task = run.task.judged_on(TEST)
+    batch = evaluation_batch(task, jnp.arange(task.size))
+    inside = np.arange(6) < np.asarray(batch.lengths)[:, None]
+    assert not inside.all()
+    for model in run.models:
+        said = [
+            np.asarray(model(jnp.where(inside, batch.inputs, token), seq_lengths=batch.lengths))
+            for token in (0, 3)
+        ]
+        np.testing.assert_array_equal(*said)
+        right = (said[0].argmax(-1) == np.asarray(batch.targets)).mean()
+        assert right == 1.0
 
 
 @pytest.mark.parametrize(

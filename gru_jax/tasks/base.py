@@ -147,10 +147,10 @@ class Classification(Task):
         right = outputs.argmax(axis=-1) == batch.targets
         return {
             "loss": self.loss(outputs, batch),
-            "accuracy": self._mean(right.astype(jnp.float32), self.judged(batch)),
+            "accuracy": self._mean(right.astype(jnp.float32), self.counted(batch)),
         }
 
-    def judged(self, batch: Batch) -> Array:
+    def counted(self, batch: Batch) -> Array:
         """The steps over which accuracy is taken: those that ask."""
         return batch.targets != UNASKED
 

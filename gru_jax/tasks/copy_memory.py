@@ -63,6 +63,6 @@ class CopyMemory(Classification):
         inputs = inputs.at[start : start + delimiters].set(DELIMITER)
         return Example(inputs, jnp.full(self.steps, BLANK).at[-DIGITS:].set(digits))
 
-    def judged(self, batch: Batch) -> Array:
+    def counted(self, batch: Batch) -> Array:
         del batch  # its blanks are easy
         return jnp.arange(self.steps) >= self.steps - DIGITS
