@@ -39,6 +39,11 @@ def define_config(values: flags.FlagValues = flags.FLAGS, argv: list[str] | None
     )
 
 
+def config_file() -> str:
+    """The file that --config names, without the argument behind a colon."""
+    return config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
+
+
 def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
     """Parses flags, calls `main`, and exits with its status; bad input is one line, status 2."""
     foreign = set(flags.FLAGS)

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from absl import flags
-from ml_collections import config_flags
 
 from experiments import commandline, gradient_figures, measurements
 from experiments.estimates import duration
@@ -53,7 +52,7 @@ def define_flags() -> None:
 
 def main() -> int:
     options = flags.FLAGS
-    file = config_flags.get_config_filename(options["config"])
+    file = commandline.config_file()
     todo = [
         Subject(INITIAL, trial.name, trial.settings) for trial in from_file(file, options.config)
     ]

@@ -15,7 +15,6 @@ from pathlib import Path
 import rich.progress
 import rich.table
 from absl import flags
-from ml_collections import config_flags
 
 from experiments import commandline, estimates
 from experiments.files import RunError, synchronise
@@ -45,7 +44,7 @@ def define_flags() -> None:
 
 def main() -> int:
     options = flags.FLAGS
-    file = config_flags.get_config_filename(options["config"])
+    file = commandline.config_file()
     trials = from_file(file, options.config)
     chosen = [trial for trial in trials if fnmatch.fnmatchcase(trial.name, options.only)]
     if not chosen:

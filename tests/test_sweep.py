@@ -28,9 +28,9 @@ FILE = """
 from configs import adding
 from configs.variants import chain, product, values
 
-def get_config():
+def get_config(length="6"):
     config = adding.get_config()
-    config.task.length = 6
+    config.task.length = int(length)
     config.model.hidden_sizes = (4,)
     config.population.seeds = 2
     config.train.steps = {steps}
@@ -164,6 +164,14 @@ def test_list_shows_the_trials_and_runs_nothing(tmp_path):
     assert not (tmp_path / "runs").exists()
     out = program("sweep", f"--config={file}", "--list", "--only=T9*")
     assert "T5-a" not in out.stdout
+
+
+def test_a_config_may_take_an_argument(tmp_path):
+    file = write(tmp_path / "argument.py", 'add("a", {"optimizer.learning_rate": 0.02})')
+    out = program("sweep", f"--config={file}:0", "--list", expect=2)
+    assert "config.task.length = 0" in out.stderr
+    out = program("sweep", f"--config={file}:7", "--list")
+    assert "1 trials" in out.stdout
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""MNIST-1D with the published GRU's size, and with what nobody published: other cells and readings.
+
+python -m experiments.sweep --config=configs/sweeps/mnist1d.py
+"""
+
+from ml_collections import ConfigDict
+
+from configs import mnist1d
+from configs.variants import Variants, product, values
+
+PARAMETERS = 5134  # of the published model: both ways, 6 units, a linear map of all 40 outputs
+READINGS: Variants = {
+    "flatten": {},
+    "last": {"task.readout": "last", "model.bidirectional": False},
+}
+CELLS: Variants = {cell: {"model.cell": cell} for cell in ("gru", "lstm", "vanilla")}
+
+
+def get_config() -> ConfigDict:
+    return mnist1d.get_config()
+
+
+def sweep(add) -> None:
+    rates = values("optimizer.learning_rate", (0.01, 0.003), "lr")
+    for name, overrides in product(READINGS, CELLS, rates).items():
+        add(name, overrides, parameters=PARAMETERS)

@@ -1,0 +1,22 @@
+"""Nottingham's tunes, with Chung et al.'s (2014) sizes and Bai et al.'s (2018): a million weights.
+
+python -m experiments.sweep --config=configs/sweeps/nottingham.py:Nottingham.mat
+"""
+
+from ml_collections import ConfigDict
+
+from configs import piano
+from configs.sweeps.chorales import compare
+
+LARGE = 1_000_000
+
+
+def get_config(path: str = "") -> ConfigDict:
+    config = piano.get_config(path)
+    config.name = "nottingham"
+    config.task.window = 100
+    return config
+
+
+def sweep(add) -> None:
+    compare(add, LARGE)
