@@ -24,6 +24,7 @@ from gru_jax.diagnostics import (
     transport,
     vanilla_bound,
 )
+from gru_jax.diagnostics.spectrum import _log_largest
 from tests.helpers import randomise
 
 D, H, T = 3, 4, 9
@@ -115,6 +116,14 @@ def test_jacobians_are_those_of_jacrev_and_of_finite_differences(model):
         for e in np.eye(system.start.size)
     ]
     np.testing.assert_allclose(np.transpose(differences), expected[-1], atol=1e-8)
+
+
+@pytest.mark.parametrize("apart", [0, 1e-9, 1e-6, 1e-3, 0.5])
+def test_the_largest_singular_value_needs_no_gap(apart):
+    generator = np.random.default_rng(0)
+    left, right = (np.linalg.qr(generator.normal(size=(20, 20)))[0] for _ in range(2))
+    matrix = 3 * left @ np.diag(1 - apart * np.arange(20) / 20) @ right
+    np.testing.assert_allclose(np.exp(_log_largest(jnp.asarray(matrix))), 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("every", [1, 2, 4, 9])
