@@ -23,8 +23,7 @@ check: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m scripts.results --check
-	$(BIN)/python -m scripts.reliability --check
+	$(BIN)/python -m scripts.documentation --check
 
 venv: $(VENV)/installed
 

@@ -15,6 +15,6 @@ def fill(text: str, parts: dict[str, str]) -> str:
 
 
 def made_with(environment: dict[str, Any]) -> str:
-    """The versions that environment.json holds, in half a sentence."""
+    """The versions that environment.json or a row of results holds, in half a sentence."""
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
     return f"Python {environment['python']}, {versions}"

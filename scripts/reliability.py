@@ -1,39 +1,9 @@
-"""The table of docs/reliability.md, from what kills, fuzz and soak have counted.
+"""The table of docs/reliability.md, from what kills, fuzz and soak have counted."""
 
-python -m scripts.reliability            write it
-python -m scripts.reliability --check    exit 1 where the page does not show what results/ holds
-"""
-
-import argparse
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
-from experiments.files import write_text
 from scripts import fuzz, kills, pages, soak
-
-PAGE = Path(__file__).parent.parent / "docs" / "reliability.md"
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--check", action="store_true")
-    text = PAGE.read_text()
-    fresh = page(text)
-    if not parser.parse_args().check:
-        write_text(PAGE, fresh)
-    elif fresh != text:
-        print("docs/reliability.md does not show results/: run python -m scripts.reliability")
-        return 1
-    return 0
-
-
-def page(text: str) -> str:
-    """The page with its generated part made anew."""
-    return pages.fill(text, {"tried": table()})
 
 
 def table() -> str:
@@ -96,7 +66,3 @@ def _counts(result: dict[str, Any], prefix: str) -> str:
     }
     largest_first = sorted(counted.items(), key=lambda item: -item[1])
     return "; ".join(f"{count:,} {name}" for name, count in largest_first)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

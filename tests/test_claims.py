@@ -1,4 +1,7 @@
-"""The mathematical claims of GRU tutorials, by their number in docs/claims.md."""
+"""The claims of GRU tutorials, by their number in docs/claims.md.
+
+Of mathematical ones the equations are tested, of empirical ones what results/ holds.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell, parameter_count
+from scripts import results
 from tests.helpers import agree, randomise, split, weights
 from tests.reference import sigmoid
 
@@ -199,6 +203,43 @@ def test_11_a_gru_has_one_state_and_three_quarters_of_the_products_of_a_step(siz
     assert 4 * multiplications(GRUCell) == 3 * multiplications(LSTMCell)
     assert len(GRUCell.STATES) == 1
     assert len(LSTMCell.STATES) == 2
+
+
+ADDING, COPY = (("adding", 50), ("adding", 200)), (("copy", 10), ("copy", 30))
+
+
+@pytest.mark.parametrize("problem", [*ADDING, *COPY])
+def test_12_a_gru_is_ahead_of_an_lstm_unless_that_starts_with_long_memories(problem):
+    against_gru = results.compare("cells")
+    lstm, wide, chrono = (
+        against_gru[problem, name] for name in ("lstm", "lstm_wide", "lstm_chrono")
+    )
+    assert lstm.better < 0.05
+    assert lstm.p_holm < 0.05
+    assert wide.better < 0.25
+    assert chrono.p_holm > 0.5  # cannot be told apart
+
+
+@pytest.mark.parametrize("problem", ADDING)
+def test_12_an_lstm_is_the_sooner_done_the_longer_its_first_memories(problem):
+    chosen = results.best(results.load("cells"))
+    steps = [
+        chosen[problem, name].outcomes.median_steps
+        for name in ("lstm_bias0", "lstm", "lstm_chrono", "gru_chrono")
+    ]
+    assert steps == sorted(steps, reverse=True)
+    assert len({*steps}) == 4
+
+
+@pytest.mark.parametrize("problem", [*ADDING, *COPY])
+def test_13_a_vanilla_rnn_solves_nothing_within_the_budget(problem):
+    result = results.best(results.load("cells"))[problem, "vanilla"]
+    assert result.outcomes.solved == 0
+    share = result.outcomes.loss[1] / result.row["baseline_loss"]
+    if problem == ("adding", 50):
+        assert share < 0.1  # over 50 steps it learns, slowly
+    else:
+        assert share > 0.9
 
 
 @pytest.mark.parametrize("make", CELLS.values())

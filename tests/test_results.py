@@ -1,70 +1,113 @@
-"""The script behind the committed results: its choice, its table, and what is committed."""
+"""What is committed in results/: complete, said how to repeat, and chosen by the stated rule."""
 
+import importlib
 import json
 import math
 
-import numpy as np
 import pytest
 
-from scripts import results
+from configs import sweeps
+from experiments.files import RunError
+from experiments.trials import described
+from scripts import documentation, pages, results
 
 
-@pytest.fixture(scope="module")
-def committed():
-    return json.loads(results.RESULTS.read_text())
+@pytest.fixture(params=results.SWEEPS)
+def sweep(request):
+    return request.param
 
 
-def test_readme_shows_what_results_hold(committed):
-    assert results.readme(results.README.read_text(), committed) == results.README.read_text()
+def test_pages_show_what_results_hold():
+    assert documentation.stale() == []
 
 
-def test_every_result_says_what_it_takes_to_repeat_it(committed):
-    names = [{results.name(trial) for trial in trials} for trials in (committed, results.trials())]
-    assert names[0] == names[1]
-    for trial in committed:
-        assert len(trial["seeds"]) == 8
-        assert trial["command"] == " ".join(results.command(trial))
-        environment = trial["environment"]
-        assert environment["commit"]
-        assert not environment["modified"]
-        assert environment["packages"]["jax"]
-        for seed, solved in enumerate(trial["solved_step"]):
-            loss = trial["eval"]["loss"]["per_seed"][seed]
-            assert math.isfinite(loss)
-            if solved is not None and trial["task"] == "adding":
-                assert loss < 1e-3
+def test_a_page_that_does_not_is_named(monkeypatch, tmp_path):
+    page = "docs/ablations.md"
+    text = (documentation.ROOT / page).read_text()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / page).write_text(text.replace("8/8 (68%..100%)", "8/8 (99%..100%)"))
+    monkeypatch.setattr(documentation, "ROOT", tmp_path)
+    monkeypatch.setattr(documentation, "PARTS", {page: documentation.PARTS[page]})
+    assert documentation.stale() == [page]
 
 
-def test_the_default_command_solves_adding_for_every_seed(committed):
-    (trial,) = (t for t in committed if results.name(t) == "adding-100-gru-0.01")
-    assert None not in trial["solved_step"]
+def test_a_page_without_its_marks_is_an_error():
+    with pytest.raises(AssertionError, match="'gates'"):
+        pages.fill("<!-- gates -->\n", {"gates": "table"})
 
 
-def trial(rate, losses, solved):
-    return {
-        "task": "adding",
+def test_every_trial_of_the_sweep_is_there(sweep):
+    file = importlib.import_module(f"configs.sweeps.{sweep}")
+    described_now = described(file.get_config().to_dict(), file.sweep)
+    assert [each.row["trial"] for each in results.load(sweep)] == [t.name for t in described_now]
+    for each, trial in zip(results.load(sweep), described_now, strict=True):
+        assert each.row["parameters"] == trial.settings.experiment.parameters
+        assert each.row["budget"] == trial.settings.steps
+
+
+def test_every_trial_says_what_it_takes_to_repeat_it(sweep):
+    for each in results.load(sweep):
+        row = each.row
+        assert len(each.losses) == len(each.solved_steps) == row["seeds"] == 8
+        assert row["command"].startswith("python -m experiments.sweep --config=configs/sweeps/")
+        assert row["command"].endswith(f"--only={row['trial']}")
+        assert len(row["commit"]) == 40
+        assert not row["modified"]
+        assert {"jax", "flax"} <= set(row["packages"])
+        assert row["device"]
+
+
+def test_matched_cells_are_within_four_per_cent(sweep):
+    for each in results.load(sweep):
+        if each.variant != "lstm_wide":
+            assert math.isclose(each.row["parameters"], sweeps.PARAMETERS, rel_tol=0.04)
+
+
+def test_seeds_that_solved_the_task_are_below_its_target(sweep):
+    for each in results.load(sweep):
+        for loss, step in zip(each.losses, each.solved_steps, strict=True):
+            if step is not None and each.problem[0] == "adding":
+                assert loss < each.row["train.target"]
+
+
+def result(rate, losses, solved, variant="gru"):
+    row = {
+        "trial": f"adding-T100-{variant}-lr{rate}",
         "length": 100,
-        "cell": "gru",
-        "learning_rate": rate,
+        "optimizer.learning_rate": rate,
         "budget": 2000,
-        "eval": {"loss": {"per_seed": losses}},
-        "solved_step": solved,
+        "summary": {"eval": {"loss": {"per_seed": losses}}, "solved_step": solved},
     }
+    return results.Result(row)
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_the_better_rate_solves_more_seeds_and_then_has_the_lower_loss(order):
-    more = trial(1e-2, [0.1, 0.2], [50, None])
-    fewer = trial(1e-3, [0.01, 0.02], [None, None])
-    assert results.best([more, fewer][::order]) == [more]
-    low, high = trial(1e-2, [0.01, 0.02], [None, None]), trial(1e-3, [0.1, 0.2], [None, None])
-    assert results.best([low, high][::order]) == [low]
+def test_the_better_rate_solves_more_seeds_then_sooner_then_has_the_lower_loss(order):
+    place = ("adding", 100), "gru"
+    more, fewer = result(0.01, [0.1, 0.2], [50, None]), result(0.001, [0.01, 0.02], [None, None])
+    assert results.best([more, fewer][::order]) == {place: more}
+    sooner, later = result(0.01, [0.1, 0.1], [50, 60]), result(0.001, [0.01, 0.01], [70, 80])
+    assert results.best([sooner, later][::order]) == {place: sooner}
+    low = result(0.01, [0.01, 0.02], [None, None])
+    high = result(0.001, [0.1, 0.2], [None, None])
+    assert results.best([low, high][::order]) == {place: low}
 
 
-def test_curves_hold_the_last_loss_of_a_frozen_seed():
-    row = lambda step, seed, loss: {"step": step, "split": "eval", "seed": seed, "loss": loss}
-    metrics = [row(10, 0, 0.1), row(10, 1, 0.3), row(20, 1, 0.2), row(30, 1, 0.1)]
-    curve = results._curve(metrics, 2)
-    assert curve["step"] == [10, 20, 30]
-    np.testing.assert_allclose(curve["high"], [0.3, 0.2, 0.1])
-    np.testing.assert_allclose(curve["median"], [0.1, 0.1, 0.1])
+def test_what_was_run_by_uncommitted_code_is_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    row = {"trial": "a", "status": "done", "config": {"name": "tiny"}, "commit": "c" * 40}
+    write = lambda **changes: (tmp_path / "results.jsonl").write_text(
+        json.dumps(row | {"modified": False} | changes) + "\n"
+    )
+    write(modified=True)
+    with pytest.raises(RunError, match="not committed"):
+        results.collect([tmp_path])
+    write(status="failed")
+    results.collect([tmp_path])
+    assert (tmp_path / "tiny.jsonl").read_text() == ""
+    write()
+    results.collect([tmp_path])
+    assert "0 of 1 trials" in capsys.readouterr().out
+    (kept,) = map(json.loads, (tmp_path / "tiny.jsonl").read_text().splitlines())
+    assert kept["trial"] == "a"
+    assert "config" not in kept

@@ -1,0 +1,55 @@
+"""The generated parts of README and docs, from results/.
+
+python -m scripts.documentation            write them, and the figures
+python -m scripts.documentation --check    exit 1 where a page does not show what results/ holds
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from experiments.files import write_text
+from scripts import pages, reliability, results
+
+ROOT = Path(__file__).parent.parent
+TRANSCRIPT = ROOT / "results" / "make_train.txt"  # what `make train` printed
+PARTS: dict[str, Callable[[], dict[str, str]]] = {
+    "README.md": lambda: {"results": results.headline(), "make train": transcript()},
+    "docs/ablations.md": results.ablations,
+    "docs/reliability.md": lambda: {"tried": reliability.table()},
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true")
+    if parser.parse_args().check:
+        found = stale()
+        for page in found:
+            print(f"{page} does not show what results/ holds: python -m scripts.documentation")
+        return int(bool(found))
+    for page in PARTS:
+        write_text(ROOT / page, fresh(page))
+    results.draw()
+    return 0
+
+
+def stale() -> list[str]:
+    """The pages that do not show what results/ holds."""
+    return [page for page in PARTS if fresh(page) != (ROOT / page).read_text()]
+
+
+def fresh(page: str) -> str:
+    """A page with its generated parts made anew."""
+    return pages.fill((ROOT / page).read_text(), PARTS[page]())
+
+
+def transcript() -> str:
+    return f"```text\n{TRANSCRIPT.read_text()}```"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
