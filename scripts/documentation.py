@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiments.files import write_text
-from scripts import pages, reliability, results
+from scripts import gradients, pages, reliability, results
 
 ROOT = Path(__file__).parent.parent
 TRANSCRIPT = ROOT / "results" / "make_train.txt"  # what `make train` printed
 PARTS: dict[str, Callable[[], dict[str, str]]] = {
     "README.md": lambda: {"results": results.headline(), "make train": transcript()},
     "docs/ablations.md": results.ablations,
+    "docs/gradients.md": lambda: {"initial": gradients.initial()},
     "docs/reliability.md": lambda: {"tried": reliability.table()},
 }
 
@@ -34,6 +35,7 @@ def main() -> int:
     for page in PARTS:
         write_text(ROOT / page, fresh(page))
     results.draw()
+    gradients.draw()
     return 0
 
 

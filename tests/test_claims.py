@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell, parameter_count
-from scripts import results
+from gru_jax.diagnostics import random_vectors, transport
+from scripts import gradients, results
 from tests.helpers import agree, randomise, split, weights
 from tests.reference import sigmoid
 
@@ -171,6 +172,51 @@ def test_9_a_learned_gate_at_1_does_the_same():
     last = lambda h: RNN(cell, return_carry=True)(x[0], initial_carry=h)[0]
     np.testing.assert_array_equal(last(h[0]), h[0])
     np.testing.assert_array_equal(jax.jacobian(last)(h[0]), np.eye(H))
+
+
+@pytest.mark.usefixtures("x64")
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.5])
+def test_10_a_linear_rnn_carries_exactly_its_scale(scale):
+    options = {"activation": "identity", "scale": scale, "param_dtype": jnp.float64}
+    cell = VanillaCell(D, H, rngs=nnx.Rngs(0), **options)
+    carried = transport(cell, data(time=50)[0][0], random_vectors(jax.random.key(0), 3, H))
+    expected = np.arange(51) * np.log(scale)
+    np.testing.assert_allclose(carried, np.broadcast_to(expected, (3, 51)), atol=1e-12)
+
+
+def test_10_a_vanilla_rnns_gradient_stays_below_its_bound_and_vanishes_below_norm_1():
+    for name, measured in gradients.load()["initial"].items():
+        if measured["cell"] == "vanilla":
+            carried, bound = measured["transport"]["median"], measured["bound"]["median"]
+            pairs = zip(carried, bound, strict=True)
+            assert all(c is None or c <= b + 1e-4 for c, b in pairs), name
+            if name.endswith("0.5"):
+                assert carried[-1] is None or carried[-1] < -100
+            if name.endswith("1.5"):
+                assert measured["transport"]["high"][-1] > 0
+
+
+def over_a_hundred_steps(name):
+    measured = gradients.load()["initial"][name]
+    place = measured["lags"].index(100)
+    return [np.exp(measured["transport"][part][place]) for part in ("low", "median", "high")]
+
+
+def test_22_gates_do_not_solve_the_vanishing_gradient_but_their_start_does():
+    _, vanilla, _ = over_a_hundred_steps("tanh-1")
+    for kind in ("gru", "lstm"):
+        assert over_a_hundred_steps(f"{kind}-bias0")[2] < vanilla
+        assert over_a_hundred_steps(f"{kind}-bias1")[2] < 1e-3
+        assert over_a_hundred_steps(f"{kind}-chrono")[0] > 0.4
+
+
+def test_23_where_the_gradient_vanishes_the_weights_get_that_of_the_last_steps():
+    initial = gradients.load()["initial"]
+    for name in ("tanh-0.5", "tanh-1", "relu-1", "lstm-bias0", "gru-bias0"):
+        assert over_a_hundred_steps(name)[2] < 1e-8
+        assert initial[name]["recent"][0] > 0.85  # of it comes from the last ten of 400
+    for kind in ("gru", "lstm"):
+        assert initial[f"{kind}-chrono"]["recent"][2] < 0.3
 
 
 @given(st.integers(1, 9), st.integers(1, 9))

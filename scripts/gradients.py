@@ -1,0 +1,194 @@
+"""The committed measurements of gradients, and the table and figures that show them.
+
+python -m scripts.gradients DIR    DIR/gradients.json -> results/gradients.json
+"""
+
+import argparse
+import functools
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from matplotlib import pyplot as plt
+
+from experiments.commandline import guarded
+from experiments.files import RunError, read_json, write_bytes, write_text
+from experiments.gradient_figures import FAMILIES, figures, png
+from experiments.outcomes import quartiles
+from scripts import pages
+
+ROOT = Path(__file__).parent.parent
+MEASURED = ROOT / "results" / "gradients.json"
+FIGURES = ROOT / "docs" / "figures"
+SHOWN = ("transport", "loss", "weights", "exponents", "gates")  # in docs/gradients.md
+STARTS = {  # what the cells of configs/gradients.py are called
+    "tanh-0.5": "tanh, 0.5 x orthogonal",
+    "tanh-1": "tanh, orthogonal",
+    "tanh-1.5": "tanh, 1.5 x orthogonal",
+    "relu-0.5": "ReLU, 0.5 x orthogonal",
+    "relu-1": "ReLU, orthogonal",
+    "relu-1.5": "ReLU, 1.5 x orthogonal",
+    "lstm-bias0": "forget bias 0",
+    "lstm-bias1": "forget bias 1",
+    "lstm-chrono": "chrono",
+    "gru-bias0": "update bias 0",
+    "gru-bias1": "update bias 1",
+    "gru-chrono": "chrono",
+    "gru-open": "update bias 0, no reset gate",
+    "gru-before": "update bias 0, reset before the product",
+}
+# The poster's lines: a colour for each kind of cell, a dash for each start.
+POSTER = {
+    "gru-chrono": "-",
+    "gru-bias1": (0, (5, 1.5)),
+    "gru-bias0": (0, (1, 1)),
+    "lstm-chrono": "-",
+    "lstm-bias1": (0, (5, 1.5)),
+    "lstm-bias0": (0, (1, 1)),
+    "tanh-1.5": "-",
+    "tanh-1": (0, (5, 1.5)),
+    "tanh-0.5": (0, (1, 1)),
+}
+COLORS = {"gru": "#12355b", "lstm": "#d5702c", "vanilla": "#9a9a9a"}
+FLOOR = 1e-16
+LAG = 100  # at which tables show how much is carried
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    return guarded(lambda: collect(parser.parse_args().folder))
+
+
+def collect(folder: Path) -> int:
+    """Copies what experiments.gradients has measured.
+
+    Raises:
+      RunError: it was measured by code that is not committed.
+    """
+    found = read_json(folder / "gradients.json", f"{folder} holds no measurements")
+    if found["environment"]["modified"] or not found["environment"]["commit"]:
+        raise RunError(f"{folder} was measured by code that is not committed")
+    write_text(MEASURED, _one_row_a_line(found))
+    return 0
+
+
+def _one_row_a_line(found: dict[str, Any]) -> str:
+    """JSON that a difference can be read of, without a line for every number."""
+    lines = []
+    for when, group in found.items():
+        rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in group.items())
+        lines.append(f"{json.dumps(when)}: {{\n{rows}\n}}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+@functools.cache
+def load() -> dict[str, Any]:
+    return json.loads(MEASURED.read_text())
+
+
+def initial() -> str:
+    """How far each cell carries a gradient at initialisation, as a Markdown table."""
+    found = load()["initial"]
+    lines = [
+        f"| cell | start | carried over {LAG} steps: median (quartiles) | largest singular value "
+        f"over {LAG} steps | horizon: median of seeds (range) | largest Lyapunov exponent "
+        "| half-life in steps | weights' gradient from the last ten steps |",
+        "|---|---|" + "--:|" * 6,
+    ]
+    for name, measured in found.items():
+        carried = measured["transport"]
+        place, largest = measured["lags"].index(LAG), measured["largest_lags"].index(LAG)
+        low, median, high = (_power(carried[part][place]) for part in ("low", "median", "high"))
+        top = quartiles(measured["top_exponent"])[1]
+        lines.append(
+            f"| {FAMILIES[measured['cell']]} | {STARTS[name]} | {median} ({low}..{high}) "
+            f"| {_power(measured['largest']['median'][largest])} | {_horizon(measured)} "
+            f"| {top:.3g} | {_half_life(top)} | {measured['recent'][1]:.0%} |"
+        )
+    any_of = next(iter(found.values()))
+    lines += ["", _provenance(any_of)]
+    return "\n".join(lines)
+
+
+def _power(log: float | None) -> str:
+    """What a natural logarithm stands for: 0.94, 2.6e-09, 1e-180."""
+    if log is None:
+        return "0"
+    tens = log / math.log(10)
+    if abs(tens) < 2:
+        return f"{10**tens:.2g}"
+    exponent = math.floor(tens)
+    return f"{10 ** (tens - exponent):.1f}e{exponent:+03d}"
+
+
+def _horizon(measured: dict[str, Any]) -> str:
+    """Of seeds; what reaches the first step is at least so long."""
+    values, longest = measured["horizon"], measured["lags"][-1]
+    told = lambda value: f"≥ {longest}" if value >= longest else f"{value:.0f}"
+    return f"{told(quartiles(values)[1])} ({told(min(values))}..{told(max(values))})"
+
+
+def _half_life(exponent: float) -> str:
+    return f"{math.log(2) / -exponent:.1f}" if exponent < 0 else "grows"
+
+
+def _provenance(measured: dict[str, Any]) -> str:
+    made = load()["environment"]
+    return (
+        f"{measured['seeds']} seeds, {measured['units']} units, T = {measured['lags'][-1]}, "
+        f"{measured['inputs']} examples a seed; `{made['command']}` at commit "
+        f"{made['commit'][:8]}, {pages.made_with(made)}."
+    )
+
+
+def poster() -> bytes:
+    """How much of a gradient each cell carries back, over the lag, at initialisation."""
+    found = load()["initial"]
+    figure, axis = plt.subplots(figsize=(9, 4.6), layout="constrained")
+    place = found[next(iter(POSTER))]["lags"].index(LAG)
+    carried = lambda name: found[name]["transport"]["median"][place]
+    order = sorted(POSTER, key=lambda name: -math.inf if carried(name) is None else -carried(name))
+    for name in order:
+        measured = found[name]
+        low, median, high = (
+            [
+                FLOOR / 100 if log is None else max(math.exp(min(log, 90)), FLOOR / 100)
+                for log in logs
+            ]
+            for logs in (measured["transport"][part] for part in ("low", "median", "high"))
+        )
+        line: dict[str, Any] = {"color": COLORS[measured["cell"]], "ls": POSTER[name]}
+        label = f"{FAMILIES[measured['cell']]}, {STARTS[name]}: {_power(carried(name))}"
+        axis.plot(measured["lags"], median, lw=2.2, label=label, **line)
+        axis.fill_between(measured["lags"], low, high, color=line["color"], alpha=0.2, lw=0)
+    axis.set(yscale="log", ylim=(FLOOR, 1e2), xlim=(0, measured["lags"][-1]))
+    axis.set(xlabel="steps back in time", ylabel="share of a gradient that is carried back")
+    axis.axvline(LAG, color="#b03a2e", lw=0.8, ls=(0, (1, 3)))
+    axis.set_title("What a gradient loses on its way back, before any training", loc="left")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(
+        title=f"median over {LAG} steps",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        frameon=False,
+        handlelength=3.4,
+        fontsize=9,
+    )
+    return png(figure)
+
+
+def draw() -> None:
+    """The figures of README and docs/gradients.md."""
+    drawn = figures({"initial": load()["initial"]})
+    for name in SHOWN:
+        write_bytes(FIGURES / f"{name}.png", drawn[name])
+    write_bytes(FIGURES / "poster.png", poster())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
