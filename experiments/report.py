@@ -249,6 +249,9 @@ def _curves(title: str, group: list[Entry]) -> str:
     baseline = group[0].settings.experiment.task.baseline_loss
     axis.axhline(baseline, color="#555555", lw=1, ls=(0, (1, 2)))
     axis.set(yscale="log", xlabel="step", ylabel="evaluation loss")
+    bottom, top = axis.get_ylim()
+    if top < 3 * bottom:  # too little for a logarithmic scale to have readable ticks
+        axis.set_yscale("linear")
     axis.set_title(title, loc="left", fontsize=10)
     return _image(figure, axis)
 
