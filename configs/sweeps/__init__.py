@@ -29,6 +29,7 @@ def overrides(config: ConfigDict) -> Overrides:
     return {
         "task": config.task.to_dict(),
         "train.steps": train.steps,
+        "train.batch_size": train.batch_size,
         "train.target_metric": train.target_metric,
         "train.target": train.target,
     }
