@@ -1,0 +1,95 @@
+"""How much faster trials are that are trained together: python -m scripts.packing
+
+Runs sweeps both ways in turn, and writes the seconds to results/packing.json.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from experiments.files import write_json
+from experiments.workdir import environment
+from scripts import pages
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "results" / "packing.json"
+REPEATS, TRIALS = 3, 8
+SIZES = ((16, 20, 500), (64, 100, 100))  # units, time steps, updates
+OPTIONS = {"apart": "--nopack", "together": "--pack"}
+SWEEP = """
+from configs import adding
+
+def get_config():
+    config = adding.get_config()
+    config.model.hidden_sizes = ({units},)
+    config.task.length = {length}
+    config.train.steps = {steps}
+    config.train.target = -1.0  # never reached
+    return config
+
+def sweep(add):
+    for index in range({trials}):
+        add(f"rate{{index}}", {{"optimizer.learning_rate": 0.001 * (index + 1)}})
+"""
+
+
+def main() -> int:
+    found = [measure(*size) for size in SIZES]
+    write_json(RESULTS, {"sizes": found, "environment": environment()})
+    return 0
+
+
+def measure(units: int, length: int, steps: int) -> dict[str, Any]:
+    """Seconds of the whole command, both ways, one after the other and again."""
+    size = {"units": units, "length": length, "steps": steps, "trials": TRIALS}
+    seconds: dict[str, list[float]] = {name: [] for name in OPTIONS}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "sweep_file.py"
+        file.write_text(SWEEP.format(**size))
+        for repeat in range(REPEATS):
+            for name, option in OPTIONS.items():
+                workdir = Path(folder) / f"{name}{repeat}"
+                program = [sys.executable, "-m", "experiments.sweep", f"--config={file}"]
+                began = time.perf_counter()
+                subprocess.run(
+                    [*program, f"--workdir={workdir}", option],
+                    check=True,
+                    cwd=ROOT,
+                    stdout=subprocess.DEVNULL,
+                )
+                seconds[name].append(round(time.perf_counter() - began, 1))
+                print(f"{units} units, T = {length}, {name}: {seconds[name][-1]} s", flush=True)
+    return {**size, **seconds}
+
+
+def table() -> str:
+    """What was measured, as a Markdown table."""
+    result = json.loads(RESULTS.read_text())
+    lines = ["| trials | apart | together | times as fast |", "|---|--:|--:|--:|"]
+    for size in result["sizes"]:
+        apart, together = (statistics.median(size[name]) for name in OPTIONS)
+        spread = lambda name, size=size: f"{min(size[name]):.0f}..{max(size[name]):.0f} s"
+        lines.append(
+            f"| {size['trials']} of 8 seeds, {size['units']} units, T = {size['length']}, "
+            f"{size['steps']} steps | {spread('apart')} | {spread('together')} "
+            f"| {apart / together:.2f} |"
+        )
+    made = result["environment"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Whole commands, {REPEATS} times in turn (fastest..slowest, ratio of the medians), "
+            f"with a worker a CPU on {made['processor']}: `python -m scripts.packing` at commit "
+            f"{made['commit'][:8]}, {pages.made_with(made)}.",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
