@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiments.files import write_text
-from scripts import gradients, pages, reliability, results
+from scripts import gradients, packing, pages, reliability, results
 
 ROOT = Path(__file__).parent.parent
 TRANSCRIPT = ROOT / "results" / "make_train.txt"  # what `make train` printed
@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
     "docs/ablations.md": results.ablations,
     "docs/gradients.md": lambda: {"initial": gradients.initial()},
     "docs/reliability.md": lambda: {"tried": reliability.table()},
+    "docs/sweeps.md": lambda: {"packing": packing.table()},
 }
 
 

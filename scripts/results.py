@@ -33,6 +33,13 @@ SWEEPS = {
         "lstm_chrono": "LSTM, chrono",
         "vanilla": "vanilla RNN",
     },
+    "gates": {
+        "full": "GRU",
+        "before": "reset before the product",
+        "open": "no reset gate",
+        "constant": "update gate a learned constant",
+        "replace": "no update gate",
+    },
 }
 HEADLINE = ("gru", "gru_chrono", "lstm", "lstm_chrono", "vanilla")  # of the cells: in README
 COLORS = ("#1f4e79", "#5b9bd5", "#c55a11", "#f4b183", "#7f7f7f")
@@ -196,6 +203,7 @@ def ablations() -> dict[str, str]:
 def draw() -> None:
     """The figures of README and docs/ablations.md."""
     _draw("cells", HEADLINE, FIGURES / "long_dependencies.png")
+    _draw("gates", tuple(SWEEPS["gates"]), FIGURES / "gated.png")
 
 
 def _draw(sweep: str, variants: tuple[str, ...], path: Path) -> None:

@@ -288,6 +288,21 @@ def test_13_a_vanilla_rnn_solves_nothing_within_the_budget(problem):
         assert share > 0.9
 
 
+def test_17_a_gru_does_as_well_without_its_reset_gate_but_not_without_the_update_gate():
+    against_full = results.compare("gates")
+    adding, copy = ("adding", 100), ("copy", 20)
+    for problem in (adding, copy):
+        for name in ("open", "before"):
+            assert against_full[problem, name].p_holm > 0.5  # cannot be told apart
+        assert against_full[problem, "open"].better > 0.5
+        for name in ("replace", "constant"):
+            assert against_full[problem, name].better < 0.05
+            assert against_full[problem, name].p_holm < 0.05
+    for (problem, _), result in results.best(results.load("gates")).items():
+        if problem == ("flip-flop", 100):
+            assert result.outcomes.solved == 8  # it tells nobody apart
+
+
 @pytest.mark.parametrize("make", CELLS.values())
 def test_19_sequences_of_varying_length_share_a_batch(make):
     rnn = RNN(randomise(make(D, H, rngs=nnx.Rngs(0))), return_carry=True)
