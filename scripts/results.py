@@ -226,9 +226,10 @@ def _draw(sweep: str, variants: tuple[str, ...], path: Path) -> None:
                 for losses in (row["curve"][name] for name in ("low", "median", "high"))
             )
             axis.plot(row["curve"]["step"], median, color=color, ls=dashes, lw=1.8)
+            axis.plot(row["curve"]["step"][-1:], median[-1:], "o", color=color, ms=4)
             axis.fill_between(row["curve"]["step"], low, high, color=color, alpha=0.18, lw=0)
         axis.axhline(1, **BLIND)
-        axis.set(yscale="log", xlabel="step", xlim=(0, row["budget"]))
+        axis.set(yscale="log", xlabel="step", xlim=(0, None))
         axis.set_title(f"{task}, T = {length}", fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("evaluation loss / input-blind loss")
@@ -238,7 +239,7 @@ def _draw(sweep: str, variants: tuple[str, ...], path: Path) -> None:
         lines,
         [*(SWEEPS[sweep][variant] for variant in variants), "input-blind"],
         loc="outside upper center",
-        ncols=6,
+        ncols=6 if len(problems) > 3 else 3,
         frameon=False,
         fontsize=9,
     )

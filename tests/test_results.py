@@ -6,10 +6,11 @@ import math
 
 import pytest
 
+from configs import gradients as gradients_config
 from configs import sweeps
 from experiments.files import RunError
 from experiments.trials import described
-from scripts import documentation, pages, results
+from scripts import documentation, gradients, pages, results
 
 
 @pytest.fixture(params=results.SWEEPS)
@@ -55,6 +56,26 @@ def test_every_trial_says_what_it_takes_to_repeat_it(sweep):
         assert not row["modified"]
         assert {"jax", "flax"} <= set(row["packages"])
         assert row["device"]
+
+
+@pytest.mark.parametrize("file", ["gradients", "packing"])
+def test_every_measurement_says_what_it_takes_to_repeat_it(file):
+    made = json.loads((results.RESULTS / f"{file}.json").read_text())["environment"]
+    assert len(made["commit"]) == 40
+    assert not made["modified"]
+    assert made["command"].startswith("python -m ")
+    assert {"jax", "flax"} <= set(made["packages"])
+    assert made["processor"]
+
+
+def test_gradients_were_measured_as_their_config_says():
+    config = gradients_config.get_config()
+    initial = gradients.load()["initial"]
+    assert list(initial) == list(gradients_config.cells(1.0)) == list(gradients.STARTS)
+    for measured in initial.values():
+        assert measured["seeds"] == config.population.seeds
+        assert [measured["units"]] == list(config.model.hidden_sizes)
+        assert measured["lags"][-1] == config.task.length
 
 
 def test_matched_cells_are_within_four_per_cent(sweep):
