@@ -1,0 +1,80 @@
+"""The benchmark: contenders do the same work, take turns, and say what they measured."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from scripts.benchmark import WORKLOADS
+from scripts.peers import CONTENDERS, OTHERWISE, Work, reference
+from tests.programs import ROOT, one_line
+
+WORK = Work(batch=3, time=5, features=2, hidden=4)
+JAX_PEERS = ("flax.nnx", "flax.linen", "haiku")
+
+
+def benchmark(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "scripts.benchmark", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", JAX_PEERS)
+@pytest.mark.parametrize("cell", ["gru", "lstm", "vanilla"])
+def test_peers_start_from_the_same_loss_and_gradient(cell, name):
+    peer = CONTENDERS[name](cell, WORK)
+    loss, gradient = reference(cell, WORK, **OTHERWISE.get((name, cell), {}))
+    np.testing.assert_allclose(peer.loss, loss, rtol=1e-5)
+    np.testing.assert_allclose(peer.gradient, gradient, atol=1e-6 * np.abs(gradient).max())
+    assert (gradient != 0).mean() > 0.7
+    before = peer.state[0]["V"].copy()
+    peer.train(3)
+    assert (before != peer.state[0]["V"]).all()
+
+
+def test_contenders_take_turns_and_deviate_by_rounding_only(tmp_path):
+    contenders = ("gru_jax", "flax.nnx", "floor")
+    out = benchmark(
+        "--workloads=3/5/2/4",
+        "--repeats=2",
+        "--seconds=0",
+        f"--contenders={','.join(contenders)}",
+        f"--output={tmp_path / 'out.json'}",
+    )
+    assert out.returncode == 0, out.stderr
+    assert all(name in out.stdout for name in contenders)
+    found = json.loads((tmp_path / "out.json").read_text())
+    assert found["environment"]["packages"]["jax"]
+    (result,) = found["results"]
+    assert list(result["contenders"]) == list(contenders)
+    for name, row in result["contenders"].items():
+        assert len(row["seconds"]) == 2
+        assert min(row["seconds"]) > 0
+        assert row["peak_bytes"] > 2**20
+        assert row["temporary_bytes"] >= 0
+        if name != "floor":
+            assert row["loss_deviation"] < 1e-5
+            assert row["gradient_deviation"] < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--workloads=Z", f"--workloads = 'Z': must be one of {', '.join(WORKLOADS)}, or sizes"),
+        ("--workloads=1/2/3/0", "--workloads = '1/2/3/0'"),
+        ("--cells=gruu", "did you mean 'gru'"),
+        ("--contenders=pytorch", "--contenders = 'pytorch'"),
+        ("--repeats=0", "--repeats = 0"),
+    ],
+)
+def test_bad_options_take_one_line(option, message):
+    out = benchmark(option)
+    assert out.returncode == 2
+    assert one_line(out.stderr)
+    assert message in out.stderr
