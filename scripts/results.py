@@ -40,6 +40,13 @@ SWEEPS = {
         "constant": "update gate a learned constant",
         "replace": "no update gate",
     },
+    "activations": {
+        "tanh": "tanh",
+        "softsign": "softsign",
+        "relu": "ReLU",
+        "linear": "linear",
+        "hard_gates": "tanh, hard sigmoid gates",
+    },
 }
 HEADLINE = ("gru", "gru_chrono", "lstm", "lstm_chrono", "vanilla")  # of the cells: in README
 COLORS = ("#1f4e79", "#5b9bd5", "#c55a11", "#f4b183", "#7f7f7f")
@@ -180,10 +187,12 @@ def _provenance(sweep: str) -> str:
     results = load(sweep)
     row = results[0].row
     told = lambda values: ", ".join(str(value) for value in sorted({*values}))
+    hours = sum(each.row["wall_seconds"] for each in results) / 3600
     budgets = {each.problem[0]: each.row["budget"] for each in results}
     return (
         f"{row['seeds']} seeds, learning rates {told(each.rate for each in results)}; budget in "
-        f"steps: {', '.join(f'{task} {steps:,}' for task, steps in budgets.items())}. Commit "
+        f"steps: {', '.join(f'{task} {steps:,}' for task, steps in budgets.items())}; at most "
+        f"{hours:.1f} hours of one core in all. Commit "
         f"{told(each.row['commit'][:8] for each in results)}; {row['devices']} x {row['device']}; "
         f"{pages.made_with(row)}. All trials: `python -m experiments.sweep "
         f"--config=configs/sweeps/{sweep}.py`."
@@ -204,6 +213,7 @@ def draw() -> None:
     """The figures of README and docs/ablations.md."""
     _draw("cells", HEADLINE, FIGURES / "long_dependencies.png")
     _draw("gates", tuple(SWEEPS["gates"]), FIGURES / "gated.png")
+    _draw("activations", tuple(SWEEPS["activations"]), FIGURES / "activations.png")
 
 
 def _draw(sweep: str, variants: tuple[str, ...], path: Path) -> None:

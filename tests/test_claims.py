@@ -303,6 +303,20 @@ def test_17_a_gru_does_as_well_without_its_reset_gate_but_not_without_the_update
             assert result.outcomes.solved == 8  # it tells nobody apart
 
 
+def test_18_tanh_is_ahead_of_relu_on_copy_only_and_a_linear_candidate_does_as_well():
+    against_tanh = results.compare("activations")
+    adding, copy = ("adding", 100), ("copy", 20)
+    for name in ("relu", "softsign"):
+        assert against_tanh[copy, name].better < 0.1
+        assert against_tanh[copy, name].p_holm < 0.05
+        assert against_tanh[adding, name].p_holm > 0.5  # cannot be told apart
+    for problem in (adding, copy, ("flip-flop", 100)):
+        assert against_tanh[problem, "linear"].p_holm > 0.5
+    assert against_tanh[adding, "hard_gates"].better > 0.9
+    assert against_tanh[adding, "hard_gates"].p_holm < 0.05
+    assert against_tanh[copy, "hard_gates"].better < 0.5
+
+
 @pytest.mark.parametrize("make", CELLS.values())
 def test_19_sequences_of_varying_length_share_a_batch(make):
     rnn = RNN(randomise(make(D, H, rngs=nnx.Rngs(0))), return_carry=True)
