@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 
@@ -36,6 +37,19 @@ def test_peers_start_from_the_same_loss_and_gradient(cell, name):
     before = peer.state[0]["V"].copy()
     peer.train(3)
     assert (before != peer.state[0]["V"]).any()
+
+
+@pytest.mark.parametrize(("cell", "gates"), [("gru", 3), ("lstm", 4), ("vanilla", 1)])
+def test_the_floor_makes_the_products_of_a_step_and_no_others(cell, gates):
+    """Of the inputs forward and dW; of the states forward, dU and dh."""
+    floor = CONTENDERS["floor"](cell, WORK)
+    program = jax.make_jaxpr(floor.step)(*floor.arrays)
+    (body,) = [e.params["jaxpr"].eqns for e in program.eqns if "jaxpr" in e.params]
+    products = [e for e in body if e.primitive.name == "dot_general"]
+    inner = lambda e: e.invars[0].aval.shape[e.params["dimension_numbers"][0][0][0]]
+    multiplied = sum(e.outvars[0].aval.size * inner(e) for e in products)
+    of_inputs, of_states = WORK.features * gates * WORK.hidden, WORK.hidden * gates * WORK.hidden
+    assert multiplied == WORK.batch * WORK.time * (2 * of_inputs + 3 * of_states)
 
 
 def test_contenders_take_turns_and_deviate_by_rounding_only(tmp_path):
