@@ -77,3 +77,11 @@ def get_config() -> ConfigDict:
     train.keep = "last"  # or best: a run ends with the models of its best evaluation
     train.target = placeholder(float)  # loss below it, others above it; not given: never
     return config
+
+
+def collected() -> ConfigDict:
+    """The base of examples that somebody collected: the models that validate best are kept."""
+    config = get_config()  # every other field as above
+    config.train.evaluation_examples = 0  # the whole split
+    config.train.keep = "best"  # by the validation split
+    return config

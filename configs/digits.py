@@ -10,7 +10,7 @@ from configs import common
 
 
 def get_config() -> ConfigDict:
-    config = common.get_config()
+    config = common.collected()
     config.name = "digits"
     config.task.name = "digits"
     config.task.source = "8x8"  # or 28x28
@@ -19,7 +19,5 @@ def get_config() -> ConfigDict:
     config.train.steps = 3000
     config.train.log_every = 100
     config.train.checkpoint_every = 1000
-    config.train.evaluation_examples = 0
     config.train.target_metric = "accuracy"
-    config.train.keep = "best"
     return config

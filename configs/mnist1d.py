@@ -9,7 +9,7 @@ from configs import common
 
 
 def get_config() -> ConfigDict:
-    config = common.get_config()
+    config = common.collected()
     config.name = "mnist1d"
     config.task.name = "mnist1d"
     config.task.readout = "flatten"  # all outputs side by side, or "last"
@@ -20,7 +20,5 @@ def get_config() -> ConfigDict:
     config.train.batch_size = 100
     config.train.log_every = 100
     config.train.checkpoint_every = 1000
-    config.train.evaluation_examples = 0
     config.train.target_metric = "accuracy"
-    config.train.keep = "best"
     return config

@@ -9,7 +9,7 @@ from configs import common
 
 
 def get_config(path: str = "") -> ConfigDict:
-    config = common.get_config()
+    config = common.collected()
     config.name = "piano"
     config.task.name = "piano"
     config.task.path = path
@@ -17,6 +17,4 @@ def get_config(path: str = "") -> ConfigDict:
     config.optimizer.learning_rate = 3e-3
     config.train.steps = 1000
     config.train.batch_size = 32
-    config.train.evaluation_examples = 0
-    config.train.keep = "best"
     return config

@@ -9,7 +9,7 @@ from configs import common
 
 
 def get_config(path: str = "") -> ConfigDict:
-    config = common.get_config()
+    config = common.collected()
     config.name = "text"
     config.task.name = "text"
     config.task.path = path
@@ -19,7 +19,5 @@ def get_config(path: str = "") -> ConfigDict:
     config.task.length = 200  # tokens that are read of a text
     config.model.encoder = "embedding"
     config.optimizer.learning_rate = 1e-3
-    config.train.evaluation_examples = 0
     config.train.target_metric = "accuracy"
-    config.train.keep = "best"
     return config

@@ -26,7 +26,8 @@ from rich.table import Table
 from experiments.commandline import guarded
 from experiments.files import write_json
 from gru_jax import fields
-from scripts.peers import CHUNK, CONTENDERS, GATES, OTHERWISE, Work, reference
+from scripts.contenders import CHUNK, GATES, LeftOutError, Work, reference
+from scripts.peers import CONTENDERS, OTHERWISE
 
 WORKLOADS = {
     "A": Work(128, 220, 10, 128),
@@ -143,9 +144,8 @@ def serve(options: argparse.Namespace) -> int:
     say = lambda **answer: print(json.dumps(answer), flush=True)
     try:
         contender = CONTENDERS[options.serve](cell, work)
-    except (ModuleNotFoundError, KeyError) as error:
-        missing = f"it has no {cell}" if isinstance(error, KeyError) else str(error)
-        say(left_out=missing)
+    except LeftOutError as error:
+        say(left_out=str(error))
         return 0
     began = time.perf_counter()
     contender.train(CHUNK)

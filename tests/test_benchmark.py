@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from scripts.benchmark import WORKLOADS
-from scripts.peers import CONTENDERS, OTHERWISE, Work, reference
+from scripts.contenders import LeftOutError, Work, reference
+from scripts.peers import CONTENDERS, OTHERWISE
 from tests.programs import ROOT, one_line
 
 WORK = Work(batch=3, time=5, features=2, hidden=4)
@@ -37,6 +38,12 @@ def test_peers_start_from_the_same_loss_and_gradient(cell, name):
     before = peer.state[0]["V"].copy()
     peer.train(3)
     assert (before != peer.state[0]["V"]).any()
+
+
+def test_a_peer_that_is_not_installed_is_left_out(monkeypatch):
+    monkeypatch.setitem(sys.modules, "haiku", None)
+    with pytest.raises(LeftOutError, match="haiku"):
+        CONTENDERS["haiku"]("gru", WORK)
 
 
 @pytest.mark.parametrize(("cell", "gates"), [("gru", 3), ("lstm", 4), ("vanilla", 1)])

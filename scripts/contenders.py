@@ -1,0 +1,206 @@
+"""What a contender of the benchmark is, this project's own, and the floor of matrix products.
+
+Every contender starts from the same weights and trains on the same batch: a recurrent layer, a
+linear readout of its last state, the mean squared error, Adam.
+"""
+
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+GATES = {
+    "gru": ("reset", "update", "candidate"),
+    "lstm": ("input", "forget", "candidate", "output_gate"),
+    "vanilla": ("candidate",),
+}
+RATE = 1e-3  # of Adam
+CHUNK = 10  # steps of this project in one dispatch
+Weights = dict[str, Any]  # arrays of NumPy or JAX
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """Sizes of a training step: examples, time steps, inputs, units."""
+
+    batch: int
+    time: int
+    features: int
+    hidden: int
+
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (batch, time, features) and targets (batch, 1)."""
+        generator = np.random.default_rng(0)
+        inputs = generator.normal(size=(self.batch, self.time, self.features))
+        return inputs.astype(np.float32), generator.normal(size=(self.batch, 1)).astype(np.float32)
+
+    def weights(self, cell: str) -> Weights:
+        """Kernels and bias of each gate, W, U, b; of the readout, V, v."""
+        generator = np.random.default_rng(1)
+        count, width = len(GATES[cell]), 1 / np.sqrt(self.hidden)
+        shapes = {
+            "W": (count, self.features, self.hidden),
+            "U": (count, self.hidden, self.hidden),
+            "b": (count, self.hidden),
+            "V": (self.hidden, 1),
+            "v": (1,),
+        }
+        draw = lambda shape: generator.uniform(-width, width, shape).astype(np.float32)
+        return {name: draw(shape) for name, shape in shapes.items()}
+
+
+class LeftOutError(Exception):
+    """A peer that is not installed, or that has no such cell."""
+
+
+class Contender:
+    """One way to train.
+
+    loss, gradient: before the first step, that of the recurrent kernels (gates, H, H).
+    compile_seconds, temporary_bytes: of the compiled step, the latter as XLA plans them; None
+      where the peer compiles out of sight, or not at all.
+    """
+
+    loss: float | None = None
+    gradient: np.ndarray | None = None
+    compile_seconds: float | None = None
+    temporary_bytes: int | None = None
+
+    def __init__(self, cell: str, work: Work):
+        raise NotImplementedError
+
+    def train(self, steps: int) -> None:
+        """Makes so many steps and waits for the last."""
+        raise NotImplementedError
+
+    def _compiled(self, lower: Callable[[], Any]) -> None:
+        """Compiles, and asks XLA what it plans."""
+        began = time.perf_counter()
+        program = lower().compile()
+        self.compile_seconds = time.perf_counter() - began
+        self.temporary_bytes = program.memory_analysis().temp_size_in_bytes
+        self.train(CHUNK)
+
+
+class Ours(Contender):
+    """This project's training path: chunks of steps over all CPU cores as devices."""
+
+    def __init__(self, cell: str, work: Work):
+        import jax
+
+        from gru_jax import Experiment, devices, training
+
+        devices.use_cpu_cores(1, work.batch)
+        self.wait = jax.block_until_ready
+        experiment = Experiment(
+            _fixed_task(work),
+            lambda rngs: our_model(cell, work, rngs),
+            batch_size=work.batch,
+            chunk=CHUNK,
+            evaluation_examples=work.batch,
+        )
+        mesh = devices.make_mesh(1, experiment.parts)
+        data = training.placed_data(experiment, mesh)
+        self.state = training.init(experiment, mesh, (0,), (RATE,), (np.inf,))
+        self.loss, self.gradient = reference(cell, work)
+        self.step = lambda state: training.train_chunk(experiment, mesh, state, data)[0]
+        self._compiled(lambda: training.train_chunk.lower(experiment, mesh, self.state, data))
+
+    def train(self, steps: int) -> None:
+        for _ in range(0, steps, CHUNK):
+            self.state = self.step(self.state)
+        self.wait(self.state.params)
+
+
+def our_model(cell: str, work: Work, rngs: Any = None, **options: Any) -> Any:
+    """A model of ours with the weights that all start from."""
+    from flax import nnx
+
+    from gru_jax import CELLS, SequenceModel
+
+    make = functools.partial(CELLS[cell], **options)
+    sizes: dict[str, Any] = {"hidden_sizes": (work.hidden,), "rngs": rngs or nnx.Rngs(0)}
+    model: Any = SequenceModel(make, work.features, 1, **sizes)
+    weights = work.weights(cell)
+    for index, gate in enumerate(_gates(model, cell)):
+        gate.kernel[...] = weights["W"][index]
+        gate.recurrent_kernel[...] = weights["U"][index]
+        gate.bias[...] = weights["b"][index]
+    model.readout.kernel[...], model.readout.bias[...] = weights["V"], weights["v"]
+    return model
+
+
+def reference(cell: str, work: Work, **options: Any) -> tuple[float, np.ndarray]:
+    """Loss and gradient of the recurrent kernels before the first step, by our plain scan."""
+    import jax
+    from flax import nnx
+
+    graph, params = nnx.split(our_model(cell, work, **options))
+    inputs, targets = work.data()
+    loss = lambda params: ((nnx.merge(graph, params)(inputs) - targets) ** 2).mean()
+    value, gradient = jax.jit(jax.value_and_grad(loss))(params)
+    gates = _gates(nnx.merge(graph, gradient), cell)
+    return float(value), np.stack([np.asarray(gate.recurrent_kernel[...]) for gate in gates])
+
+
+def _fixed_task(work: Work) -> Any:
+    """A task whose only batch lies on the device."""
+    from gru_jax.tasks.base import Example, Regression
+
+    batch: Any = work.data()
+    whole = Example(*batch)
+
+    @dataclasses.dataclass(frozen=True, eq=False)
+    class Fixed(Regression):
+        input_size = work.features
+        baseline_loss = 0.0
+        data = property(lambda _: whole)
+
+        def example(self, key: Any) -> Example:
+            raise NotImplementedError
+
+        def training_examples(self, key: Any, indices: Any, data: Any) -> Example:
+            del key
+            return Example(data.inputs[indices], data.targets[indices])
+
+    return Fixed(work.time)
+
+
+def _gates(model: Any, cell: str) -> list[Any]:
+    return [getattr(model.layers[0].forward.cell, name) for name in GATES[cell]]
+
+
+class Floor(Contender):
+    """The matrix products of a step alone, each batched over all time steps, jitted.
+
+    Forward x W and h U; backward the gradients of W, U and h; none of x.
+    """
+
+    def __init__(self, cell: str, work: Work):
+        import jax
+
+        count = len(GATES[cell])
+        keys = jax.random.split(jax.random.key(0), 5)
+        rows = work.batch * work.time
+        shapes = [
+            (rows, work.features),
+            (rows, work.hidden),
+            (work.features, count * work.hidden),
+            (work.hidden, count * work.hidden),
+            (rows, count * work.hidden),
+        ]
+        arrays = [jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)]
+
+        def products(x: Any, h: Any, into: Any, across: Any, sums: Any) -> Any:
+            return x @ into, h @ across, x.T @ sums, h.T @ sums, sums @ across.T
+
+        self.step = jax.jit(products)
+        self.wait, self.arrays = jax.block_until_ready, arrays
+        self._compiled(lambda: self.step.lower(*arrays))
+
+    def train(self, steps: int) -> None:
+        for _ in range(steps):
+            self.wait(self.step(*self.arrays))
