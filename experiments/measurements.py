@@ -18,6 +18,7 @@ VECTORS = 8  # random directions whose transport is measured
 LAGS = 40  # at which singular values are computed
 RECENT = 10  # steps: what the weights' gradient owes to the last ones
 UNITS = 256  # of a population that are kept for a figure
+MEAN = "mean of "  # a unit's mean of a gate over time
 Measured = dict[str, Any]
 
 
@@ -96,10 +97,15 @@ def _of_one(
         shares = diagnostics.kept(model, inputs)
     except FieldError:  # a cell without such a gate is measured without
         return found
+    layers = diagnostics.gates(model, inputs)
     halves = map(diagnostics.own_half_life, products.log_own)
     return found | {
         "gate": jnp.concatenate([diagnostics.gate_half_life(share) for share in shares]),
         "own": jnp.concatenate(list(halves)),
+        **{
+            MEAN + name: jnp.concatenate([gates[name].mean(axis=0) for gates in layers])
+            for name in layers[0]
+        },
     }
 
 
@@ -128,15 +134,25 @@ def _summed_up(found: dict[str, np.ndarray], every: int) -> Measured:
     if "bound" in found:
         result["bound"] = _spread(found["bound"][..., lags])
     if "gate" in found:
-        gate, own = (np.median(found[name], axis=1) for name in ("gate", "own"))
-        result["gates"] = {
-            "correlation": _plain(
-                [stats.spearmanr(*pair).statistic for pair in zip(gate, own, strict=True)]
-            ),
-            "gate": _plain(_some(gate)),
-            "own": _plain(_some(own)),
+        units = {
+            name.removeprefix(MEAN): np.median(values, axis=1)
+            for name, values in found.items()
+            if name in ("gate", "own") or name.startswith(MEAN)
+        }
+        own = units["own"]
+        result["gates"] = {name: _plain(_some(values)) for name, values in units.items()} | {
+            "correlation": {name: _ranks(units[name], own) for name in units if name != "own"}
         }
     return result
+
+
+def _ranks(gate: np.ndarray, own: np.ndarray) -> list[float | None]:
+    """Spearman's correlation over the units of each seed; None where a gate is constant."""
+    pairs = zip(gate, own, strict=True)
+    constant = lambda pair: any(np.ptp(values) == 0 for values in pair)
+    return _plain(
+        [np.nan if constant(pair) else stats.spearmanr(*pair).statistic for pair in pairs]
+    )
 
 
 def _spread(values: np.ndarray) -> dict[str, list[float | None]]:

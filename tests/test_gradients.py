@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 
 from experiments.measurements import VECTORS, measure
 from experiments.outcomes import quartiles
@@ -74,6 +75,7 @@ def test_every_trial_is_measured_and_drawn(measured):
     assert found["initial"]["relu-0"]["horizon"] == [0, 0]
     assert found["initial"]["gru-bias0"]["gates"]["gate"]
     assert "gates" not in found["initial"]["tanh-1"]
+    assert all(found["initial"]["lstm"]["gates"]["correlation"]["output"])
     # Before training is what the same config is at initialisation, and training changes it.
     assert found["before"]["gru-bias0"] == found["initial"]["gru-bias0"]
     assert found["after"]["gru-bias0"] != found["before"]["gru-bias0"]
@@ -121,7 +123,7 @@ def test_what_is_measured_is_what_the_library_says():
     result = measure(settings, state, inputs=3, exponents=2)
     experiment = settings.experiment
     batch = evaluation_batch(experiment.task, jnp.arange(3))
-    logs, horizons, tops, responses = [], [], [], []
+    logs, horizons, tops, responses, resets = [], [], [], [], []
     vectors = diagnostics.random_vectors(jax.random.key(0), VECTORS, 4)
     for seed in range(2):
         model = experiment.model(jax.tree.map(lambda a, seed=seed: a[seed], state.params))
@@ -134,6 +136,8 @@ def test_what_is_measured_is_what_the_library_says():
             carried = diagnostics.transport(model, one.inputs, vectors).mean(axis=0)
             responses.append(diagnostics.input_response(carried, one.inputs))
             tops.append(diagnostics.lyapunov_exponents(model, one.inputs, 2)[0])
+            (gates,) = diagnostics.gates(model, one.inputs)
+            resets.append(gates["reset"].mean(axis=0))
     expected = [quartiles(column) for column in np.transpose(logs)[result["lags"]]]
     found = np.transpose([result["loss"][name] for name in ("low", "median", "high")])
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)
@@ -141,6 +145,11 @@ def test_what_is_measured_is_what_the_library_says():
     expected = [quartiles(column) for column in np.transpose(responses)]
     found = np.transpose([result["response"][name] for name in ("low", "median", "high")])
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-5)
+    resets = np.median(np.reshape(resets, (2, 3, 4)), axis=1)
+    np.testing.assert_allclose(result["gates"]["reset"], resets.reshape(-1), rtol=1e-4)
+    own = np.reshape(result["gates"]["own"], (2, 4))
+    expected = [stats.spearmanr(*pair).statistic for pair in zip(resets, own, strict=True)]
+    np.testing.assert_allclose(result["gates"]["correlation"]["reset"], expected, rtol=1e-4)
     tops = np.median(np.reshape(tops, (2, 3)), axis=1)
     np.testing.assert_allclose(result["top_exponent"], tops, rtol=1e-3)
     np.testing.assert_allclose(result["half_life"], np.log(2) / -tops, rtol=1e-3)

@@ -5,7 +5,7 @@ example; vmap them over examples and over models.
 """
 
 from gru_jax.diagnostics.dynamics import Dynamics, dynamics
-from gru_jax.diagnostics.gates import gate_half_life, kept, own_half_life
+from gru_jax.diagnostics.gates import gate_half_life, gates, kept, own_half_life
 from gru_jax.diagnostics.gradients import (
     LossGradient,
     horizon,
@@ -23,6 +23,7 @@ __all__ = [
     "LossGradient",
     "dynamics",
     "gate_half_life",
+    "gates",
     "half_life",
     "horizon",
     "input_response",

@@ -1,5 +1,7 @@
 """What gates say of a unit's memory, and what the unit really keeps."""
 
+from typing import cast
+
 import jax.numpy as jnp
 from jaxtyping import Float
 
@@ -12,26 +14,45 @@ from gru_jax.model import SequenceModel
 from gru_jax.recurrence import RNN
 
 
-def kept(model: Model, inputs: Inputs) -> tuple[Float[Array, "time hidden"], ...]:
-    """For each layer the share of the old state that each unit keeps at each step.
-
-    A GRU's z (1 - z for "write"), an LSTM's forget gate.
+def gates(model: Model, inputs: Inputs) -> tuple[dict[str, Float[Array, "time hidden"]], ...]:
+    """For each layer every gate at each step, by name; a cell without gates has none.
 
     Args:
       model: a `SequenceModel` or one of our cells: others do not show their gates.
       inputs: one example, (time, features) or (time,) tokens.
 
+    >>> from flax import nnx
+    >>> from gru_jax import GRUCell
+    >>> (found,) = gates(GRUCell(2, 4, rngs=nnx.Rngs(0)), jnp.ones((7, 2)))
+    >>> {name: values.shape for name, values in found.items()}
+    {'reset': (7, 4), 'update': (7, 4)}
+    """
+    return tuple(
+        {name: values for name, values in activations.items() if name != "candidate"}
+        for _, activations in _recorded(model, inputs)
+    )
+
+
+def kept(model: Model, inputs: Inputs) -> tuple[Float[Array, "time hidden"], ...]:
+    """For each layer the share of the old state that each unit keeps at each step.
+
+    A GRU's z (1 - z for "write"), an LSTM's forget gate. The arguments are those of `gates`.
+
     Raises:
       FieldError: a cell has no gate that keeps.
     """
+    return tuple(_kept(cell, activations) for cell, activations in _recorded(model, inputs))
+
+
+def _recorded(model: Model, inputs: Inputs) -> list[tuple[Cell, dict[str, Sequence]]]:
+    """Each layer's cell, and its activations at each step."""
     if isinstance(model, SequenceModel):
         cells = [layer.forward.cell for layer in model.layers]
-        activations = model.recur(inputs)[2]
-    else:
-        if not isinstance(model, Cell):
-            raise fields.FieldError("model", type(model).__name__, "a cell that shows its gates")
-        cells, activations = [model], (RNN(model)(inputs, return_activations=True)[1],)
-    return tuple(_kept(cell, gates) for cell, gates in zip(cells, activations, strict=True))
+        return list(zip(cells, model.recur(inputs)[2], strict=True))
+    if not isinstance(model, Cell):
+        raise fields.FieldError("model", type(model).__name__, "a cell that shows its gates")
+    _, activations = RNN(model)(inputs, return_activations=True)
+    return [(model, cast(dict[str, Sequence], activations))]
 
 
 def _kept(cell: Cell, activations: dict[str, Sequence]) -> Sequence:
