@@ -141,7 +141,13 @@ def _trained(before: Group, after: Group) -> bytes:
         axis.set(yscale="log", ylim=(1e-12, 1e3), xlim=(0, measured["lags"][-1]))
         axis.set_title(name.replace("-", " "), loc="left", fontsize=10)
         _plain(axis)
-    axes[0].legend(frameon=False, fontsize=8, loc="lower left")
+    figure.legend(
+        *axes[0].get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=2,
+        frameon=False,
+        fontsize=10,
+    )
     figure.supxlabel("lag n (steps)", fontsize=10)
     figure.supylabel(CARRIED, fontsize=10)
     return png(figure)

@@ -17,7 +17,11 @@ TRANSCRIPT = ROOT / "results" / "make_train.txt"  # what `make train` printed
 PARTS: dict[str, Callable[[], dict[str, str]]] = {
     "README.md": lambda: {"results": results.headline(), "make train": transcript()},
     "docs/ablations.md": results.ablations,
-    "docs/gradients.md": lambda: {"initial": gradients.initial()},
+    "docs/gradients.md": lambda: {
+        "initial": gradients.initial(),
+        "trained": gradients.trained(),
+        "units": gradients.units(),
+    },
     "docs/reliability.md": lambda: {"tried": reliability.table()},
     "docs/sweeps.md": lambda: {"packing": packing.table()},
 }

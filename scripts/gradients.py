@@ -1,4 +1,4 @@
-"""The committed measurements of gradients, and the table and figures that show them.
+"""The committed measurements of gradients, and the tables and figures that show them.
 
 python -m scripts.gradients DIR    DIR/gradients.json -> results/gradients.json
 """
@@ -17,12 +17,12 @@ from experiments.commandline import guarded
 from experiments.files import RunError, read_json, write_bytes, write_text
 from experiments.gradient_figures import FAMILIES, figures, png
 from experiments.outcomes import quartiles
-from scripts import pages
+from scripts import pages, results
 
 ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "results" / "gradients.json"
 FIGURES = ROOT / "docs" / "figures"
-SHOWN = ("transport", "loss", "weights", "exponents", "gates")  # in docs/gradients.md
+SHOWN = ("transport", "loss", "weights", "exponents", "gates", "trained", "trained_gates")
 STARTS = {  # what the cells of configs/gradients.py are called
     "tanh-0.5": "tanh, 0.5 x orthogonal",
     "tanh-1": "tanh, orthogonal",
@@ -54,6 +54,7 @@ POSTER = {
 COLORS = {"gru": "#12355b", "lstm": "#d5702c", "vanilla": "#9a9a9a"}
 FLOOR = 1e-16
 LAG = 100  # at which tables show how much is carried
+MARK = 1  # which of adding's inputs marks the summands
 
 
 def main() -> int:
@@ -65,7 +66,13 @@ def main() -> int:
 
 
 def collect(folder: Path) -> int:
-    """Copies what experiments.gradients has measured.
+    """Copies what experiments.gradients has measured."""
+    write(MEASURED, read(folder))
+    return 0
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What experiments.gradients has measured.
 
     Raises:
       RunError: it was measured by code that is not committed.
@@ -73,17 +80,16 @@ def collect(folder: Path) -> int:
     found = read_json(folder / "gradients.json", f"{folder} holds no measurements")
     if found["environment"]["modified"] or not found["environment"]["commit"]:
         raise RunError(f"{folder} was measured by code that is not committed")
-    write_text(MEASURED, _one_row_a_line(found))
-    return 0
+    return found
 
 
-def _one_row_a_line(found: dict[str, Any]) -> str:
+def write(path: Path, found: dict[str, Any]) -> None:
     """JSON that a difference can be read of, without a line for every number."""
     lines = []
     for when, group in found.items():
         rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in group.items())
         lines.append(f"{json.dumps(when)}: {{\n{rows}\n}}")
-    return "{\n" + ",\n".join(lines) + "\n}\n"
+    write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")
 
 
 @functools.cache
@@ -110,8 +116,62 @@ def initial() -> str:
             f"| {_power(measured['largest']['median'][largest])} | {_horizon(measured)} "
             f"| {top:.3g} | {_half_life(top)} | {measured['recent'][1]:.0%} |"
         )
-    any_of = next(iter(found.values()))
-    lines += ["", _provenance(any_of)]
+    return "\n".join([*lines, "", provenance(load(), "initial")])
+
+
+def trained() -> str:
+    """The same cells, smaller, before and after training on adding."""
+    found, rows = load(), {each.row["trial"]: each for each in results.load("gradients_trained")}
+    longest = next(iter(found["after"].values()))["lags"][-1]
+    lines = [
+        f"| cell | start | solved | median steps to solve | carried over {longest} steps, median: "
+        "before | after | horizon: before | after | what a mark adds to the gain of its step, "
+        "nats: before | after |",
+        "|---|---|" + "--:|" * 8,
+    ]
+    for name, after in found["after"].items():
+        before, outcome = found["before"][name], rows[name].outcomes
+        steps = "not reached" if outcome.median_steps is None else f"{outcome.median_steps:,}"
+        told = [
+            *(_power(each["transport"]["median"][-1]) for each in (before, after)),
+            *(_horizon(each) for each in (before, after)),
+            *(_response(each) for each in (before, after)),
+        ]
+        lines.append(
+            f"| {FAMILIES[after['cell']]} | {STARTS[name]} "
+            f"| {outcome.solved}/{outcome.seeds} | {steps} | {' | '.join(told)} |"
+        )
+    runs = next(iter(rows.values())).row
+    return "\n".join(
+        [
+            *lines,
+            "",
+            provenance(load(), "after"),
+            "",
+            f"Trained by `python -m experiments.sweep --config=configs/sweeps/gradients.py` at "
+            f"commit {', '.join(sorted({each.row['commit'][:8] for each in rows.values()}))}: "
+            f"{runs['budget']:,} steps at most.",
+        ]
+    )
+
+
+def units() -> str:
+    """How a unit's gates go with its memory: rank correlations over the units of each seed."""
+    found = load()
+    lines = [
+        "| cell | start | half-life by the keeping gate: before | after | its mean: after "
+        "| mean reset gate: before | after |",
+        "|---|---|" + "--:|" * 5,
+    ]
+    for name, after in found["after"].items():
+        if "gates" not in after:
+            continue
+        before = found["before"][name]
+        keeps = "update" if after["cell"] == "gru" else "forget"
+        shown = [(before, "gate"), (after, "gate"), (after, keeps)]
+        shown += [(before, "reset"), (after, "reset")]
+        told = " | ".join(_correlation(measured, gate) for measured, gate in shown)
+        lines.append(f"| {FAMILIES[after['cell']]} | {STARTS[name]} | {told} |")
     return "\n".join(lines)
 
 
@@ -137,12 +197,30 @@ def _half_life(exponent: float) -> str:
     return f"{math.log(2) / -exponent:.1f}" if exponent < 0 else "grows"
 
 
-def _provenance(measured: dict[str, Any]) -> str:
-    made = load()["environment"]
+def _response(measured: dict[str, Any]) -> str:
+    low, median, high = (measured["response"][part][MARK] for part in ("low", "median", "high"))
+    return f"{median:+.2f} ({low:+.2f}..{high:+.2f})"
+
+
+def _correlation(measured: dict[str, Any], gate: str) -> str:
+    """Median of the seeds, and their range; nothing where a cell has no such gate."""
+    ranks = measured["gates"]["correlation"].get(gate, [])
+    known = [value for value in ranks if value is not None]
+    if not known:
+        return "constant" if ranks else ""
+    return f"{quartiles(known)[1]:.2f} ({min(known):.2f}..{max(known):.2f})"
+
+
+def provenance(found: dict[str, Any], when: str) -> str:
+    """What the numbers of a group depend on."""
+    made, group = found["environment"], found[when]
+    told = lambda values: ", ".join(str(value) for value in sorted({*values}))
     return (
-        f"{measured['seeds']} seeds, {measured['units']} units, T = {measured['lags'][-1]}, "
-        f"{measured['inputs']} examples a seed; `{made['command']}` at commit "
-        f"{made['commit'][:8]}, {pages.made_with(made)}."
+        f"{told(each['seeds'] for each in group.values())} seeds, "
+        f"{told(each['units'] for each in group.values())} units, "
+        f"T = {told(each['lags'][-1] for each in group.values())}, "
+        f"{told(each['inputs'] for each in group.values())} examples a seed; "
+        f"`{made['command']}` at commit {made['commit'][:8]}, {pages.made_with(made)}."
     )
 
 
@@ -184,7 +262,7 @@ def poster() -> bytes:
 
 def draw() -> None:
     """The figures of README and docs/gradients.md."""
-    drawn = figures({"initial": load()["initial"]})
+    drawn = figures(load())
     for name in SHOWN:
         write_bytes(FIGURES / f"{name}.png", drawn[name])
     write_bytes(FIGURES / "poster.png", poster())

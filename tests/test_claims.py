@@ -3,6 +3,8 @@
 Of mathematical ones the equations are tested, of empirical ones what results/ holds.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -208,6 +210,50 @@ def test_22_gates_do_not_solve_the_vanishing_gradient_but_their_start_does():
         assert over_a_hundred_steps(f"{kind}-bias0")[2] < vanilla
         assert over_a_hundred_steps(f"{kind}-bias1")[2] < 1e-3
         assert over_a_hundred_steps(f"{kind}-chrono")[0] > 0.4
+
+
+def test_22_training_makes_gates_carry_what_their_start_did_not():
+    before, after = gradients.load()["before"], gradients.load()["after"]
+    solved = {each.row["trial"]: each.outcomes.solved for each in results.load("gradients_trained")}
+    carried = lambda measured: [
+        math.exp(measured["transport"][part][-1]) for part in ("low", "median", "high")
+    ]
+    for kind in ("gru", "lstm"):
+        assert carried(before[f"{kind}-bias0"])[2] < 1e-9
+        for start in ("bias0", "bias1", "chrono"):
+            name = f"{kind}-{start}"
+            assert carried(after[name])[0] > 0.05
+            assert min(after[name]["horizon"]) >= 98  # of 100 steps
+            assert solved[name] == 8
+    for name in ("tanh-0.5", "tanh-1", "tanh-1.5"):
+        assert carried(after[name])[1] < carried(before[name])[1] < 1
+        assert solved[name] == 0
+
+
+GATED = ("gru-bias0", "gru-bias1", "gru-chrono", "gru-before")
+
+
+def test_16_an_update_gate_says_how_long_a_unit_remembers_and_a_reset_gate_does_not():
+    for name in GATED:
+        ranks = gradients.load()["after"][name]["gates"]["correlation"]
+        assert min(ranks["update"]) > 0.95
+        assert min(ranks["gate"]) > 0.95
+        assert abs(np.median(ranks["reset"])) < 0.25
+        assert max(ranks["reset"]) < 0.4
+    # Positive where there is anything: short memories have reset gates nearer to 0.
+    assert min(gradients.load()["after"]["gru-bias0"]["gates"]["correlation"]["reset"]) > 0
+
+
+def test_24_what_comes_in_decides_how_much_passes():
+    before, after = gradients.load()["before"], gradients.load()["after"]
+    mark = lambda measured: [measured["response"][part][1] for part in ("low", "median", "high")]
+    for name in ("lstm-bias0", "lstm-bias1", "lstm-chrono"):
+        assert mark(after[name])[0] > 0.01
+        assert mark(before[name])[1] < 0
+    for name in (*GATED, "gru-open"):
+        assert mark(after[name])[2] < 0
+    for name in ("lstm-bias0", "lstm-bias1", "tanh-1"):
+        assert abs(mark(after[name])[1]) > 0.2  # a step with a mark passes a fifth more, or less
 
 
 def test_23_where_the_gradient_vanishes_the_weights_get_that_of_the_last_steps():
