@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiments.files import write_text
-from scripts import gradients, packing, pages, reliability, results
+from scripts import gradients, horizons, packing, pages, reliability, results
 
 ROOT = Path(__file__).parent.parent
 TRANSCRIPT = ROOT / "results" / "make_train.txt"  # what `make train` printed
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "initial": gradients.initial(),
         "trained": gradients.trained(),
         "units": gradients.units(),
+        "horizons": horizons.table(),
     },
     "docs/reliability.md": lambda: {"tried": reliability.table()},
     "docs/sweeps.md": lambda: {"packing": packing.table()},
@@ -41,6 +42,7 @@ def main() -> int:
         write_text(ROOT / page, fresh(page))
     results.draw()
     gradients.draw()
+    horizons.draw()
     return 0
 
 
