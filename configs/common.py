@@ -19,7 +19,9 @@ def get_config() -> ConfigDict:
     model.embedding_size = 32  # of encoder=embedding
     model.learn_initial_state = False  # the state before the first step is a parameter
     model.dtype = "float32"  # operands of the cells' products: float32 or bfloat16
-    model.unroll = 1  # time steps in one iteration of the scan
+    model.gradient = "auto"  # or plain, batched, recomputed: speed and memory, not values
+    model.segment = 0  # time steps that a batched gradient takes together; 0: by the sizes
+    model.unroll = 1  # time steps in one iteration of a plain scan
 
     model.gru = gru = ConfigDict()
     gru.reset_after = True  # reset acts on the product (True) or on the state (False)

@@ -71,23 +71,30 @@ class Layer(nnx.Module):
         initial_carry: Carry | None = None,
         seq_lengths: Lengths | None = None,
         resets: Resets | None = None,
+        return_activations: bool = False,
     ) -> tuple[Carry, HiddenSequence, Any]:
-        options: dict[str, Any] = {
-            "seq_lengths": seq_lengths,
-            "return_carry": True,
-            "return_activations": True,
-        }
+        """The carry, the outputs and the gates at every step; None in place of unwanted gates."""
+
+        def run(rnn: RNN, **options: Any) -> tuple[Carry, HiddenSequence, Any]:
+            found: Any = rnn(
+                inputs,
+                seq_lengths=seq_lengths,
+                return_carry=True,
+                return_activations=return_activations,
+                **options,
+            )
+            return found if return_activations else (*found, None)
+
         starts = (initial_carry, None) if self.backward is None else initial_carry or (None, None)
-        there: Any = self.forward(inputs, initial_carry=starts[0], resets=resets, **options)
+        there = run(self.forward, initial_carry=starts[0], resets=resets)
         if self.backward is None:
             return there
-        back = self.backward(
-            inputs,
+        back = run(
+            self.backward,
             initial_carry=starts[1],
             resets=None if resets is None else _resets_going_back(resets, seq_lengths),
             reverse=True,
             keep_order=True,
-            **options,
         )
         carries, outputs, activations = zip(there, back, strict=True)
         return carries, jnp.concatenate(outputs, axis=-1), activations
@@ -129,7 +136,7 @@ class SequenceModel(nnx.Module):
       embedding_size: size of a learned embedding.
       bidirectional: every layer runs both ways; the layer above sees both.
       length: time steps, for "flatten".
-      unroll: see `RNN`.
+      unroll, gradient, segment: see `RNN`.
 
     Raises:
       FieldError: an option is outside what is allowed.
@@ -160,6 +167,8 @@ class SequenceModel(nnx.Module):
         bidirectional: bool = False,
         length: int | None = None,
         unroll: int = 1,
+        gradient: str = "auto",
+        segment: int = 0,
         rngs: nnx.Rngs,
     ):
         self.readout_kind = fields.one_of("readout", readout, READOUTS)
@@ -171,7 +180,8 @@ class SequenceModel(nnx.Module):
 
         def run(features: int, size: int) -> RNN:
             fields.integer("hidden_sizes", size, 1)
-            return RNN(make_cell(features, size, rngs=rngs), unroll=unroll)
+            cell = make_cell(features, size, rngs=rngs)
+            return RNN(cell, unroll=unroll, gradient=gradient, segment=segment)
 
         layers, features = [], self.encoder.features
         for size in sizes:
@@ -205,7 +215,9 @@ class SequenceModel(nnx.Module):
           outputs, (carry, outputs), (outputs, activations) or (carry, outputs, activations);
           carry and activations are tuples with one entry a layer.
         """
-        carries, hidden, activations = self.recur(inputs, initial_carry, seq_lengths, resets)
+        carries, hidden, activations = self.recur(
+            inputs, initial_carry, seq_lengths, resets, return_activations
+        )
         outputs = self.read(carries, hidden)
         result: tuple[Any, ...] = (outputs,)
         if return_carry:
@@ -220,6 +232,7 @@ class SequenceModel(nnx.Module):
         initial_carry: tuple[Carry, ...] | None = None,
         seq_lengths: Lengths | None = None,
         resets: Resets | None = None,
+        return_activations: bool = True,
     ) -> tuple[tuple[Carry, ...], HiddenSequence, tuple[Any, ...]]:
         """All but the readout: every layer's carry, the top's outputs, every layer's gates."""
         hidden = self.encoder(inputs)
@@ -230,6 +243,7 @@ class SequenceModel(nnx.Module):
                 initial_carry=None if initial_carry is None else initial_carry[index],
                 seq_lengths=seq_lengths,
                 resets=resets,
+                return_activations=return_activations,
             )
             carries.append(carry)
             activations.append(gates)

@@ -1,4 +1,4 @@
-"""A cell run over time: the only `lax.scan` over time in this project."""
+"""A cell run over time."""
 
 from typing import Any
 
@@ -6,9 +6,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gru_jax import fields
+from gru_jax import bptt, fields
 from gru_jax.axes import Array, Carry, HiddenSequence, Lengths, Resets, Sequence
 from gru_jax.cells.base import Cell
+
+GRADIENTS = ("auto", "plain", "batched", "recomputed")
 
 
 class RNN(nnx.Module):
@@ -28,7 +30,14 @@ class RNN(nnx.Module):
       reverse: start at each sequence's last step.
       keep_order: with `reverse`, outputs stand at the step that they belong to; otherwise
         they are in the order of processing, as in `nnx.RNN`.
-      unroll: steps laid out in one iteration of the scan; changes speed, not values.
+      gradient: how it is computed, which changes speed and memory, not values: "plain", the
+        scan's own derivative; "batched", with products over many steps (see `bptt`);
+        "recomputed", the same from the carries between segments only, which needs the least
+        memory; "auto", "batched" where that is faster. Only "plain" has a derivative in
+        forward mode (`jax.jvp`). It serves as well where gates are asked for, and for a GRU
+        whose reset gate acts before the product.
+      segment: of "batched" and "recomputed": steps taken together; 0: chosen by the sizes.
+      unroll: of "plain": steps laid out in one iteration of the scan.
     """
 
     def __init__(
@@ -41,6 +50,8 @@ class RNN(nnx.Module):
         reverse: bool = False,
         keep_order: bool = False,
         unroll: int = 1,
+        gradient: str = "plain",
+        segment: int = 0,
     ):
         self.cell = cell
         self.time_major = time_major
@@ -48,6 +59,8 @@ class RNN(nnx.Module):
         self.return_activations = return_activations
         self.reverse = reverse
         self.keep_order = keep_order
+        self.gradient = fields.one_of("gradient", gradient, GRADIENTS)
+        self.segment = fields.integer("segment", segment, 0)
         self.unroll = fields.integer("unroll", unroll, 1)
 
     def __call__(
@@ -104,9 +117,11 @@ class RNN(nnx.Module):
             time = jnp.arange(steps.shape[0]).reshape(-1, *[1] * (steps.ndim - 2))
             valid = time < seq_lengths
             # Zeros in place of padding: 0 times a NaN would still poison the gradients.
-            steps = _select(valid, steps, jnp.zeros_like(steps))
+            steps = bptt.select(valid, steps, jnp.zeros_like(steps))
 
-        carry, outputs, activations = self._scan(steps, valid, restarts, initial_carry, reverse)
+        carry, outputs, activations = self._scan(
+            steps, valid, restarts, initial_carry, reverse, return_activations
+        )
 
         if reverse and not keep_order:
             outputs, activations = jax.tree.map(
@@ -120,7 +135,7 @@ class RNN(nnx.Module):
             result = (*result, activations)
         return result if len(result) > 1 else outputs
 
-    def _scan(self, steps, valid, restarts, initial_carry, reverse):
+    def _scan(self, steps, valid, restarts, initial_carry, reverse, wants_activations):
         """The recurrence over time-major `steps`; with `reverse`, from the last to the first.
 
         Running backwards needs no flipping: a carry does not move while it is over padding.
@@ -131,27 +146,31 @@ class RNN(nnx.Module):
             initial_carry = start
         # A carry handed in may be of another precision than the state is kept in.
         initial_carry = jax.tree.map(lambda a, s: jnp.asarray(a, s.dtype), initial_carry, start)
+        gradient = self.gradient
+        if gradient == "auto":
+            gradient = "batched" if bptt.pays(steps.shape, cell.hidden_features) else "plain"
+        if wants_activations or not cell.separable or not steps.size:
+            gradient = "plain"
+        if gradient != "plain":
+            length = self.segment or bptt.segment_length(steps.shape[:-1], cell.hidden_features)
+            plan: Any = {"segment": min(length, len(steps)), "reverse": reverse}
+            plan["recompute"] = gradient == "recomputed"
+            whole = (steps, valid, restarts)
+            return *bptt.run(cell, initial_carry, start, whole, **plan), None
 
         def step(carry, now):
             inputs, is_valid, restart = now
-            before = carry if restart is None else _select(restart, start, carry)
+            before = bptt.restarted(restart, start, carry)
             # Inside the scan: projecting all steps beforehand was slower, see docs/log.md.
             after, activations = cell.step(before, cell.project(inputs))
+            after = bptt.select(is_valid, after, carry)
             seen = (cell.output(after), activations)
-            if is_valid is not None:
-                after = _select(is_valid, after, carry)
-                seen = _select(is_valid, seen, jax.tree.map(jnp.zeros_like, seen))
-            return after, seen
+            return after, bptt.select(is_valid, seen, jax.tree.map(jnp.zeros_like, seen))
 
         carry, (outputs, activations) = jax.lax.scan(
             step, initial_carry, (steps, valid, restarts), reverse=reverse, unroll=self.unroll
         )
         return carry, outputs, activations
-
-
-def _select(condition: Array, if_true: Any, if_false: Any) -> Any:
-    """Per example, one of two pytrees whose arrays have features behind the batch axes."""
-    return jax.tree.map(lambda a, b: jnp.where(condition[..., None], a, b), if_true, if_false)
 
 
 def _flip(sequence: Array, lengths: Lengths | None) -> Array:

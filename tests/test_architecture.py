@@ -10,6 +10,7 @@ RANKS = [
     {"gru_jax.axes", "gru_jax.fields"},
     {"gru_jax.initializers"},
     {"gru_jax.cells"},
+    {"gru_jax.bptt"},
     {"gru_jax.recurrence"},
     {"gru_jax.model", "gru_jax.tasks", "gru_jax.optimizer", "gru_jax.devices"},
     {"gru_jax.torch_weights", "gru_jax.training", "gru_jax.diagnostics"},

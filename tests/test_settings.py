@@ -81,6 +81,8 @@ def test_configs_resolve_and_every_field_is_read(name, tmp_path):
             "float16",
             "config.model.dtype = 'float16': must be one of float32, bfloat16",
         ),
+        ("model.gradient", "fast", "config.model.gradient = 'fast': must be one of auto, plain"),
+        ("model.segment", -1, "config.model.segment = -1: must be a whole number, at least 0"),
         ("model.unroll", 0, "config.model.unroll = 0"),
         ("optimizer.learning_rate", -1.0, "config.optimizer.learning_rate = -1.0: .*above 0"),
         ("optimizer.learning_rate", float("nan"), "config.optimizer.learning_rate = nan"),

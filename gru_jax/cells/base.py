@@ -173,7 +173,8 @@ class Cell(nnx.RNNCellBase):
     """One step of one recurrence, split where the parts are used alone.
 
     A subclass names its state arrays in `STATES`, and defines `project` (what depends on
-    the inputs only, for one step or for all of them at once) and `step` (the recurrence).
+    the inputs only, for one step or for all of them at once), `recur` (the products with the
+    state) and `mix` (the rest).
     All methods take any number of leading axes. A cell holds no random state and is a
     valid `nnx.RNNCellBase`: `nnx.RNN(cell)` and `nnx.Bidirectional` work.
 
@@ -209,9 +210,29 @@ class Cell(nnx.RNNCellBase):
         """What a step needs of its inputs: per gate x W + b, of shape (*batch, hidden)."""
         raise NotImplementedError
 
+    def recur(self, carry: Carry) -> Activations:
+        """What a step needs of the state: per gate h U."""
+        raise NotImplementedError
+
+    def add(self, projected: Activations, recurrent: Activations) -> Activations:
+        """What the gates are functions of: by name the sums of `project` and `recur`."""
+        return {name: value + recurrent[name] for name, value in projected.items()}
+
+    def mix(self, carry: Carry, sums: Activations) -> tuple[Carry, Activations]:
+        """The new carry and every gate's value by name, of `add`'s sums.
+
+        Element-wise, unless the cell is not `separable`.
+        """
+        raise NotImplementedError
+
+    @property
+    def separable(self) -> bool:
+        """Whether a step's products are all of inputs or of the state before it."""
+        return True
+
     def step(self, carry: Carry, projected: Activations) -> tuple[Carry, Activations]:
         """The new carry, and every gate's value by name."""
-        raise NotImplementedError
+        return self.mix(carry, self.add(projected, self.recur(carry)))
 
     def output(self, carry: Carry) -> State:
         """What the layer above sees: h."""

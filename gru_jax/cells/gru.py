@@ -107,23 +107,42 @@ class GRUCell(base.Cell):
         self.candidate = gates.learned("candidate") if writes else None
         self.recurrent_bias = gates.constant(zeros).bias if "recurrent" in gates.biases else None
 
-    def project(self, inputs: StepInput) -> Activations:
-        gates = {"reset": self.reset, "update": self.update, "candidate": self.candidate}
-        return {name: gate.project(inputs) for name, gate in gates.items() if gate is not None}
+    @property
+    def separable(self) -> bool:
+        return self.reset is None or self.reset_after
 
-    def step(self, carry: State, projected: Activations) -> tuple[State, Activations]:
+    def project(self, inputs: StepInput) -> Activations:
+        return {name: gate.project(inputs) for name, gate in self._gates().items()}
+
+    def recur(self, carry: State) -> Activations:
+        found = {name: gate.recur(carry) for name, gate in self._gates().items()}
+        if self.recurrent_bias is not None:
+            found["candidate"] = base.add_bias(found["candidate"], self.recurrent_bias)
+        return found
+
+    def add(self, projected: Activations, recurrent: Activations) -> Activations:
+        sums = super().add(projected, recurrent)
+        if self.reset is not None:  # it acts on one of the candidate's summands
+            sums["candidate"] = projected["candidate"]
+            if self.reset_after:
+                sums["across"] = recurrent["candidate"]
+        return sums
+
+    def mix(self, carry: State, sums: Activations) -> tuple[State, Activations]:
         h = carry
-        z = self._update(h, projected)
+        if self.update is not None:
+            z = self.gate_activation(sums["update"])
+        else:
+            z = jnp.full_like(h, (self.pinned == "keep") == self.keeps)
         if self.candidate is None:
             return h, {"update": z}
         r = jnp.ones_like(h)
+        candidate = sums["candidate"]
         if self.reset is not None:
-            r = self.gate_activation(projected["reset"] + self.reset.recur(h))
-        if self.reset_after:
-            recurrent = r * base.add_bias(self.candidate.recur(h), self.recurrent_bias)
-        else:
-            recurrent = self.candidate.recur(r * h)
-        n = self.activation(projected["candidate"] + recurrent)
+            r = self.gate_activation(sums["reset"])
+            after = self.reset_after
+            candidate += r * sums["across"] if after else self.candidate.recur(r * h)
+        n = self.activation(candidate)
         h = z * h + (1 - z) * n if self.keeps else (1 - z) * h + z * n
         return h, {"reset": r, "update": z, "candidate": n}
 
@@ -131,7 +150,7 @@ class GRUCell(base.Cell):
         z = activations["update"]
         return z if self.keeps else 1 - z
 
-    def _update(self, h: State, projected: Activations) -> State:
-        if self.update is not None:
-            return self.gate_activation(projected["update"] + self.update.recur(h))
-        return jnp.full_like(h, (self.pinned == "keep") == self.keeps)
+    def _gates(self) -> dict[str, base.Gate | base.ConstantGate]:
+        """Those that exist."""
+        gates = {"reset": self.reset, "update": self.update, "candidate": self.candidate}
+        return {name: gate for name, gate in gates.items() if gate is not None}

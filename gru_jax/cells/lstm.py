@@ -96,34 +96,39 @@ class LSTMCell(base.Cell):
             _mirror(self.forget, self.input)
 
     def project(self, inputs: StepInput) -> Activations:
-        gates = {
-            "input": self.input,
-            "forget": self.forget,
-            "candidate": self.candidate,
-            "output": self.output_gate,
-        }
-        return {name: gate.project(inputs) for name, gate in gates.items() if gate is not None}
+        return {name: gate.project(inputs) for name, gate in self._gates().items()}
 
-    def step(
-        self, carry: tuple[State, State], projected: Activations
+    def recur(self, carry: tuple[State, State]) -> Activations:
+        return {name: gate.recur(carry[1]) for name, gate in self._gates().items()}
+
+    def mix(
+        self, carry: tuple[State, State], sums: Activations
     ) -> tuple[tuple[State, State], Activations]:
-        c, h = carry
+        c, _ = carry
 
-        def gate(name, module, pinned):
-            if module is None:
-                return jnp.full_like(h, pinned)
-            return self.gate_activation(projected[name] + module.recur(h))
+        def gate(name, pinned):
+            return self.gate_activation(sums[name]) if name in sums else jnp.full_like(c, pinned)
 
-        i = gate("input", self.input, 1)
-        f = gate("forget", self.forget, self.pinned == "keep")
-        g = self.activation(projected["candidate"] + self.candidate.recur(h))
-        o = gate("output", self.output_gate, 1)
+        i = gate("input", 1)
+        f = gate("forget", self.pinned == "keep")
+        g = self.activation(sums["candidate"])
+        o = gate("output", 1)
         c = f * c + i * g
         h = o * self.activation(c)
         return (c, h), {"input": i, "forget": f, "candidate": g, "output": o}
 
     def kept(self, activations: Activations) -> State:
         return activations["forget"]
+
+    def _gates(self) -> dict[str, base.Gate | base.ConstantGate]:
+        """Those that exist."""
+        gates = {
+            "input": self.input,
+            "forget": self.forget,
+            "candidate": self.candidate,
+            "output": self.output_gate,
+        }
+        return {name: gate for name, gate in gates.items() if gate is not None}
 
 
 def _mirror(forget: base.Gate | base.ConstantGate | None, input: base.Gate | None) -> None:

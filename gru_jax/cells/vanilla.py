@@ -63,6 +63,10 @@ class VanillaCell(base.Cell):
     def project(self, inputs: StepInput) -> Activations:
         return {"candidate": self.candidate.project(inputs)}
 
-    def step(self, carry: State, projected: Activations) -> tuple[State, Activations]:
-        h = self.activation(projected["candidate"] + self.candidate.recur(carry))
+    def recur(self, carry: State) -> Activations:
+        return {"candidate": self.candidate.recur(carry)}
+
+    def mix(self, carry: State, sums: Activations) -> tuple[State, Activations]:
+        del carry
+        h = self.activation(sums["candidate"])
         return h, {"candidate": h}

@@ -1,0 +1,166 @@
+"""Batched and recomputed gradients: the plain scan's values, gradients and more, in less memory."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell, bptt
+from tests.helpers import agree, randomise
+from tests.test_cells import GRU_OPTIONS, LSTM_OPTIONS
+
+B, T, D, H = 3, 7, 2, 4
+LENGTHS, RESETS = (
+    jnp.array([7, 0, 4]),
+    jnp.zeros((B, T), bool).at[0, 3].set(True).at[2, 0].set(True),
+)
+LEARNED = {"learn_initial_state": True}
+EVERY_OPTION = [
+    *((GRUCell, options) for options in (*GRU_OPTIONS, {"update": "keep"}, LEARNED)),
+    *((LSTMCell, options) for options in ({}, *LSTM_OPTIONS, LEARNED)),
+    *((VanillaCell, options) for options in ({}, {"bias": "none", "activation": "relu"}, LEARNED)),
+]
+
+
+def losses(make, options, gradient, segment=3, masked=True, reverse=False, outputs=True):
+    """A loss that hears every number that a run returns, of parameters, inputs and carry."""
+    cell = randomise(make(D, H, param_dtype=jnp.float64, rngs=nnx.Rngs(0), **options))
+    graph, params = nnx.split(cell)
+    generator = np.random.default_rng(0)
+    inputs = jnp.asarray(generator.normal(size=(B, T, D)))
+    draw = lambda leaf: jnp.asarray(generator.normal(size=leaf.shape))
+    carry = jax.tree.map(draw, cell.initialize_carry((B, D)))
+    weights = generator.normal(size=(B, T, H))
+    flags = {"seq_lengths": LENGTHS, "resets": RESETS} if masked else {}
+
+    def loss(params, inputs, carry):
+        rnn = RNN(nnx.merge(graph, params), gradient=gradient, segment=segment, return_carry=True)
+        end, seen = rnn(inputs, initial_carry=carry, reverse=reverse, keep_order=True, **flags)
+        value = sum(jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(end))
+        return value + jnp.sum(weights * seen) if outputs else value
+
+    return loss, (params, inputs, carry)
+
+
+def both(*arguments, **options):
+    loss, at = losses(*arguments, **options)
+    return jax.jit(jax.value_and_grad(loss, argnums=(0, 1, 2)))(*at)
+
+
+@pytest.mark.parametrize(("make", "options"), EVERY_OPTION)
+@pytest.mark.usefixtures("x64")
+def test_values_and_gradients_are_the_plain_scans(make, options):
+    found, expected = both(make, options, "batched"), both(make, options, "plain")
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
+    jax.tree.map(close, found, expected)
+
+
+@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.usefixtures("x64")
+def test_whatever_the_segment_and_the_direction(make, masked):
+    for reverse in (False, True):
+        options = {"reverse": reverse, "masked": masked}
+        expected = both(make, {}, "plain", **options)
+        for segment in (0, 5):  # all steps together; some left over
+            agree(both(make, {}, "recomputed", segment=segment, **options), expected, 1e-9)
+    expected = both(make, {}, "plain", masked=masked, outputs=False)
+    agree(both(make, {}, "batched", segment=1, masked=masked, outputs=False), expected, 1e-9)
+
+
+@pytest.mark.usefixtures("x64")
+def test_under_vmap_and_twice():
+    """A population is vmapped; a gradient of a gradient is what some regularisers need."""
+    loss, (params, inputs, carry) = losses(GRUCell, {}, "batched")
+    plain, _ = losses(GRUCell, {}, "plain")
+    several = jax.tree.map(lambda a: jnp.stack([a, 0.5 * a]), params)
+    over = lambda loss: jax.vmap(jax.grad(loss), in_axes=(0, None, None))(several, inputs, carry)
+    agree(over(loss), over(plain), 1e-9)
+    norm = lambda loss: jax.grad(lambda x: jnp.sum(jax.grad(loss, 1)(params, x, carry) ** 2))(
+        inputs
+    )
+    agree(norm(loss), norm(plain), 1e-8)
+
+
+@pytest.mark.usefixtures("x64")
+def test_what_padding_holds_reaches_nothing():
+    loss, (params, inputs, carry) = losses(GRUCell, {}, "batched")
+    poisoned = inputs.at[2, 5].set(jnp.nan)
+    gradients = jax.grad(loss, argnums=(0, 1, 2))(params, poisoned, carry)
+    agree(gradients[0], jax.grad(loss)(params, inputs, carry), 1e-6)
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+
+
+def test_gates_are_the_plain_scans_and_no_steps_are_none():
+    rnn = RNN(randomise(GRUCell(D, H, rngs=nnx.Rngs(0))), gradient="batched")
+    outputs, gates = rnn(jnp.ones((B, T, D)), return_activations=True)
+    assert gates["reset"].shape == (B, T, H)
+    agree(rnn(jnp.ones((B, T, D))), outputs, 1e-6)
+    assert rnn(jnp.ones((B, 0, D))).shape == (B, 0, H)
+
+
+def test_a_layer_above_and_a_bidirectional_model():
+    def gradients(gradient):
+        options = {"hidden_sizes": (H, H), "bidirectional": True, "gradient": gradient}
+        model = randomise(SequenceModel(LSTMCell, D, 2, rngs=nnx.Rngs(0), segment=3, **options))
+        x = jnp.asarray(np.random.default_rng(0).normal(size=(B, T, D)), jnp.float32)
+        return nnx.value_and_grad(lambda model: jnp.sum(model(x, seq_lengths=LENGTHS) ** 2))(model)
+
+    value, expected = gradients("plain")
+    found = gradients("batched")
+    np.testing.assert_allclose(found[0], value, rtol=1e-5)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-5)
+    jax.tree.map(close, found[1], expected)
+
+
+def temporaries(rnn, time, batch=32):
+    """Bytes that the compiled gradient of the last state plans for, beside what it is given."""
+    graph, params, rest = nnx.split(rnn, nnx.Param, ...)
+    run = lambda params, x: nnx.merge(graph, params, rest, copy=True)(x, return_carry=True)
+    loss = lambda params, x: jnp.sum(run(params, x)[0] ** 2)
+    inputs = jax.ShapeDtypeStruct((time, batch, D), jnp.float32)
+    program = jax.jit(jax.grad(loss)).lower(params, inputs).compile()
+    return program.memory_analysis().temp_size_in_bytes
+
+
+def test_memory():
+    """Batched below nnx's; recomputed at most a third of that, and hardly more for more steps."""
+    cell = lambda: GRUCell(D, 64, rngs=nnx.Rngs(0))
+    ours = lambda gradient, time, **options: temporaries(
+        RNN(cell(), gradient=gradient, time_major=True, **options), time
+    )
+    theirs = temporaries(nnx.RNN(nnx.GRUCell(D, 64, rngs=nnx.Rngs(0)), time_major=True), 400)
+    assert ours("batched", 400) < theirs
+    assert ours("recomputed", 400, segment=20) < theirs / 3
+    long, longer = (ours("recomputed", time, segment=20) for time in (400, 4000))
+    added = (4000 - 400) / 20 * 32 * 64 * 4  # the carries between the segments
+    assert longer - long < 1.1 * added
+
+
+def test_auto_is_batched_where_a_steps_products_have_few_rows():
+    x = jnp.ones((4, T, D))
+
+    def batched(hidden, gradient="auto", **options):
+        rnn = RNN(GRUCell(D, hidden, rngs=nnx.Rngs(0), **options), gradient=gradient)
+        return "custom_vjp" in str(jax.make_jaxpr(lambda x: nnx.merge(*nnx.split(rnn))(x))(x))
+
+    assert batched(16)
+    assert not batched(15)
+    assert not batched(16, "plain")
+    assert batched(4, "batched")
+    assert not batched(16, "batched", reset_after=False)  # r * h is known in its step only
+
+
+def test_a_segment_has_rows_for_its_products_and_fits_a_cache():
+    for shape in ((200, 32), (750, 50), (100, 1), (3, 64), (50, 4096)):
+        length = bptt.segment_length(shape, 128)
+        assert 1 <= length <= shape[0]
+        if length < shape[0]:
+            assert (length + 1) * shape[1] > bptt.ROWS * 128
+            assert (length + 1) * shape[1] * 128 > bptt.CACHED
+        if length > 1:
+            rows = length * shape[1]
+            assert rows <= bptt.ROWS * 128 or rows * 128 <= bptt.CACHED
