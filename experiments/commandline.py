@@ -15,6 +15,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 from ml_collections.config_flags import config_path
 
+from experiments import compilation
 from experiments.files import RunError
 from gru_jax import FieldError, fields
 
@@ -66,6 +67,7 @@ def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
 def _run(main: Callable[[], int]) -> int:
     def parsed() -> int:
         parse(sys.argv, flags.FLAGS)
+        compilation.use_cache()
         return main()
 
     return guarded(parsed)

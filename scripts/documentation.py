@@ -10,12 +10,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiments.files import write_text
-from scripts import gradients, horizons, packing, pages, reliability, results
+from scripts import gradients, horizons, packing, pages, published, reliability, results
 
 ROOT = Path(__file__).parent.parent
 TRANSCRIPT = ROOT / "results" / "make_train.txt"  # what `make train` printed
 PARTS: dict[str, Callable[[], dict[str, str]]] = {
-    "README.md": lambda: {"results": results.headline(), "make train": transcript()},
+    "README.md": lambda: {
+        "results": results.headline(),
+        "published": published.headline(),
+        "make train": transcript(),
+    },
     "docs/ablations.md": results.ablations,
     "docs/gradients.md": lambda: {
         "initial": gradients.initial(),
@@ -23,6 +27,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "units": gradients.units(),
         "horizons": horizons.table(),
     },
+    "docs/published.md": lambda: {"published": published.whole()},
     "docs/reliability.md": lambda: {"tried": reliability.table()},
     "docs/sweeps.md": lambda: {"packing": packing.table()},
 }
