@@ -101,7 +101,7 @@ def pays(shape: tuple[int, ...], hidden: int) -> bool:
 
 
 def segment_length(shape: tuple[int, ...], hidden: int) -> int:
-    """How many steps to take together, of inputs (time, *batch): see docs/performance.md.
+    """How many steps to take together, of inputs (time, *batch): see docs/log.md.
 
     The products over a segment need some rows to be efficient, and its arrays fit a cache.
     """
