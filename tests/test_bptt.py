@@ -102,6 +102,22 @@ def test_gates_are_the_plain_scans_and_no_steps_are_none():
     assert rnn(jnp.ones((B, 0, D))).shape == (B, 0, H)
 
 
+def test_products_in_bfloat16():
+    """Gradients add up in float32, as in the plain scan: equal to bfloat16's eight bits."""
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(B, T, D)), jnp.float32)
+
+    def gradients(gradient):
+        cell = randomise(GRUCell(D, 16, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)))
+        rnn = RNN(cell, gradient=gradient)
+        return nnx.value_and_grad(lambda rnn: jnp.sum(rnn(x) ** 2))(rnn)
+
+    def close(found, expected):
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, expected, atol=2**-7 * np.abs(expected).max())
+
+    jax.tree.map(close, gradients("batched"), gradients("plain"))
+
+
 def test_a_layer_above_and_a_bidirectional_model():
     def gradients(gradient):
         options = {"hidden_sizes": (H, H), "bidirectional": True, "gradient": gradient}
