@@ -29,6 +29,8 @@ def use_cache() -> None:
     if not config.jax_enable_compilation_cache:
         return
     given = config.jax_compilation_cache_dir
+    if given and "://" in given:
+        return  # JAX's own affair
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = Path(given) if given else home / "gru_jax" / f"xla-{_processor()}"

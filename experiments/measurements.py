@@ -140,8 +140,10 @@ def _summed_up(found: dict[str, np.ndarray], every: int) -> Measured:
             if name in ("gate", "own") or name.startswith(MEAN)
         }
         own = units["own"]
-        result["gates"] = {name: _plain(_some(values)) for name, values in units.items()} | {
-            "correlation": {name: _ranks(units[name], own) for name in units if name != "own"}
+        result["gates"] = {
+            "correlation": {name: _ranks(units[name], own) for name in units if name != "own"},
+            "gate": _plain(_some(units["gate"])),
+            "own": _plain(_some(own)),
         }
     return result
 

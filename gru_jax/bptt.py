@@ -28,6 +28,7 @@ from gru_jax.cells.base import Cell
 
 ROWS = 2  # of a segment's products, at least, a unit
 FEW = 4  # times the batch up to which a step's products are inefficient
+SEGMENTS = 4  # of a sequence, at least
 CACHED = 25_000  # numbers, at least, in each array of a segment
 
 
@@ -103,10 +104,12 @@ def pays(shape: tuple[int, ...], hidden: int) -> bool:
 def segment_length(shape: tuple[int, ...], hidden: int) -> int:
     """How many steps to take together, of inputs (time, *batch): see docs/log.md.
 
-    The products over a segment need some rows to be efficient, and its arrays fit a cache.
+    The products over a segment need some rows to be efficient, its arrays fit a cache, and
+    beside those of the whole sequence they are few.
     """
     rows = max(1, math.prod(shape[1:]))
-    return max(1, min(shape[0], max(ROWS * hidden // rows, CACHED // (rows * hidden))))
+    most = -(-shape[0] // SEGMENTS)
+    return max(1, min(most, max(ROWS * hidden // rows, CACHED // (rows * hidden))))
 
 
 def select(condition: Array | None, if_true: Any, if_false: Any) -> Any:

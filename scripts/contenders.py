@@ -91,7 +91,7 @@ class Ours(Contender):
     def __init__(self, cell: str, work: Work):
         import jax
 
-        from gru_jax import Experiment, devices, training
+        from gru_jax import Experiment, bptt, devices, training
 
         devices.use_cpu_cores(1, work.batch)
         self.wait = jax.block_until_ready
@@ -105,7 +105,10 @@ class Ours(Contender):
         mesh = devices.make_mesh(1, experiment.parts)
         data = training.placed_data(experiment, mesh)
         self.state = training.init(experiment, mesh, (0,), (RATE,), (np.inf,))
-        self.loss, self.gradient = reference(cell, work)
+        # As the training path computes them, each device on its share of the batch.
+        share = (work.time, work.batch // mesh.shape[devices.BATCH], work.features)
+        path = "batched" if bptt.pays(share, work.hidden) else "plain"
+        self.loss, self.gradient = reference(cell, work, path)
         self.step = lambda state: training.train_chunk(experiment, mesh, state, data)[0]
         self._compiled(lambda: training.train_chunk.lower(experiment, mesh, self.state, data))
 
@@ -115,7 +118,9 @@ class Ours(Contender):
         self.wait(self.state.params)
 
 
-def our_model(cell: str, work: Work, rngs: Any = None, **options: Any) -> Any:
+def our_model(
+    cell: str, work: Work, rngs: Any = None, gradient: str = "auto", **options: Any
+) -> Any:
     """A model of ours with the weights that all start from."""
     from flax import nnx
 
@@ -123,7 +128,7 @@ def our_model(cell: str, work: Work, rngs: Any = None, **options: Any) -> Any:
 
     make = functools.partial(CELLS[cell], **options)
     sizes: dict[str, Any] = {"hidden_sizes": (work.hidden,), "rngs": rngs or nnx.Rngs(0)}
-    model: Any = SequenceModel(make, work.features, 1, **sizes)
+    model: Any = SequenceModel(make, work.features, 1, gradient=gradient, **sizes)
     weights = work.weights(cell)
     for index, gate in enumerate(_gates(model, cell)):
         gate.kernel[...] = weights["W"][index]
@@ -133,16 +138,18 @@ def our_model(cell: str, work: Work, rngs: Any = None, **options: Any) -> Any:
     return model
 
 
-def reference(cell: str, work: Work, **options: Any) -> tuple[float, np.ndarray]:
+def reference(
+    cell: str, work: Work, gradient: str = "plain", **options: Any
+) -> tuple[float, np.ndarray]:
     """Loss and gradient of the recurrent kernels before the first step, by our plain scan."""
     import jax
     from flax import nnx
 
-    graph, params = nnx.split(our_model(cell, work, **options))
+    graph, params = nnx.split(our_model(cell, work, gradient=gradient, **options))
     inputs, targets = work.data()
     loss = lambda params: ((nnx.merge(graph, params)(inputs) - targets) ** 2).mean()
-    value, gradient = jax.jit(jax.value_and_grad(loss))(params)
-    gates = _gates(nnx.merge(graph, gradient), cell)
+    value, slopes = jax.jit(jax.value_and_grad(loss))(params)
+    gates = _gates(nnx.merge(graph, slopes), cell)
     return float(value), np.stack([np.asarray(gate.recurrent_kernel[...]) for gate in gates])
 
 

@@ -3,7 +3,6 @@
 python -m scripts.gradients DIR    DIR/gradients.json -> results/gradients.json
 """
 
-import argparse
 import functools
 import json
 import math
@@ -13,7 +12,6 @@ from typing import Any
 
 from matplotlib import pyplot as plt
 
-from experiments.commandline import guarded
 from experiments.files import RunError, read_json, write_bytes, write_text
 from experiments.gradient_figures import FAMILIES, figures, png
 from experiments.outcomes import quartiles
@@ -58,11 +56,7 @@ MARK = 1  # which of adding's inputs marks the summands
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, metavar="DIR")
-    return guarded(lambda: collect(parser.parse_args().folder))
+    return pages.collect(__doc__, collect)
 
 
 def collect(folder: Path) -> int:

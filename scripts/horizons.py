@@ -3,7 +3,6 @@
 python -m scripts.horizons DIR    DIR/gradients.json -> results/horizons.json
 """
 
-import argparse
 import dataclasses
 import functools
 import json
@@ -15,11 +14,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from experiments.commandline import guarded
 from experiments.files import write_bytes
 from experiments.gradient_figures import FAMILIES, png
 from experiments.outcomes import quartiles
-from scripts import gradients, results
+from scripts import gradients, pages, results
 
 ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "results" / "horizons.json"
@@ -50,11 +48,7 @@ class Point:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("folder", type=Path, metavar="DIR")
-    return guarded(lambda: collect(parser.parse_args().folder))
+    return pages.collect(__doc__, collect)
 
 
 def collect(folder: Path) -> int:

@@ -1,6 +1,20 @@
 """What the scripts that write documentation share: generated parts of a page, and versions."""
 
+import argparse
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from experiments.commandline import guarded
+
+
+def collect(description: str | None, collect: Callable[[Path], int]) -> int:
+    """A program that takes a folder of measurements, DIR, for what is committed."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    return guarded(lambda: collect(parser.parse_args().folder))
 
 
 def fill(text: str, parts: dict[str, str]) -> str:

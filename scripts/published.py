@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from experiments.gradient_figures import FAMILIES
 from scripts import pages, results
 
-CELLS = {"gru": "GRU", "lstm": "LSTM", "vanilla": "vanilla RNN"}
 GREYDANUS = "Greydanus & Kobak (2024)"
 
 
@@ -42,17 +42,16 @@ ROWS = [
     ),
     Published(FLATTEN, "mnist1d", "flatten-lstm"),
     Published(FLATTEN, "mnist1d", "flatten-vanilla"),
-    *(Published(LAST, "mnist1d", f"last-{cell}") for cell in CELLS),
+    *(Published(LAST, "mnist1d", f"last-{cell}") for cell in FAMILIES),
 ]
 
 
 def chosen(row: Published) -> dict[str, Any]:
     """The trial whose models validate best."""
     trials = [each.row for each in results.load(row.sweep)]
-    (first, *others) = [trial for trial in trials if trial["trial"].startswith(f"{row.trial}-")]
+    rivals = [trial for trial in trials if trial["trial"].startswith(f"{row.trial}-")]
     sign = -1 if row.metric == "loss" else 1
-    merit = lambda trial: sign * trial["summary"]["eval"][row.metric]["mean"]
-    return max([first, *others], key=merit)
+    return max(rivals, key=lambda trial: sign * trial["summary"]["eval"][row.metric]["mean"])
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:
@@ -63,6 +62,7 @@ def interval(values: list[float]) -> tuple[float, float, float]:
 
 
 def table(rows: list[Published]) -> str:
+    """Published and ours, as a Markdown table, and each sweep's command."""
     lines = [
         "| task | cell | published | ours: mean (95 % interval) | seeds | parameters | rate "
         "| what differs |",
@@ -77,7 +77,7 @@ def table(rows: list[Published]) -> str:
         else:
             ours = f"{mean:.1%} ({100 * low:.1f}..{100 * high:.1f})".replace("%", " %")
         lines.append(
-            f"| {row.task} | {CELLS[trial['cell']]} | {row.published or 'nobody'} | {ours} "
+            f"| {row.task} | {FAMILIES[trial['cell']]} | {row.published or 'nobody'} | {ours} "
             f"| {trial['seeds']} | {trial['parameters']:,} "
             f"| {trial['optimizer.learning_rate']:g} | {row.why} |"
         )

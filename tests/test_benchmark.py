@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from gru_jax import bptt
 from scripts.benchmark import WORKLOADS
 from scripts.contenders import LeftOutError, Work, reference
 from scripts.peers import CONTENDERS, OTHERWISE
@@ -38,6 +39,15 @@ def test_peers_start_from_the_same_loss_and_gradient(cell, name):
     before = peer.state[0]["V"].copy()
     peer.train(3)
     assert (before != peer.state[0]["V"]).any()
+
+
+def test_what_all_are_compared_with_is_the_plain_scan(monkeypatch):
+    work = Work(batch=2, time=9, features=2, hidden=16)
+    expected = reference("gru", work, "batched")
+    monkeypatch.setattr(bptt, "run", None)
+    loss, gradient = reference("gru", work)
+    np.testing.assert_allclose(loss, expected[0], rtol=1e-5)
+    np.testing.assert_allclose(gradient, expected[1], atol=1e-5 * np.abs(gradient).max())
 
 
 def test_a_peer_that_is_not_installed_is_left_out(monkeypatch):

@@ -2,6 +2,7 @@
 
 import os
 
+from experiments import compilation
 from tests.programs import program, tiny
 
 
@@ -36,3 +37,12 @@ def test_without_a_folder_or_not_wanted(tmp_path):
     (tmp_path / "cache").unlink()
     train(tmp_path, "off", JAX_ENABLE_COMPILATION_CACHE="false")
     assert not (tmp_path / "cache" / "gru_jax").exists()
+
+
+def test_the_oldest_entries_go_when_there_are_too_many(tmp_path, monkeypatch):
+    for age, name in enumerate(("newest", "middle", "oldest")):
+        (tmp_path / name).write_bytes(b"x" * 100)
+        os.utime(tmp_path / name, (1000 - age, 1000 - age))
+    monkeypatch.setattr(compilation, "SIZE", 250)
+    compilation._prune(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"newest", "middle"}

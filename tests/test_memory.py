@@ -39,8 +39,7 @@ def test_the_estimate_is_a_lower_bound_and_close_to_what_the_program_takes(base,
     taken = program.memory_analysis()
     assert 0.9 < states / taken.argument_size_in_bytes <= 1.001
     whole = taken.argument_size_in_bytes + taken.temp_size_in_bytes
-    # A batched gradient needs a segment's arrays as well: here, all of a short sequence.
-    assert 0.4 < (states + passes) / whole < 1.05
+    assert 0.6 < (states + passes) / whole < 1.05
 
 
 @pytest.mark.parametrize(
