@@ -76,9 +76,8 @@ def record(run: Run, layer: int = 0, examples: int = EXAMPLES) -> Recorded:
 
 
 def means(task: Task, recorded: Recorded) -> dict[str, Any]:
-    """Of every gate the mean over units and examples: by step, and by token where there are any.
-
-    Each is a list with one number a seed.
+    """Of every gate the mean over units and examples: by step, and by token where there are any;
+    and by unit, over steps and examples. Each is a list with one entry a seed.
     """
     found: dict[str, Any] = {}
     inside = recorded.inside[..., None]
@@ -86,7 +85,11 @@ def means(task: Task, recorded: Recorded) -> dict[str, Any]:
         mean = lambda where, values=values, axes=(1, 2, 3): _rounded(
             np.mean(values, axis=axes, where=np.broadcast_to(where, values.shape))
         )
-        found[name] = {"all": mean(inside), "by_step": mean(inside, axes=(1, 3))}
+        found[name] = {
+            "all": mean(inside),
+            "by_step": mean(inside, axes=(1, 3)),
+            "by_unit": mean(inside, axes=(1, 2)),
+        }
         if task.tokens:
             inputs = np.asarray(recorded.batch.inputs)[..., None]
             found[name]["by_token"] = {

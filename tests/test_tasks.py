@@ -303,7 +303,12 @@ def test_savings(rate):
 def test_verdict(where):
     task = Verdict(60, where)
     shares, moods, verdicts = [], [], []
+    spans = {"plot": 56, "turn": 1, "verdict": 3}
     for inputs, target in said_at(task, batch_of(task, 2000)):
+        parts = {name: inputs[slice(*span)] for name, span in task.spans.items()}
+        assert {name: len(part) for name, part in parts.items()} == spans
+        assert set(parts["turn"]) == {3}
+        assert set(parts["verdict"]) == {1 + target}
         inputs = inputs if where == "end" else inputs[::-1]
         plot, turn, said = inputs[:56], inputs[56], inputs[57:]
         assert turn == 3

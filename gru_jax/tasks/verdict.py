@@ -45,6 +45,19 @@ class Verdict(Classification):
         fields.integer("length", self.length, self.words + 1)
         fields.one_of("where", self.where, ("end", "start"))
 
+    @property
+    def spans(self) -> dict[str, tuple[int, int]]:
+        """First and last step, the latter not included, of the plot, the turn and the verdict."""
+        if self.where == "start":
+            turn = self.words
+            return {"plot": (turn + 1, self.length), "turn": (turn, turn + 1), "verdict": (0, turn)}
+        turn = self.length - self.words - 1
+        return {
+            "plot": (0, turn),
+            "turn": (turn, turn + 1),
+            "verdict": (turn + 1, self.length),
+        }
+
     def example(self, key: Key) -> Example:
         verdict_key, mood_key, valence_key, agree_key = jax.random.split(key, 4)
         verdict, mood = (jax.random.bernoulli(k).astype(jnp.int32) for k in (verdict_key, mood_key))
