@@ -1,0 +1,283 @@
+"""What every synthetic task's config gives as it stands: time, score, other lengths, gates.
+
+python -m scripts.defaults DIR    trains what is missing in DIR, one after the other, on an idle
+                                  machine; writes results/defaults.json
+"""
+
+import functools
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+from typing import Any
+
+from matplotlib import pyplot as plt
+
+from experiments.files import RunError, read_json, write_bytes, write_json, write_text
+from experiments.gradient_figures import png
+from experiments.outcomes import outcomes, quartiles
+from gru_jax.tasks.verdict import Verdict
+from scripts import pages
+
+ROOT = Path(__file__).parent.parent
+MEASURED = ROOT / "results" / "defaults.json"
+FIGURES = ROOT / "docs" / "figures"
+# Name of a run: its config, and the options that its docstring names.
+RUNS = {
+    "adding": ("adding", ()),
+    "copy_memory": ("copy_memory", ()),
+    "variable_copy": ("variable_copy", ()),
+    "selective_copy": ("selective_copy", ()),
+    "copy_first": ("copy_first", ()),
+    "temporal_order": ("temporal_order", ()),
+    "flip_flop": ("flip_flop", ()),
+    "cumulative_sum": ("cumulative_sum", ()),
+    "bracket_counting": ("bracket_counting", ()),
+    "mean_comparison": ("mean_comparison", ()),
+    "savings": ("savings", ()),
+    "verdict": ("verdict", ()),
+    "verdict_start": ("verdict", ("--config.task.where=start",)),
+}
+# Runs whose gates are looked at: where the verdict stands. Accuracy is perfect long before a loss
+# as small as this: the gates are those of models that have settled.
+GATED = ("end", "start")
+SETTLED = ("--config.train.target_metric=loss", "--config.train.target=0.0001")
+KEEPING = 0.9  # an update gate's mean above it: the unit keeps most of its state
+FACTORS = (0.5, 1, 2, 4)  # times the training length
+CONFIGS = tuple(dict.fromkeys(config for config, _ in RUNS.values()))
+EXPECTED = re.compile(r"^Expected: .*?(?=\n\n|\"\"\")", re.MULTILINE | re.DOTALL)
+WIDTH = 96
+
+
+def measure(folder: Path) -> int:
+    """Trains, evaluates and records.
+
+    Raises:
+      RunError: a program failed, or the code is not committed.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    runs = {name: _default(folder, name, *run) for name, run in RUNS.items()}
+    gates = {where: _gates(folder, where) for where in GATED}
+    lines = [f"{json.dumps(name)}: {json.dumps(run)}" for name, run in runs.items()]
+    written = '{"runs": {\n' + ",\n".join(lines) + '\n}, "gates": ' + json.dumps(gates) + "}\n"
+    write_text(MEASURED, written)
+    return 0
+
+
+def _default(folder: Path, name: str, config: str, options: tuple[str, ...]) -> dict[str, Any]:
+    """What a config gives as it stands, at other lengths too."""
+    workdir = folder / name
+    found = _trained(workdir, config, options)
+    if not (workdir / "lengths.json").exists():
+        lengths = ",".join(str(round(factor * found["length"])) for factor in FACTORS)
+        _program("evaluate", f"--run={workdir}", f"--lengths={lengths}")
+    return found | {"lengths": read_json(workdir / "lengths.json", "")}
+
+
+def _gates(folder: Path, where: str) -> dict[str, Any]:
+    """Means of every gate over plot, turn and verdict, and of each unit, one list a seed."""
+    workdir = folder / f"gates_{where}"
+    found = _trained(workdir, "verdict", (f"--config.task.where={where}", *SETTLED))
+    if not (workdir / "gates.json").exists():
+        _program("gates", f"--run={workdir}")
+    shutil.copy(workdir / "gates.png", FIGURES / f"verdict_{where}.png")
+    task = Verdict(length=found["length"], where=where)
+    found["gates"] = {
+        gate: {
+            part: [statistics.fmean(steps[slice(*span)]) for steps in means["by_step"]]
+            for part, span in task.spans.items()
+        }
+        | {"by_unit": means["by_unit"]}
+        for gate, means in read_json(workdir / "gates.json", "").items()
+    }
+    return found
+
+
+def _trained(workdir: Path, config: str, options: tuple[str, ...]) -> dict[str, Any]:
+    """Trains what is not there, and says what came of it."""
+    timed = workdir.with_suffix(".seconds.json")
+    command = [f"--config=configs/{config}.py", *options]
+    if not timed.exists():
+        print(workdir.name, flush=True)
+        began = time.monotonic()
+        _program("train", *command, f"--workdir={workdir}", "--force")
+        write_json(timed, {"seconds": time.monotonic() - began})
+    made = read_json(workdir / "environment.json", "")
+    if made["modified"] or not made["commit"]:
+        raise RunError(f"{workdir} was run by code that is not committed")
+    resolved = read_json(workdir / "config.json", "")
+    return {
+        "command": " ".join(["python -m experiments.train", *command]),
+        "seconds": round(read_json(timed, "")["seconds"], 1),
+        "steps": resolved["train"]["steps"],
+        "length": resolved["task"]["length"],
+        "metric": resolved["train"]["target_metric"],
+        "target": resolved["train"]["target"],
+        "summary": read_json(workdir / "summary.json", ""),
+        "made": {key: made[key] for key in ("commit", "python", "packages", "devices")},
+    }
+
+
+def _program(name: str, *options: str) -> None:
+    # As on a machine that has never compiled it.
+    environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
+    command = [sys.executable, "-m", f"experiments.{name}", *options]
+    done = subprocess.run(command, env=environment, check=False)
+    if done.returncode:
+        raise RunError(f"experiments.{name} {' '.join(options)} ended with {done.returncode}")
+
+
+@functools.cache
+def load() -> dict[str, Any]:
+    """The committed measurements: "runs" by name, "gates" by where the verdict stands."""
+    return json.loads(MEASURED.read_text())
+
+
+def _score(run: dict[str, Any]) -> tuple[int, int, int | None, str]:
+    """Seeds that solved it, seeds, median steps to solve, and the target metric in words."""
+    summary = run["summary"]
+    losses = summary["eval"]["loss"]["per_seed"]
+    sums = outcomes(losses, summary["solved_step"], run["steps"])
+    metric = "loss" if run["metric"] == "loss" else run["metric"]
+    low, median, high = quartiles(summary["eval"][metric]["per_seed"])
+    return sums.solved, sums.seeds, sums.median_steps, f"{median:.3g} ({low:.3g}..{high:.3g})"
+
+
+def expected(config: str) -> str:
+    """What a config's docstring promises, in one paragraph."""
+    words = ["Expected"]
+    for name, (file, options) in RUNS.items():
+        if file == config:
+            with_options = f" With {' '.join(options)}" if options else ""
+            words.append(f"{with_options}: {_expected(load()['runs'][name])}")
+    return textwrap.fill("".join(words), WIDTH, break_on_hyphens=False)
+
+
+def _expected(run: dict[str, Any]) -> str:
+    solved, seeds, steps, score = _score(run)
+    minutes = run["seconds"] / 60
+    took = f"{minutes:.0f} min" if minutes >= 2 else f"{run['seconds']:.0f} s"
+    when = f", half of them by step {steps:,}" if steps is not None else ""
+    side = "below" if run["metric"] == "loss" else "above"
+    return (
+        f"{solved} of {seeds} seeds reach {run['metric']} {side} {run['target']:g}{when}; "
+        f"{run['metric']} at the end {score}; {took} on two cores."
+    )
+
+
+def docstring(config: str, text: str) -> str:
+    """A config's file with its expectation as the committed run has it."""
+    fresh, count = EXPECTED.subn(expected(config), text, count=1)
+    assert count, f"configs/{config}.py has lost its paragraph 'Expected: '"
+    return fresh
+
+
+def table() -> str:
+    """Time and score of every config, as a Markdown table."""
+    lines = [
+        "| task | T | solved | median steps to solve | metric | at the end: median (quartiles) "
+        "| input-blind loss | seconds |",
+        "|---|--:|--:|--:|---|--:|--:|--:|",
+    ]
+    for name, run in load()["runs"].items():
+        solved, seeds, steps, score = _score(run)
+        lines.append(
+            f"| {name.replace('_', '-')} | {run['length']} | {solved}/{seeds} "
+            f"| {'not reached' if steps is None else f'{steps:,}'} | {run['metric']} | {score} "
+            f"| {run['summary']['baseline_loss']:.4g} | {run['seconds']:.0f} |"
+        )
+    return "\n".join([*lines, "", _provenance()])
+
+
+def lengths() -> str:
+    """Each task's models, trained at one length, at others."""
+    heads = " | ".join(f"{factor:g} T" for factor in FACTORS)
+    lines = [f"| task | T | metric | {heads} |", "|---|--:|---|" + "--:|" * len(FACTORS)]
+    for name, run in load()["runs"].items():
+        metric = _shown(run)
+        cells = [f"{quartiles(values[metric])[1]:.3g}" for values in run["lengths"].values()]
+        lines.append(
+            f"| {name.replace('_', '-')} | {run['length']} | {metric} | {' | '.join(cells)} |"
+        )
+    return "\n".join([*lines, "", "Medians of the seeds."])
+
+
+def gates() -> str:
+    """Where the verdict stands, and what each gate does in each part of the review."""
+    parts = Verdict().spans
+    lines = [
+        f"| verdict | gate | {' | '.join(parts)} | units with a mean above {KEEPING:g} |",
+        "|---|---|" + "--:|" * (len(parts) + 1),
+    ]
+    for where, run in load()["gates"].items():
+        for gate, means in run["gates"].items():
+            cells = [_spread(means[part]) for part in parts]
+            shares = [
+                statistics.fmean(unit > KEEPING for unit in seed) for seed in means["by_unit"]
+            ]
+            lines.append(f"| {where} | {gate} | {' | '.join(cells)} | {_spread(shares)} |")
+    commands = ", ".join(f"`{run['command']}`" for run in load()["gates"].values())
+    note = (
+        f"Means over units, steps and 128 examples: median (lowest..highest) of "
+        f"{len(shares)} seeds. {commands}, then `python -m experiments.gates --run=DIR`."
+    )
+    return "\n".join([*lines, "", note])
+
+
+def _spread(values: list[float]) -> str:
+    return f"{quartiles(values)[1]:.2f} ({min(values):.2f}..{max(values):.2f})"
+
+
+def _shown(run: dict[str, Any]) -> str:
+    """The metric that is a share of what is right."""
+    (metric,) = (name for name in run["summary"]["eval"] if name != "loss")
+    return metric
+
+
+def _provenance() -> str:
+    made = [run["made"] for run in load()["runs"].values()]
+    commits = ", ".join(sorted({each["commit"][:8] for each in made}))
+    return (
+        f"Each config as it stands (`python -m experiments.train --config=configs/NAME.py`; "
+        f"verdict-start with `--config.task.where=start`), one after the other by `python -m "
+        f"scripts.defaults DIR` at commit {commits} on two cores; {pages.made_with(made[0])}."
+    )
+
+
+def draw() -> None:
+    """The figure of docs/tasks.md: a panel a task, the share of right answers over the length."""
+    runs = load()["runs"]
+    columns = 5
+    rows = -(-len(runs) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(11, 2.2 * rows), sharey=True, layout="constrained"
+    )
+    for axis in axes.flat[len(runs) :]:
+        axis.set_visible(False)
+    for axis, (name, run) in zip(axes.flat, runs.items(), strict=False):
+        metric = _shown(run)
+        at = [int(length) for length in run["lengths"]]
+        seeds = list(zip(*(values[metric] for values in run["lengths"].values()), strict=True))
+        for seed in seeds:
+            axis.plot(at, seed, color="#9fb3c8", lw=0.8)
+        median = [quartiles(values)[1] for values in zip(*seeds, strict=True)]
+        axis.plot(at, median, "o-", color="#12355b", lw=1.8, ms=4)
+        axis.axvline(run["length"], color="#b03a2e", lw=0.9, ls=(0, (1, 3)))
+        axis.set(xscale="log", ylim=(-0.03, 1.03))
+        axis.set_xticks(at, [str(length) for length in at])
+        axis.minorticks_off()
+        axis.set_title(name.replace("_", "-"), loc="left", fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+    figure.supxlabel("length (dotted: of training)", fontsize=10)
+    figure.supylabel("share of right answers", fontsize=10)
+    write_bytes(FIGURES / "lengths.png", png(figure))
+
+
+if __name__ == "__main__":
+    sys.exit(pages.collect(__doc__, measure))
