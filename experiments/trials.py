@@ -78,6 +78,8 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
     """
     found: dict[str, Trial] = {}
     names_by_config: dict[str, str] = {}
+    # Finding a width takes half a second, and many trials differ in what has no say in it.
+    widths: dict[str, tuple[int, ...]] = {}
 
     def add(
         name: str,
@@ -92,7 +94,11 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
         try:
             overrides = dict(overrides)
             if parameters is not None:
-                overrides["model.hidden_sizes"] = matched(base, overrides, parameters)
+                whole = overridden(base, overrides)
+                alike = json.dumps([whole["model"], whole["task"], parameters], default=repr)
+                if alike not in widths:
+                    widths[alike] = matched(base, overrides, parameters)
+                overrides["model.hidden_sizes"] = widths[alike]
             settings = resolve(overridden(base, overrides))
         except FieldError as error:
             raise FieldError(f"trial {name}: {error.field}", error.value, error.allowed) from None
