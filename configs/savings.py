@@ -14,6 +14,6 @@ def get_config() -> ConfigDict:
     config.task.name = "savings"
     config.task.length = 30  # years
     config.task.rate = 0.1  # interest
-    config.train.steps = 1000
+    config.train.steps = 2000
     config.train.target = 1e-05
     return config
