@@ -1,7 +1,8 @@
 """Was it good? A plot of a hundred words misleads; the verdict at the end decides.
 
 python -m experiments.train --config=configs/verdict.py
-python -m experiments.train --config=configs/verdict.py --config.task.where=start
+python -m experiments.train --config=configs/verdict.py --config.task.where=start \\
+    --config.model.gru.chrono_max=100.0
 """
 
 from ml_collections import ConfigDict

@@ -5,6 +5,7 @@ gates.json: every gate's mean over all seeds, by token and by step.
 """
 
 import dataclasses
+import functools
 import io
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from gru_jax.tasks.base import Example, evaluation_batch
 
 EXAMPLES = 128  # of the evaluation set, over which means are taken
 WRITTEN = 60  # steps: with more of them tokens are colours, not letters
+CLOSED, OPEN = 0.1, 0.9  # a gate below the one is closed, above the other open
 INK, LIGHT = "#1f3b5c", "#e9eef3"
 
 
@@ -77,7 +79,8 @@ def record(run: Run, layer: int = 0, examples: int = EXAMPLES) -> Recorded:
 
 def means(task: Task, recorded: Recorded) -> dict[str, Any]:
     """Of every gate the mean over units and examples: by step, and by token where there are any;
-    and by unit, over steps and examples. Each is a list with one entry a seed.
+    by step also the share of units where it is closed, and open. Each is a list with one entry a
+    seed.
     """
     found: dict[str, Any] = {}
     inside = recorded.inside[..., None]
@@ -85,10 +88,12 @@ def means(task: Task, recorded: Recorded) -> dict[str, Any]:
         mean = lambda where, values=values, axes=(1, 2, 3): _rounded(
             np.mean(values, axis=axes, where=np.broadcast_to(where, values.shape))
         )
+        by_step = functools.partial(mean, inside, axes=(1, 3))
         found[name] = {
             "all": mean(inside),
-            "by_step": mean(inside, axes=(1, 3)),
-            "by_unit": mean(inside, axes=(1, 2)),
+            "by_step": by_step(),
+            "closed_by_step": by_step(values < CLOSED),
+            "open_by_step": by_step(values > OPEN),
         }
         if task.tokens:
             inputs = np.asarray(recorded.batch.inputs)[..., None]

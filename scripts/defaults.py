@@ -20,8 +20,11 @@ from typing import Any
 from matplotlib import pyplot as plt
 
 from experiments.files import RunError, read_json, write_bytes, write_json, write_text
+from experiments.gates import CLOSED, OPEN
 from experiments.gradient_figures import png
 from experiments.outcomes import outcomes, quartiles
+from experiments.settings import resolve
+from experiments.workdir import read_config
 from gru_jax.tasks.verdict import Verdict
 from scripts import pages
 
@@ -42,13 +45,25 @@ RUNS = {
     "mean_comparison": ("mean_comparison", ()),
     "savings": ("savings", ()),
     "verdict": ("verdict", ()),
-    "verdict_start": ("verdict", ("--config.task.where=start",)),
+    "verdict_start": (
+        "verdict",
+        ("--config.task.where=start", "--config.model.gru.chrono_max=100.0"),
+    ),
 }
-# Runs whose gates are looked at: where the verdict stands. Accuracy is perfect long before a loss
-# as small as this: the gates are those of models that have settled.
-GATED = ("end", "start")
+# Runs of the verdict task whose gates are looked at: options, and where the figure goes. Accuracy
+# is perfect long before a loss as small as this: the gates are those of models that have settled.
+GATED = {
+    "at the end": (("--config.task.where=end",), "verdict_end.png"),
+    "at the start of 30 words": (
+        ("--config.task.where=start", "--config.task.length=30"),
+        "verdict_start.png",
+    ),
+    "at the start, chrono": (
+        ("--config.task.where=start", "--config.model.gru.chrono_max=100.0"),
+        "verdict_chrono.png",
+    ),
+}
 SETTLED = ("--config.train.target_metric=loss", "--config.train.target=0.0001")
-KEEPING = 0.9  # an update gate's mean above it: the unit keeps most of its state
 FACTORS = (0.5, 1, 2, 4)  # times the training length
 CONFIGS = tuple(dict.fromkeys(config for config, _ in RUNS.values()))
 EXPECTED = re.compile(r"^Expected: .*?(?=\n\n|\"\"\")", re.MULTILINE | re.DOTALL)
@@ -63,7 +78,7 @@ def measure(folder: Path) -> int:
     """
     folder.mkdir(parents=True, exist_ok=True)
     runs = {name: _default(folder, name, *run) for name, run in RUNS.items()}
-    gates = {where: _gates(folder, where) for where in GATED}
+    gates = {name: _gates(folder, *run) for name, run in GATED.items()}
     lines = [f"{json.dumps(name)}: {json.dumps(run)}" for name, run in runs.items()]
     written = '{"runs": {\n' + ",\n".join(lines) + '\n}, "gates": ' + json.dumps(gates) + "}\n"
     write_text(MEASURED, written)
@@ -80,20 +95,23 @@ def _default(folder: Path, name: str, config: str, options: tuple[str, ...]) -> 
     return found | {"lengths": read_json(workdir / "lengths.json", "")}
 
 
-def _gates(folder: Path, where: str) -> dict[str, Any]:
-    """Means of every gate over plot, turn and verdict, and of each unit, one list a seed."""
-    workdir = folder / f"gates_{where}"
-    found = _trained(workdir, "verdict", (f"--config.task.where={where}", *SETTLED))
+def _gates(folder: Path, options: tuple[str, ...], figure: str) -> dict[str, Any]:
+    """Of every gate the mean in plot, turn and verdict, and the share of units where it is closed
+    and open; one number a seed.
+    """
+    workdir = folder / Path(figure).stem
+    found = _trained(workdir, "verdict", (*options, *SETTLED))
     if not (workdir / "gates.json").exists():
         _program("gates", f"--run={workdir}")
-    shutil.copy(workdir / "gates.png", FIGURES / f"verdict_{where}.png")
-    task = Verdict(length=found["length"], where=where)
+    shutil.copy(workdir / "gates.png", FIGURES / figure)
+    task = resolve(read_config(workdir)).experiment.task
+    assert isinstance(task, Verdict)
+    over = lambda steps, span: [statistics.fmean(seed[slice(*span)]) for seed in steps]
     found["gates"] = {
         gate: {
-            part: [statistics.fmean(steps[slice(*span)]) for steps in means["by_step"]]
-            for part, span in task.spans.items()
+            kind: {part: over(means[kind], span) for part, span in task.spans.items()}
+            for kind in ("by_step", "closed_by_step", "open_by_step")
         }
-        | {"by_unit": means["by_unit"]}
         for gate, means in read_json(workdir / "gates.json", "").items()
     }
     return found
@@ -210,22 +228,24 @@ def lengths() -> str:
 
 def gates() -> str:
     """Where the verdict stands, and what each gate does in each part of the review."""
-    parts = Verdict().spans
+    parts = ("plot", "turn", "verdict")
     lines = [
-        f"| verdict | gate | {' | '.join(parts)} | units with a mean above {KEEPING:g} |",
-        "|---|---|" + "--:|" * (len(parts) + 1),
+        f"| verdict | gate | {' | '.join(f'mean in the {part}' for part in parts)} "
+        f"| closed in the plot | closed at the turn | open in the plot |",
+        "|---|---|" + "--:|" * (len(parts) + 3),
     ]
-    for where, run in load()["gates"].items():
-        for gate, means in run["gates"].items():
-            cells = [_spread(means[part]) for part in parts]
-            shares = [
-                statistics.fmean(unit > KEEPING for unit in seed) for seed in means["by_unit"]
-            ]
-            lines.append(f"| {where} | {gate} | {' | '.join(cells)} | {_spread(shares)} |")
-    commands = ", ".join(f"`{run['command']}`" for run in load()["gates"].values())
+    for name, run in load()["gates"].items():
+        for gate, found in run["gates"].items():
+            closed, opened = found["closed_by_step"], found["open_by_step"]
+            shares = closed["plot"], closed["turn"], opened["plot"]
+            cells = [_spread(found["by_step"][part]) for part in parts]
+            cells += [f"{quartiles(share)[1]:.0%}" for share in shares]
+            lines.append(f"| {name} | {gate} | {' | '.join(cells)} |")
+    commands = "; ".join(f"{name}: `{run['command']}`" for name, run in load()["gates"].items())
     note = (
-        f"Means over units, steps and 128 examples: median (lowest..highest) of "
-        f"{len(shares)} seeds. {commands}, then `python -m experiments.gates --run=DIR`."
+        f"Means over units, steps and examples: median (lowest..highest) of eight seeds; closed: "
+        f"below {CLOSED:g}, open: above {OPEN:g}, share of units. {commands}; then `python -m "
+        f"experiments.gates --run=DIR`."
     )
     return "\n".join([*lines, "", note])
 

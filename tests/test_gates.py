@@ -51,8 +51,11 @@ def test_means_are_those_of_one_model_at_a_time(words):
             np.testing.assert_allclose(found[name]["all"][seed], values.mean(), atol=1e-4)
             expected = values.mean(axis=(0, 2))
             np.testing.assert_allclose(found[name]["by_step"][seed], expected, atol=1e-4)
-            units = values.mean(axis=(0, 1))
-            np.testing.assert_allclose(found[name]["by_unit"][seed], units, atol=1e-4)
+            for state, share in (("closed", values < 0.1), ("open", values > 0.9)):
+                expected = share.mean(axis=(0, 2))
+                np.testing.assert_allclose(
+                    found[name][f"{state}_by_step"][seed], expected, atol=1e-4
+                )
             turn = values[inputs == 3].mean()
             np.testing.assert_allclose(found[name]["by_token"]["."][seed], turn, atol=1e-4)
         kept = np.asarray(activations["update"])
