@@ -37,7 +37,7 @@ def sweep(add) -> None:
 
     for length in COPY_LENGTHS:
         copy = copy_memory.get_config()
-        copy.task.length = length
+        copy.task.update({"length": length, "protocol": "tcn"})
         copy.train.update({"steps": 3000, "batch_size": 32})
         cells = {"gru": PLAIN["gru"], "lstm": PLAIN["lstm"]} | _chrono(length + 20.0)
         _compare(add, "copy", copy, cells, parameters=10_000, rates=(0.01,))
