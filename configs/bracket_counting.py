@@ -1,6 +1,8 @@
 """Bracket counting (Dyck-1): how many are open, at every one of 60 steps.
 
 python -m experiments.train --config=configs/bracket_counting.py
+
+Expected: .
 """
 
 from ml_collections import ConfigDict

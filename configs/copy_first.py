@@ -1,7 +1,8 @@
 """Copy the first input: the first of a hundred normal numbers, said after the last.
 
 python -m experiments.train --config=configs/copy_first.py
-python -m experiments.train --config=configs/copy_first.py --config.task.length=300
+
+Expected: .
 """
 
 from ml_collections import ConfigDict

@@ -2,6 +2,8 @@
 
 python -m experiments.train --config=configs/copy_memory.py
 python -m experiments.train --config=configs/copy_memory.py --config.model.gru.chrono_max=75.0
+
+Expected: .
 """
 
 from ml_collections import ConfigDict

@@ -2,6 +2,8 @@
 
 python -m experiments.train --config=configs/cumulative_sum.py
 python -m experiments.train --config=configs/cumulative_sum.py --config.task.modulus=5
+
+Expected: .
 """
 
 from ml_collections import ConfigDict

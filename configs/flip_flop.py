@@ -1,6 +1,8 @@
 """The flip-flop language: the last bit written counts, among a hundred steps mostly to be ignored.
 
 python -m experiments.train --config=configs/flip_flop.py
+
+Expected: .
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,8 @@
 """Whose mean is larger, over a month of two people's push-ups: no order is needed.
 
 python -m experiments.train --config=configs/mean_comparison.py
+
+Expected: .
 """
 
 from ml_collections import ConfigDict

@@ -1,6 +1,8 @@
 """Savings with compound interest over thirty years: the order of the deposits counts.
 
 python -m experiments.train --config=configs/savings.py
+
+Expected: .
 """
 
 from ml_collections import ConfigDict

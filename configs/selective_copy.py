@@ -1,6 +1,8 @@
 """Selective copying: eight symbols scattered over 64 steps, said in their order.
 
 python -m experiments.train --config=configs/selective_copy.py
+
+Expected: .
 """
 
 from ml_collections import ConfigDict

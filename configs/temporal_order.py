@@ -2,6 +2,8 @@
 
 python -m experiments.train --config=configs/temporal_order.py
 python -m experiments.train --config=configs/temporal_order.py --config.task.relevant=3
+
+Expected: .
 """
 
 from ml_collections import ConfigDict

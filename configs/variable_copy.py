@@ -1,7 +1,8 @@
 """Copy over a lag that differs: ten digits, up to 20 steps of waiting, then the digits.
 
 python -m experiments.train --config=configs/variable_copy.py
-python -m experiments.train --config=configs/variable_copy.py --config.model.gru.chrono_max=40.0
+
+Expected: .
 """
 
 from ml_collections import ConfigDict

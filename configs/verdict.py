@@ -3,6 +3,8 @@
 python -m experiments.train --config=configs/verdict.py
 python -m experiments.train --config=configs/verdict.py --config.task.where=start \\
     --config.model.gru.chrono_max=100.0
+
+Expected: .
 """
 
 from ml_collections import ConfigDict

@@ -23,10 +23,13 @@ from experiments.settings import resolve
 from experiments.workdir import Run, load, read_config
 from gru_jax import FieldError, Task, fields
 from gru_jax.devices import use_cpu_cores
+from gru_jax.diagnostics import half_life
 from gru_jax.tasks.base import Example, evaluation_batch
+from gru_jax.tasks.dataset import Dataset
 
 EXAMPLES = 128  # of the evaluation set, over which means are taken
 WRITTEN = 60  # steps: with more of them tokens are colours, not letters
+NAMED = 24  # tokens: the legend has no room for more, and a table no reader
 CLOSED, OPEN = 0.1, 0.9  # a gate below the one is closed, above the other open
 INK, LIGHT = "#1f3b5c", "#e9eef3"
 
@@ -46,8 +49,13 @@ class Recorded:
     inside: np.ndarray
 
 
-def record(run: Run, layer: int = 0, examples: int = EXAMPLES) -> Recorded:
-    """Runs every seed over examples of the evaluation set.
+def available(task: Task) -> int:
+    """How many examples of the evaluation set are looked at."""
+    return min(EXAMPLES, task.size) if isinstance(task, Dataset) else EXAMPLES
+
+
+def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
+    """Runs every seed over examples of the evaluation set: all that are available, or the first.
 
     Raises:
       FieldError: there is no such layer, it runs both ways, or its cell has no gates.
@@ -58,6 +66,7 @@ def record(run: Run, layer: int = 0, examples: int = EXAMPLES) -> Recorded:
     if layers[layer].backward is not None:
         raise FieldError("config.model.bidirectional", True, "False, to show one direction's gates")
     cell = layers[layer].forward.cell
+    examples = examples or available(experiment.task)
     batch = evaluation_batch(experiment.task, jnp.arange(examples))
 
     def member(params: Any) -> Any:
@@ -80,11 +89,13 @@ def record(run: Run, layer: int = 0, examples: int = EXAMPLES) -> Recorded:
 def means(task: Task, recorded: Recorded) -> dict[str, Any]:
     """Of every gate the mean over units and examples: by step, and by token where there are any;
     by step also the share of units where it is closed, and open. Each is a list with one entry a
-    seed.
+    seed; steps end with the longest example.
     """
     found: dict[str, Any] = {}
-    inside = recorded.inside[..., None]
-    for name, values in recorded.gates.items():
+    longest = int(recorded.inside.sum(axis=1).max())
+    inside = recorded.inside[:, :longest, None]
+    for name, whole in recorded.gates.items():
+        values = whole[:, :, :longest]
         mean = lambda where, values=values, axes=(1, 2, 3): _rounded(
             np.mean(values, axis=axes, where=np.broadcast_to(where, values.shape))
         )
@@ -96,7 +107,7 @@ def means(task: Task, recorded: Recorded) -> dict[str, Any]:
             "open_by_step": by_step(values > OPEN),
         }
         if task.tokens:
-            inputs = np.asarray(recorded.batch.inputs)[..., None]
+            inputs = np.asarray(recorded.batch.inputs)[:, :longest, None]
             found[name]["by_token"] = {
                 _name(task, token): mean(inside & (inputs == token))
                 for token in range(task.input_size)
@@ -112,7 +123,14 @@ def time_scales(recorded: Recorded) -> np.ndarray | None:
     inside = recorded.inside[..., None]
     with np.errstate(divide="ignore"):  # a gate may be 0 or 1 exactly
         logs = np.log(np.where(inside, recorded.kept, 1.0)).sum(axis=2) / inside.sum(axis=1)
-        return np.median(-np.log(2) / logs, axis=1)
+    return np.median(half_life(logs), axis=1)
+
+
+def order(recorded: Recorded, seed: int) -> np.ndarray:
+    """One seed's units, the shortest memory first; as they are where no gate says so."""
+    scales = time_scales(recorded)
+    units = next(iter(recorded.gates.values())).shape[-1]
+    return np.arange(units) if scales is None else np.argsort(scales[seed])
 
 
 def draw(run: Run, recorded: Recorded, example: int, seed: int) -> bytes:
@@ -123,10 +141,8 @@ def draw(run: Run, recorded: Recorded, example: int, seed: int) -> bytes:
     from matplotlib import pyplot as plt
 
     steps = int(recorded.inside[example].sum())
-    scales = time_scales(recorded)
-    names = list(recorded.gates)
-    units = recorded.gates[names[0]].shape[-1]
-    order = np.argsort(scales[seed]) if scales is not None else np.arange(units)
+    names, sorted_units = list(recorded.gates), order(recorded, seed)
+    units = len(sorted_units)
     figure, axes = plt.subplots(
         len(names) + 1,
         2,
@@ -137,7 +153,7 @@ def draw(run: Run, recorded: Recorded, example: int, seed: int) -> bytes:
     )
     image: Any = None
     for (axis, side), name in zip(axes, names, strict=False):
-        shown = recorded.gates[name][seed, example, :steps][:, order].T
+        shown = recorded.gates[name][seed, example, :steps][:, sorted_units].T
         image = axis.imshow(
             shown, vmin=0, vmax=1, cmap="cividis", aspect="auto", interpolation="nearest"
         )
@@ -145,7 +161,7 @@ def draw(run: Run, recorded: Recorded, example: int, seed: int) -> bytes:
         axis.set_title(f"{name} gate", loc="left", fontsize=11)
         inside = np.broadcast_to(recorded.inside[..., None], recorded.gates[name][seed].shape)
         mean = recorded.gates[name][seed].mean(axis=(0, 1), where=inside)
-        side.barh(np.arange(units), mean[order], color=INK, height=0.9)
+        side.barh(np.arange(units), mean[sorted_units], color=INK, height=0.9)
         side.set(xlim=(0, 1), ylim=(units - 0.5, -0.5), yticks=[], xticks=[0, 0.5, 1])
         side.set_title("mean", fontsize=9)
         side.spines[["top", "right"]].set_visible(False)
@@ -166,7 +182,7 @@ def draw(run: Run, recorded: Recorded, example: int, seed: int) -> bytes:
 
 def _height(task: Task) -> float:
     """Of the inputs' row, where a gate's is 1."""
-    return 0.22 if task.tokens else 0.15 * task.input_size
+    return 0.22 if task.tokens else min(0.15 * task.input_size, 1.0)
 
 
 def _inputs(axis: Any, task: Task, inputs: np.ndarray) -> None:
@@ -182,13 +198,14 @@ def _inputs(axis: Any, task: Task, inputs: np.ndarray) -> None:
     colours = plt.get_cmap("tab10" if kinds <= 10 else "turbo", kinds)
     if len(inputs) > WRITTEN:
         axis.imshow(inputs[None], cmap=colours, vmin=0, vmax=kinds - 1, aspect="auto")
+        present = [token for token in range(kinds) if (inputs == token).any()]
         handles = [
             plt.Line2D([], [], marker="s", ls="", color=colours(token), label=_name(task, token))
-            for token in range(kinds)
+            for token in present[:NAMED]
         ]
         axis.legend(
             handles=handles,
-            ncols=min(kinds, 12),
+            ncols=min(len(handles), 12),
             frameon=False,
             fontsize=9,
             loc="upper center",
@@ -213,14 +230,17 @@ def _rounded(values: Any) -> list[Any]:
 
 def table(found: dict[str, Any]) -> rich.table.Table:
     """The means by token, or over all steps: median and range over the seeds."""
-    shown = rich.table.Table(caption="mean over units and steps: median (lowest..highest) of seeds")
-    shown.add_column("token")
     told = {
         name: gate.get("by_token", {"every input": gate["all"]}) for name, gate in found.items()
     }
+    caption = "mean over units and steps: median (lowest..highest) of seeds"
+    if (more := len(next(iter(told.values()))) - NAMED) > 0:
+        caption += f"; {more} tokens more in gates.json"
+    shown = rich.table.Table(caption=caption)
+    shown.add_column("token")
     for name in found:
         shown.add_column(f"{name} gate", justify="right")
-    for token in next(iter(told.values())):
+    for token in list(next(iter(told.values())))[:NAMED]:
         cells = [by_token[token] for by_token in told.values()]
         shown.add_row(
             fields.printable(token),
@@ -242,7 +262,7 @@ def main() -> int:
     settings = resolve(read_config(workdir))
     use_cpu_cores(*settings.mesh_sizes)
     run = load(workdir)
-    fields.integer("--example", options.example, 0, EXAMPLES - 1)
+    fields.integer("--example", options.example, 0, available(run.task) - 1)
     fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
     recorded = record(run, options.layer)
     found = means(run.task, recorded)

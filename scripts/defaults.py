@@ -35,17 +35,20 @@ FIGURES = ROOT / "docs" / "figures"
 RUNS = {
     "adding": ("adding", ()),
     "copy_memory": ("copy_memory", ()),
+    "copy_memory, chrono": ("copy_memory", ("--config.model.gru.chrono_max=75.0",)),
     "variable_copy": ("variable_copy", ()),
     "selective_copy": ("selective_copy", ()),
     "copy_first": ("copy_first", ()),
     "temporal_order": ("temporal_order", ()),
+    "temporal_order, 3": ("temporal_order", ("--config.task.relevant=3",)),
     "flip_flop": ("flip_flop", ()),
     "cumulative_sum": ("cumulative_sum", ()),
+    "cumulative_sum, 5": ("cumulative_sum", ("--config.task.modulus=5",)),
     "bracket_counting": ("bracket_counting", ()),
     "mean_comparison": ("mean_comparison", ()),
     "savings": ("savings", ()),
     "verdict": ("verdict", ()),
-    "verdict_start": (
+    "verdict, start": (
         "verdict",
         ("--config.task.where=start", "--config.model.gru.chrono_max=100.0"),
     ),
@@ -66,7 +69,7 @@ GATED = {
 SETTLED = ("--config.train.target_metric=loss", "--config.train.target=0.0001")
 FACTORS = (0.5, 1, 2, 4)  # times the training length
 CONFIGS = tuple(dict.fromkeys(config for config, _ in RUNS.values()))
-EXPECTED = re.compile(r"^Expected: .*?(?=\n\n|\"\"\")", re.MULTILINE | re.DOTALL)
+EXPECTED = re.compile(r"^Expected: .*?(?=\n\n|\n?\"\"\")", re.MULTILINE | re.DOTALL)
 WIDTH = 96
 
 
@@ -76,7 +79,6 @@ def measure(folder: Path) -> int:
     Raises:
       RunError: a program failed, or the code is not committed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     runs = {name: _default(folder, name, *run) for name, run in RUNS.items()}
     gates = {name: _gates(folder, *run) for name, run in GATED.items()}
     lines = [f"{json.dumps(name)}: {json.dumps(run)}" for name, run in runs.items()]
@@ -87,7 +89,7 @@ def measure(folder: Path) -> int:
 
 def _default(folder: Path, name: str, config: str, options: tuple[str, ...]) -> dict[str, Any]:
     """What a config gives as it stands, at other lengths too."""
-    workdir = folder / name
+    workdir = folder / name.replace(", ", "-")
     found = _trained(workdir, config, options)
     if not (workdir / "lengths.json").exists():
         lengths = ",".join(str(round(factor * found["length"])) for factor in FACTORS)
@@ -99,7 +101,7 @@ def _gates(folder: Path, options: tuple[str, ...], figure: str) -> dict[str, Any
     """Of every gate the mean in plot, turn and verdict, and the share of units where it is closed
     and open; one number a seed.
     """
-    workdir = folder / Path(figure).stem
+    workdir = folder / "gates" / Path(figure).stem
     found = _trained(workdir, "verdict", (*options, *SETTLED))
     if not (workdir / "gates.json").exists():
         _program("gates", f"--run={workdir}")
@@ -122,6 +124,7 @@ def _trained(workdir: Path, config: str, options: tuple[str, ...]) -> dict[str, 
     timed = workdir.with_suffix(".seconds.json")
     command = [f"--config=configs/{config}.py", *options]
     if not timed.exists():
+        workdir.parent.mkdir(parents=True, exist_ok=True)
         print(workdir.name, flush=True)
         began = time.monotonic()
         _program("train", *command, f"--workdir={workdir}", "--force")
@@ -162,8 +165,7 @@ def _score(run: dict[str, Any]) -> tuple[int, int, int | None, str]:
     summary = run["summary"]
     losses = summary["eval"]["loss"]["per_seed"]
     sums = outcomes(losses, summary["solved_step"], run["steps"])
-    metric = "loss" if run["metric"] == "loss" else run["metric"]
-    low, median, high = quartiles(summary["eval"][metric]["per_seed"])
+    low, median, high = quartiles(summary["eval"][run["metric"]]["per_seed"])
     return sums.solved, sums.seeds, sums.median_steps, f"{median:.3g} ({low:.3g}..{high:.3g})"
 
 
@@ -181,11 +183,11 @@ def _expected(run: dict[str, Any]) -> str:
     solved, seeds, steps, score = _score(run)
     minutes = run["seconds"] / 60
     took = f"{minutes:.0f} min" if minutes >= 2 else f"{run['seconds']:.0f} s"
-    when = f", half of them by step {steps:,}" if steps is not None else ""
+    when = f", half of all by step {steps:,}" if steps is not None else ""
     side = "below" if run["metric"] == "loss" else "above"
     return (
         f"{solved} of {seeds} seeds reach {run['metric']} {side} {run['target']:g}{when}; "
-        f"{run['metric']} at the end {score}; {took} on two cores."
+        f"{run['metric']} at the end {score}; {took} on {run['made']['devices']} CPU cores."
     )
 
 
@@ -206,7 +208,7 @@ def table() -> str:
     for name, run in load()["runs"].items():
         solved, seeds, steps, score = _score(run)
         lines.append(
-            f"| {name.replace('_', '-')} | {run['length']} | {solved}/{seeds} "
+            f"| {_words(name)} | {run['length']} | {solved}/{seeds} "
             f"| {'not reached' if steps is None else f'{steps:,}'} | {run['metric']} | {score} "
             f"| {run['summary']['baseline_loss']:.4g} | {run['seconds']:.0f} |"
         )
@@ -220,9 +222,7 @@ def lengths() -> str:
     for name, run in load()["runs"].items():
         metric = _shown(run)
         cells = [f"{quartiles(values[metric])[1]:.3g}" for values in run["lengths"].values()]
-        lines.append(
-            f"| {name.replace('_', '-')} | {run['length']} | {metric} | {' | '.join(cells)} |"
-        )
+        lines.append(f"| {_words(name)} | {run['length']} | {metric} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", "Medians of the seeds."])
 
 
@@ -260,23 +260,31 @@ def _shown(run: dict[str, Any]) -> str:
     return metric
 
 
+def _words(name: str) -> str:
+    return name.replace("_", "-")
+
+
 def _provenance() -> str:
-    made = [run["made"] for run in load()["runs"].values()]
+    runs = load()["runs"]
+    made = [run["made"] for run in runs.values()]
     commits = ", ".join(sorted({each["commit"][:8] for each in made}))
+    varied = "; ".join(
+        f"{_words(name)} with `{' '.join(RUNS[name][1])}`" for name in runs if RUNS[name][1]
+    )
     return (
-        f"Each config as it stands (`python -m experiments.train --config=configs/NAME.py`; "
-        f"verdict-start with `--config.task.where=start`), one after the other by `python -m "
-        f"scripts.defaults DIR` at commit {commits} on two cores; {pages.made_with(made[0])}."
+        f"`python -m experiments.train --config=configs/NAME.py`; {varied}. One after the other by "
+        f"`python -m scripts.defaults DIR`, with nothing compiled before, at commit {commits} on "
+        f"{made[0]['devices']} CPU cores; {pages.made_with(made[0])}."
     )
 
 
 def draw() -> None:
     """The figure of docs/tasks.md: a panel a task, the share of right answers over the length."""
     runs = load()["runs"]
-    columns = 5
+    columns = 4
     rows = -(-len(runs) // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(11, 2.2 * rows), sharey=True, layout="constrained"
+        rows, columns, figsize=(10, 2.1 * rows), sharey=True, layout="constrained"
     )
     for axis in axes.flat[len(runs) :]:
         axis.set_visible(False)
@@ -292,7 +300,7 @@ def draw() -> None:
         axis.set(xscale="log", ylim=(-0.03, 1.03))
         axis.set_xticks(at, [str(length) for length in at])
         axis.minorticks_off()
-        axis.set_title(name.replace("_", "-"), loc="left", fontsize=10)
+        axis.set_title(_words(name), loc="left", fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
     figure.supxlabel("length (dotted: of training)", fontsize=10)
     figure.supylabel("share of right answers", fontsize=10)

@@ -1,5 +1,6 @@
 """experiments.gates: the means that it writes, the order of its units, and what it refuses."""
 
+import dataclasses
 import json
 
 import jax
@@ -10,6 +11,7 @@ from PIL import Image
 from configs import verdict
 from experiments import gates
 from experiments.train import train
+from tests.collected import music
 from tests.programs import one_line, program, tiny_config
 
 LSTM = {"model.cell": "lstm"}
@@ -78,6 +80,38 @@ def test_padding_does_not_count(tmp_path):
     ]
     np.testing.assert_allclose(gates.time_scales(recorded)[0], np.median(lives, axis=0), rtol=1e-4)
     assert gates.draw(run, recorded, example=int(np.argmin(lengths)), seed=0)
+
+
+def test_who_keeps_everything_comes_last(words):
+    recorded = gates.record(words, examples=3)
+    kept = np.array([0.5, 1.0, 0.2, 0.9])[None, None, None] * np.ones((2, 3, 6, 1))
+    recorded = dataclasses.replace(recorded, kept=kept)
+    lives = [1.0, np.inf, np.log(2) / np.log(5), np.log(2) / -np.log(0.9)]
+    np.testing.assert_allclose(gates.time_scales(recorded), [lives, lives], rtol=1e-5)
+    assert gates.order(recorded, 1).tolist() == [2, 0, 3, 1]
+
+
+def test_steps_that_no_example_reaches_are_left_out(tmp_path):
+    run = run_of(tmp_path / "run", **PADDED)
+    recorded = gates.record(run, examples=2)
+    inside = recorded.inside & (np.arange(recorded.inside.shape[1]) < 20)
+    found = gates.means(run.task, dataclasses.replace(recorded, inside=inside))
+    assert np.shape(found["update"]["by_step"]) == (2, 20)
+    assert np.isfinite(found["update"]["by_step"]).all()
+
+
+def test_a_small_split_is_not_repeated_and_many_notes_leave_room_for_the_gates(tmp_path):
+    config = tiny_config(**{"train.evaluation_examples": 0})
+    with config.unlocked():
+        config.task = {"name": "piano", "path": str(music(tmp_path)[0])}
+    run = train(config, str(tmp_path / "run"), quiet=True)
+    pieces = gates.available(run.task)
+    assert pieces == run.task.size == 3
+    recorded = gates.record(run)
+    assert len(recorded.inside) == pieces
+    assert gates.draw(run, recorded, pieces - 1, 0)
+    out = program("gates", f"--run={run.workdir}", f"--example={pieces}", expect=2)
+    assert f"--example = {pieces}: must be a whole number, in 0..{pieces - 1}" in out.stderr
 
 
 def test_an_lstm_has_three_gates(tmp_path):

@@ -407,4 +407,19 @@ def test_bad_fields(make, message):
 
 
 def test_registry():
-    assert {task().__class__ for task in TASKS.values()} == set(TASKS.values())
+    assert {type(task) for task in PROTOCOLS} == set(TASKS.values())
+    for name, task in TASKS.items():
+        assert task.__module__ == f"gru_jax.tasks.{name}"
+
+
+def test_the_last_token_of_a_flip_flop_asks_whatever_is_ignored():
+    batch = batch_of(FlipFlop(9, 1 - 1e-8), 50)
+    assert (np.asarray(batch.inputs)[:, -1] == 4).all()
+    assert np.isin(np.asarray(batch.targets)[:, -1], (0, 1)).all()
+
+
+def test_a_long_sum_does_not_leave_32_bits():
+    example = CumulativeSum(100_000, 60_000).example(jax.random.key(0))
+    whole = np.cumsum(np.asarray(example.inputs, np.int64))
+    assert whole[-1] > 2**31
+    np.testing.assert_array_equal(example.targets, whole % 60_000)

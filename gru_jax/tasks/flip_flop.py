@@ -45,10 +45,10 @@ class FlipFlop(Classification):
 
     def example(self, key: Key) -> Example:
         kinds, bits = jax.random.split(key)
-        chance = jax.random.uniform(kinds, (self.length,)).at[0].set(1.0).at[-1].set(self.ignore)
+        chance = jax.random.uniform(kinds, (self.length,)).at[0].set(1.0)
         bit = jax.random.bernoulli(bits, shape=(self.length,)).astype(jnp.int32)
         ignored = (chance < self.ignore).at[-1].set(False)
-        asks = ~ignored & (chance < (1 + self.ignore) / 2)
+        asks = (~ignored & (chance < (1 + self.ignore) / 2)).at[-1].set(True)
         written = ~ignored & ~asks
         inputs = jnp.where(asks, READ, jnp.where(ignored, IGNORED + bit, bit))
         last = jax.lax.cummax(jnp.where(written, jnp.arange(self.length), 0))

@@ -16,9 +16,9 @@ class SelectiveCopy(Classification):
     """Say, in their order, the few symbols that were scattered over a long sequence of blanks.
 
     Tokens: 0 is blank, 1..symbols are symbols, symbols + 1 asks. After `length` steps with
-    `items` symbols at random places come as many that ask:
+    `items` symbols at random places come as many that ask; targets are symbols counted from 0:
 
-        input   0 3 0 0 1 0 0 9 9        target  . . . . . . . 3 1     (symbols 8, items 2)
+        input   0 3 0 0 1 0 0 9 9        target  . . . . . . . 2 0     (symbols 8, items 2)
 
     Baseline: every answer is one of so many symbols, hence ln symbols.
     """

@@ -23,7 +23,7 @@ class TemporalOrder(Classification):
     T/2..6T/10 (6a), or at T/10..T/5, 33T/100..43T/100 and 66T/100..76T/100 (6b), counted from
     0; T = 100 gives the lengths and places of the paper.
 
-        E b d X a c c Y d a B        target XY, the second of XX, XY, YX, YY
+        E X b d a c Y c d a B        target XY, the second of XX, XY, YX, YY
 
     Baseline: all of 2^relevant orders are equally likely, hence relevant ln 2.
     """

@@ -16,10 +16,11 @@ from gru_jax.tasks.copy_memory import BLANK, DELIMITER, DIGITS, SYMBOLS
 class VariableCopy(Classification):
     """Ten digits, 0..T - 1 blanks, a delimiter, then say the digits again.
 
-    Tokens as in `CopyMemory`. Only the ten steps behind the delimiter are judged; an example
-    has T + 20 steps at most (padded behind). With two digits in place of ten:
+    Tokens as in `CopyMemory`, targets are digits counted from 0. Only the ten steps behind the
+    delimiter are judged, unlike in the paper; an example has T + 20 steps at most (padded
+    behind). With two digits in place of ten:
 
-        input   3 7 0 0 9 0 0 _        target  . . . . . 3 7 _
+        input   3 7 0 0 9 0 0 _        target  . . . . . 2 6 _
 
     Baseline: a digit is one of eight, hence ln 8.
     """
