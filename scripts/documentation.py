@@ -1,4 +1,4 @@
-"""The generated parts of README and docs, from results/.
+"""The generated parts of README, docs and docstrings of configs, from results/.
 
 python -m scripts.documentation            write them, and the figures
 python -m scripts.documentation --check    exit 1 where a page does not show what results/ holds
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiments.files import write_text
-from scripts import gradients, horizons, packing, pages, published, reliability, results
+from scripts import defaults, gradients, horizons, packing, pages, published, reliability, results
 
 ROOT = Path(__file__).parent.parent
 TRANSCRIPT = ROOT / "results" / "make_train.txt"  # what `make train` printed
@@ -30,7 +30,14 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
     "docs/published.md": lambda: {"published": published.whole()},
     "docs/reliability.md": lambda: {"tried": reliability.table()},
     "docs/sweeps.md": lambda: {"packing": packing.table()},
+    "docs/tasks.md": lambda: {
+        "defaults": defaults.table(),
+        "lengths": defaults.lengths(),
+        "cells": results.table("tasks"),
+        "gates": defaults.gates(),
+    },
 }
+CONFIGS = {f"configs/{name}.py": name for name in defaults.CONFIGS}
 
 
 def main() -> int:
@@ -43,22 +50,27 @@ def main() -> int:
         for page in found:
             print(f"{page} does not show what results/ holds: python -m scripts.documentation")
         return int(bool(found))
-    for page in PARTS:
+    for page in (*PARTS, *CONFIGS):
         write_text(ROOT / page, fresh(page))
     results.draw()
     gradients.draw()
     horizons.draw()
+    defaults.draw()
+    published.draw()
     return 0
 
 
 def stale() -> list[str]:
-    """The pages that do not show what results/ holds."""
-    return [page for page in PARTS if fresh(page) != (ROOT / page).read_text()]
+    """The pages and configs that do not show what results/ holds."""
+    return [page for page in (*PARTS, *CONFIGS) if fresh(page) != (ROOT / page).read_text()]
 
 
 def fresh(page: str) -> str:
-    """A page with its generated parts made anew."""
-    return pages.fill((ROOT / page).read_text(), PARTS[page]())
+    """A page with its generated parts, or a config with its docstring, made anew."""
+    text = (ROOT / page).read_text()
+    if page in CONFIGS:
+        return defaults.docstring(CONFIGS[page], text)
+    return pages.fill(text, PARTS[page]())
 
 
 def transcript() -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from experiments.commandline import guarded
 from experiments.comparisons import Comparison, compared, ranked
 from experiments.files import RunError, write_text
+from experiments.gradient_figures import FAMILIES
 from experiments.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweep_folder import FINISHED
 from scripts import pages
@@ -22,7 +23,7 @@ from scripts import pages
 ROOT = Path(__file__).parent.parent
 RESULTS, FIGURES = ROOT / "results", ROOT / "docs" / "figures"
 # What each sweep compares: its variants in words, the one that the others are tested against first.
-SWEEPS = {
+ABLATIONS = {
     "cells": {
         "gru": "GRU",
         "gru_bias1": "GRU, update bias 1",
@@ -48,6 +49,7 @@ SWEEPS = {
         "hard_gates": "tanh, hard sigmoid gates",
     },
 }
+SWEEPS = ABLATIONS | {"tasks": dict(reversed(FAMILIES.items()))}  # GRU first
 HEADLINE = ("gru", "gru_chrono", "lstm", "lstm_chrono", "vanilla")  # of the cells: in README
 COLORS = ("#1f4e79", "#5b9bd5", "#c55a11", "#f4b183", "#7f7f7f")
 DASHES = ("-", (0, (4, 1)), "--", (0, (2, 1)), ":")
@@ -126,16 +128,17 @@ def load(sweep: str) -> list[Result]:
     ]
 
 
+def merit(result: Result) -> tuple[float, ...]:
+    """More seeds solved, then the sooner, then the lower loss: what is better compares as more."""
+    sums = result.outcomes
+    steps = math.inf if sums.median_steps is None else sums.median_steps
+    return sums.solved, -steps, -sums.loss[1]
+
+
 def best(results: list[Result]) -> dict[tuple[tuple[str, int], str], Result]:
     """Of each problem and variant the rate that solves more seeds, then the sooner, then has
     the lower loss; a seed that has solved the task stops, so that its loss says no more.
     """
-
-    def merit(result: Result) -> tuple[float, ...]:
-        sums = result.outcomes
-        steps = math.inf if sums.median_steps is None else sums.median_steps
-        return sums.solved, -steps, -sums.loss[1]
-
     return {(each.problem, each.variant): each for each in sorted(results, key=merit)}
 
 
@@ -206,7 +209,7 @@ def headline() -> str:
 
 def ablations() -> dict[str, str]:
     """The tables of docs/ablations.md."""
-    return {sweep: table(sweep) for sweep in SWEEPS}
+    return {sweep: table(sweep) for sweep in ABLATIONS}
 
 
 def draw() -> None:

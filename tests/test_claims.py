@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell, parameter_count
 from gru_jax.diagnostics import random_vectors, transport
-from scripts import gradients, results
+from gru_jax.tasks import Savings
+from scripts import defaults, gradients, results
 from tests.helpers import agree, randomise, split, weights
 from tests.reference import sigmoid
 
@@ -361,6 +362,39 @@ def test_18_tanh_is_ahead_of_relu_on_copy_only_and_a_linear_candidate_does_as_we
     assert against_tanh[adding, "hard_gates"].better > 0.9
     assert against_tanh[adding, "hard_gates"].p_holm < 0.05
     assert against_tanh[copy, "hard_gates"].better < 0.5
+
+
+WHERE = {"end": "at the end", "short": "at the start of 30 words", "chrono": "at the start, chrono"}
+
+
+def over_the_plot(where, gate):
+    """A gate of the verdict task: its mean over the plot and at its turn, one number a seed."""
+    means = defaults.load()["gates"][WHERE[where]]["gates"][gate]["by_step"]
+    return np.array(means["plot"]), np.array(means["turn"])
+
+
+def test_14_where_the_end_decides_the_reset_gate_stays_and_the_update_gate_lets_go():
+    plot, turn = over_the_plot("end", "reset")
+    assert min(*plot, *turn) > 0.5
+    assert np.abs(plot - turn).max() < 0.1
+    assert over_the_plot("end", "update")[0].max() < 0.4  # 0.5 at its start
+
+
+def test_15_where_the_beginning_decides_only_gates_that_start_near_1_are_near_1():
+    trained = results.best(results.load("tasks"))
+    assert trained[("verdict-start", 100), "gru"].outcomes.solved == 0
+    assert over_the_plot("chrono", "update")[0].min() > 0.75
+    short, end = over_the_plot("short", "update")[0], over_the_plot("end", "update")[0]
+    assert end.max() < 0.45 < short.min()
+    assert short.max() < 0.65
+
+
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_20_what_needs_no_order_and_what_needs_it_are_both_learned(cell):
+    trained = results.best(results.load("tasks"))
+    for task in ("means", "savings"):
+        assert trained[(task, 30), cell].outcomes.solved == 8
+    assert max(trained[("savings", 30), cell].losses) < Savings().unordered_loss / 100
 
 
 @pytest.mark.parametrize("make", CELLS.values())

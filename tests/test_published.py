@@ -6,9 +6,13 @@ import pytest
 from scripts import published
 
 
-def accuracy(trial):
+def row_of(trial):
     (row,) = (row for row in published.ROWS if row.trial == trial)
-    return published.interval(published.chosen(row)["summary"]["test"]["accuracy"]["per_seed"])
+    return row
+
+
+def accuracy(trial, metric="accuracy"):
+    return published.interval(published.judged(published.chosen(row_of(trial)), metric))
 
 
 def test_the_interval_holds_the_mean_nineteen_times_in_twenty():
@@ -42,3 +46,47 @@ def test_mnist1d():
         assert accuracy(f"last-{cell}")[1] > 0.95  # the published convolutional network: 0.94
         assert accuracy(f"flatten-{cell}")[2] < 0.91
     assert accuracy("last-vanilla")[2] < 0.21
+
+
+def test_temporal_order():
+    found = {
+        name: published.results.Result(published.chosen(row_of(f"temporal_order-T100-{name}")))
+        for name in ("lstm_1997", "gru", "lstm", "vanilla", "gru_chrono", "lstm_chrono")
+    }
+    solved = {name: result.outcomes.solved for name, result in found.items()}
+    assert max(solved[name] for name in ("gru", "lstm", "vanilla")) < solved["lstm_1997"] < 8
+    for name in ("gru_chrono", "lstm_chrono"):
+        assert solved[name] == 8
+        assert found[name].outcomes.median_steps * 16 < 31_390
+
+
+def test_adding_with_marks_anywhere():
+    loss = lambda cell: accuracy(f"adding_anywhere-T200-{cell}", "loss")
+    assert loss("gru")[2] < 1e-4
+    assert 1e-3 < loss("lstm")[0] < loss("lstm")[2] < 0.05
+    assert loss("vanilla")[1] > 0.16
+
+
+def test_copy_over_its_length():
+    share = {
+        (length, start): accuracy(f"copy-T{length}-{start}")[0]
+        for length in published.COPY_LENGTHS
+        for start in published.STARTS
+    }
+    for length in published.COPY_LENGTHS:
+        assert share[length, "gru"] > 0.2
+        for cell in ("gru", "lstm"):
+            assert share[length, f"{cell}_chrono"] > share[length, cell] + 0.15
+    assert share[10, "lstm"] > 0.2 > share[30, "lstm"]
+    assert share[100, "lstm"] < 1 / 8 + 0.01  # as by guessing
+
+
+@pytest.mark.parametrize(
+    ("solved", "words"),
+    [([50, 100, 150, 200], "1,600 (median; 4/4)"), ([50, None, None, None], "1/4 within 8,000")],
+)
+def test_sequences_until_solved(solved, words):
+    trial = {"train.batch_size": 16, "budget": 500}
+    trial["summary"] = {"eval": {"loss": {"per_seed": [0.1] * 4}}, "solved_step": solved}
+    row = published.Published("task", "sweep", "trial", metric="sequences")
+    assert published._ours(row, trial) == words
