@@ -1,6 +1,7 @@
 """Published numbers beside those of the committed sweeps, as tables."""
 
 import dataclasses
+import shlex
 from typing import Any
 
 import numpy as np
@@ -147,9 +148,11 @@ def table(rows: list[Published]) -> str:
     for sweep, trials in used.items():
         commits = ", ".join(sorted({trial["commit"][:8] for trial in trials}))
         steps = " to ".join(f"{steps:,}" for steps in _ends([t["budget"] for t in trials]))
+        # Of the command of one trial what starts them all: its config names the data file too.
+        (config,) = (a for a in shlex.split(trials[0]["command"]) if a.startswith("--config="))
         lines.append(
-            f"{sweep}: `python -m experiments.sweep --config=configs/sweeps/{sweep}.py` at commit "
-            f"{commits}, {steps} steps; {pages.made_with(trials[0])}."
+            f"{sweep}: `python -m experiments.sweep {config}` at commit {commits}, {steps} steps; "
+            f"{pages.made_with(trials[0])}."
         )
     return "\n".join(lines)
 
