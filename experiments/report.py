@@ -163,7 +163,8 @@ def _title(group: list[Entry], ended: list[Entry]) -> str:
         and all(config[section].get(name) == value for config in configs)
         and any(config[section].get(name) != value for config in same)
     ]
-    return ", ".join([task["name"].replace("_", " "), f"T = {task['length']}", *told])
+    length = group[0].settings.experiment.task.length
+    return ", ".join([task["name"].replace("_", " "), f"T = {length}", *told])
 
 
 def _row(entry: Entry) -> list[Cell]:
@@ -261,7 +262,8 @@ def _over_length(ended: list[Entry]) -> dict[str, dict[str, list[Entry]]]:
     lines: dict[str, dict[str, list[Entry]]] = {}
     for entry in ended:
         config = json.loads(json.dumps(entry.settings.config))
-        del config["task"]["length"], config["model"]["hidden_sizes"]
+        config["task"].pop("length", None)  # data has a length of its own
+        del config["model"]["hidden_sizes"]
         task = config["task"]["name"].replace("_", " ")
         lines.setdefault(task, {}).setdefault(json.dumps(config, sort_keys=True), []).append(entry)
     named = {

@@ -19,6 +19,7 @@ from experiments.results import comparisons, entries
 from experiments.sweep_folder import SweepFolder
 from experiments.trials import described
 from experiments.workdir import environment
+from tests.collected import music
 from tests.programs import ROOT, tiny_config
 
 COMMAND = "python -m scripts.report DIR"
@@ -152,6 +153,15 @@ def test_many_trials_of_one_task_are_shown_apart(tmp_path):
         "adding, T = 6, protocol = halves, learning rate = 0.2",
         "adding, T = 30, protocol = hochreiter, learning rate = 0.01",
     ]
+
+
+def test_collected_examples_have_a_length_of_their_own(tmp_path):
+    """Which no field of the config holds."""
+    task = {"name": "piano", "path": str(music(tmp_path)[0])}
+    music_task = {"task": task, "train.evaluation_examples": 0}
+    folder = pretend(tmp_path / "sweep", lambda add: add("music", music_task))
+    write_report([folder], tmp_path / "page.html", COMMAND)
+    assert "<h3>piano, T = 11</h3>" in (tmp_path / "page.html").read_text()
 
 
 def test_one_run(tmp_path):
