@@ -8,13 +8,13 @@ from typing import Any
 from experiments.commandline import guarded
 
 
-def collect(description: str | None, collect: Callable[[Path], int]) -> int:
+def collect(description: str | None, measured: Callable[[Path], int]) -> int:
     """A program that takes a folder of measurements, DIR, for what is committed."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("folder", type=Path, metavar="DIR")
-    return guarded(lambda: collect(parser.parse_args().folder))
+    return guarded(lambda: measured(parser.parse_args().folder))
 
 
 def fill(text: str, parts: dict[str, str]) -> str:

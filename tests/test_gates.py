@@ -6,11 +6,13 @@ import json
 import jax
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from PIL import Image
 
 from configs import verdict
 from experiments import gates
 from experiments.train import train
+from gru_jax.tasks import CumulativeSum
 from tests.collected import music
 from tests.programs import one_line, program, tiny_config
 
@@ -53,11 +55,6 @@ def test_means_are_those_of_one_model_at_a_time(words):
             np.testing.assert_allclose(found[name]["all"][seed], values.mean(), atol=1e-4)
             expected = values.mean(axis=(0, 2))
             np.testing.assert_allclose(found[name]["by_step"][seed], expected, atol=1e-4)
-            for state, share in (("closed", values < 0.1), ("open", values > 0.9)):
-                expected = share.mean(axis=(0, 2))
-                np.testing.assert_allclose(
-                    found[name][f"{state}_by_step"][seed], expected, atol=1e-4
-                )
             turn = values[inputs == 3].mean()
             np.testing.assert_allclose(found[name]["by_token"]["."][seed], turn, atol=1e-4)
         kept = np.asarray(activations["update"])
@@ -80,6 +77,16 @@ def test_padding_does_not_count(tmp_path):
     ]
     np.testing.assert_allclose(gates.time_scales(recorded)[0], np.median(lives, axis=0), rtol=1e-4)
     assert gates.draw(run, recorded, example=int(np.argmin(lengths)), seed=0)
+
+
+def test_closed_and_open_are_shares_of_units(words):
+    recorded = gates.record(words, examples=4)
+    values = np.random.default_rng(0).random((2, 4, 6, 4))  # an untrained gate is never either
+    found = gates.means(words.task, dataclasses.replace(recorded, gates={"reset": values}))
+    closed, opened = (values < 0.1).mean(axis=(1, 3)), (values > 0.9).mean(axis=(1, 3))
+    assert not np.allclose(closed, opened, atol=0.01)
+    np.testing.assert_allclose(found["reset"]["closed_by_step"], closed, atol=1e-4)
+    np.testing.assert_allclose(found["reset"]["open_by_step"], opened, atol=1e-4)
 
 
 def test_who_keeps_everything_comes_last(words):
@@ -110,8 +117,23 @@ def test_a_small_split_is_not_repeated_and_many_notes_leave_room_for_the_gates(t
     recorded = gates.record(run)
     assert len(recorded.inside) == pieces
     assert gates.draw(run, recorded, pieces - 1, 0)
+    assert gates._height(run.task) == 1
     out = program("gates", f"--run={run.workdir}", f"--example={pieces}", expect=2)
     assert f"--example = {pieces}: must be a whole number, in 0..{pieces - 1}" in out.stderr
+
+
+def test_many_tokens_are_neither_all_in_the_legend_nor_in_the_table():
+    task = CumulativeSum(100, 500)
+    tokens = np.arange(100) * 5
+    axis = plt.figure().add_subplot()
+    gates._inputs(axis, task, tokens)
+    named = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert named == [str(token) for token in tokens[: gates.NAMED]]
+    plt.close()
+    by_token = {str(token): [0.5, 0.6] for token in tokens}
+    shown = gates.table({"reset": {"all": [0.5, 0.6], "by_token": by_token}})
+    assert shown.row_count == gates.NAMED
+    assert f"; {100 - gates.NAMED} tokens more in gates.json" in str(shown.caption)
 
 
 def test_an_lstm_has_three_gates(tmp_path):
