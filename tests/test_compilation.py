@@ -2,6 +2,8 @@
 
 import os
 
+import jax
+
 from experiments import compilation
 from tests.programs import program, tiny
 
@@ -46,3 +48,15 @@ def test_the_oldest_entries_go_when_there_are_too_many(tmp_path, monkeypatch):
     monkeypatch.setattr(compilation, "SIZE", 250)
     compilation._prune(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"newest", "middle"}
+
+
+def test_a_cache_elsewhere_than_on_disk_is_left_to_jax(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    given = jax.config.jax_compilation_cache_dir
+    jax.config.update("jax_compilation_cache_dir", "gs://bucket/programs")
+    try:
+        compilation.use_cache()
+        assert jax.config.jax_compilation_cache_dir == "gs://bucket/programs"
+    finally:
+        jax.config.update("jax_compilation_cache_dir", given)
+    assert not list(tmp_path.iterdir())

@@ -60,6 +60,25 @@ def test_parameters_set_the_size_of_a_trial():
     assert abs(trial.settings.experiment.parameters - 2000) < 100
 
 
+def test_each_trial_has_the_size_that_its_own_cell_task_and_number_ask_for():
+    asked = {
+        "gru": ({}, 2000),
+        "slow": ({"optimizer.learning_rate": 0.5}, 2000),
+        "lstm": ({"model.cell": "lstm"}, 2000),
+        "more": ({}, 4000),
+        "copy": ({"task": {"name": "copy_memory", "length": 6}}, 2000),
+    }
+
+    def sweep(add):
+        for name, each in asked.items():
+            add(name, *each)
+
+    found = described(BASE, sweep)
+    sizes = {trial.name: trial.overrides["model.hidden_sizes"] for trial in found}
+    assert sizes == {name: matched(BASE, *each) for name, each in asked.items()}
+    assert len(set(sizes.values())) == 4
+
+
 @pytest.mark.parametrize(
     ("added", "message"),
     [
