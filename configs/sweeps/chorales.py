@@ -10,25 +10,28 @@ from configs.variants import Variants, product, values
 
 UNITS = {"vanilla": 100, "gru": 46, "lstm": 36}  # about 20,000 weights each
 LARGE = 300_000
-SLOWER = values("optimizer.learning_rate", (0.001,), "lr")
+RATES = {"small": (0.01, 0.003), "large": (0.003,)}
 
 
 def get_config(path: str = "") -> ConfigDict:
     config = piano.get_config(path)
     config.name = "chorales"
+    config.train.steps = 3000
+    config.train.log_every = 100
+    config.train.checkpoint_every = 500
     return config
 
 
 def sweep(add) -> None:
-    compare(add, LARGE)
+    compare(add, LARGE, steps=1000)
 
 
-def compare(add, large: int) -> None:
-    """The three cells at both sizes; of the large ones fewer seeds and steps."""
-    rates = values("optimizer.learning_rate", (0.01, 0.001), "lr")
+def compare(add, large: int, steps: int) -> None:
+    """The three cells at both sizes; the large ones with fewer seeds and so many steps."""
     cells: Variants = {cell: {"model.cell": cell} for cell in UNITS}
-    for name, overrides in product({"small": {}}, cells, rates).items():
+    rates = {size: values("optimizer.learning_rate", RATES[size], "lr") for size in RATES}
+    for name, overrides in product({"small": {}}, cells, rates["small"]).items():
         add(name, overrides | {"model.hidden_sizes": (UNITS[overrides["model.cell"]],)})
-    few = {"population.seeds": 4, "train.steps": 500, "train.batch_size": 16}
-    for name, overrides in product({"large": few}, cells, SLOWER).items():
+    few = {"population.seeds": 4, "train.steps": steps, "train.batch_size": 16}
+    for name, overrides in product({"large": few}, cells, rates["large"]).items():
         add(name, overrides, parameters=large)

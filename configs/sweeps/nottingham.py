@@ -15,8 +15,11 @@ def get_config(path: str = "") -> ConfigDict:
     config = piano.get_config(path)
     config.name = "nottingham"
     config.task.window = 100
+    config.train.steps = 2000
+    config.train.log_every = 250  # the validation split has tunes of a thousand steps
+    config.train.checkpoint_every = 500
     return config
 
 
 def sweep(add) -> None:
-    compare(add, LARGE)
+    compare(add, LARGE, steps=500)
