@@ -11,6 +11,8 @@ import pytest
 import scipy.io
 import sklearn.datasets
 
+import configs.digits
+import configs.piano
 import configs.text
 from experiments.datasets import _loaded, load_task, text
 from experiments.evaluate import evaluate
@@ -331,6 +333,25 @@ def test_digits_are_those_of_the_library_in_reading_order():
         order = lambda each: np.lexsort(np.asarray(each.inputs[:, :, 0]))
         columns = [np.asarray(each.inputs[..., 0])[:, order(each)] for each in (split, other)]
         np.testing.assert_array_equal(*columns)  # one order of the pixels for all images
+
+
+def test_other_data_is_another_program(music):
+    """Otherwise a sweep would train two trials on the data of the first."""
+
+    def program_of(base, **task):
+        config = base.get_config()
+        config.task.update(task)
+        return resolve(config).program
+
+    path = str(music[0])
+    for base, options, other in (
+        (configs.digits, {}, {"permuted": True}),
+        (configs.piano, {"path": path, "window": 3}, {"path": path, "window": 4}),
+    ):
+        found = program_of(base, **options)
+        assert found == program_of(base, **options)
+        assert hash(found) == hash(program_of(base, **options))
+        assert found != program_of(base, **other)
 
 
 def test_the_global_generator_is_left_alone():

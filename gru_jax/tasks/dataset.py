@@ -30,6 +30,10 @@ class Dataset(Task):
     splits: Mapping[str, Example]
     judged: str = VALIDATION
 
+    # By identity: a program is compiled for one task's data, which cannot be part of its key.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def __post_init__(self):
         fields.one_of("judged", self.judged, (VALIDATION, TEST))
 
