@@ -1,6 +1,6 @@
 """The contract that every cell keeps, and the affine map that every gate is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 import jax
@@ -23,6 +23,7 @@ GATE_ACTIVATIONS: dict[str, Activation] = {
     "sigmoid": jax.nn.sigmoid,
     "hard_sigmoid": jax.nn.hard_sigmoid,
 }
+NARROW = 64  # units up to which one product for all gates is faster: see docs/log.md
 
 
 def activation(field: str, value: str | Activation, named: dict[str, Activation]) -> Activation:
@@ -82,16 +83,17 @@ class Gate(nnx.Module):
 
     def project(self, inputs: StepInput) -> State:
         """x W + b."""
-        return add_bias(self._product(inputs, self.kernel), self.bias)
+        return add_bias(self.product(inputs, self.kernel[...]), self.bias)
 
     def recur(self, state: State) -> State:
         """h U."""
-        return self._product(state, self.recurrent_kernel)
+        return self.product(state, self.recurrent_kernel[...])
 
-    def _product(self, left: Array, kernel: nnx.Param) -> Array:
+    def product(self, left: Array, kernel: Array) -> Array:
+        """In this gate's precision."""
         return jnp.matmul(
             left.astype(self.dtype),
-            kernel[...].astype(self.dtype),
+            kernel.astype(self.dtype),
             preferred_element_type=self.state_dtype,
         )
 
@@ -116,6 +118,18 @@ class ConstantGate(nnx.Module):
 
     def recur(self, state: State) -> State:
         return jnp.zeros_like(state)
+
+
+def recur_all(gates: Mapping[str, Gate | ConstantGate], state: State) -> Activations:
+    """h U of every gate: in a narrow cell as one product, whose call costs more than its work."""
+    learned = {name: gate for name, gate in gates.items() if isinstance(gate, Gate)}
+    if len(learned) < 2 or state.shape[-1] > NARROW:
+        return {name: gate.recur(state) for name, gate in gates.items()}
+    first, *_ = learned.values()
+    kernels = [gate.recurrent_kernel[...] for gate in learned.values()]
+    products = jnp.split(first.product(state, jnp.concatenate(kernels, axis=-1)), len(learned), -1)
+    constant = {name: gate.recur(state) for name, gate in gates.items() if name not in learned}
+    return constant | dict(zip(learned, products, strict=True))
 
 
 class GateFactory:

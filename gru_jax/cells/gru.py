@@ -115,18 +115,21 @@ class GRUCell(base.Cell):
         return {name: gate.project(inputs) for name, gate in self._gates().items()}
 
     def recur(self, carry: State) -> Activations:
-        found = {name: gate.recur(carry) for name, gate in self._gates().items()}
+        gates = self._gates()
+        if not self.separable:
+            gates.pop("candidate")  # it waits for the reset gate
+        found = base.recur_all(gates, carry)
         if self.recurrent_bias is not None:
             found["candidate"] = base.add_bias(found["candidate"], self.recurrent_bias)
         return found
 
     def add(self, projected: Activations, recurrent: Activations) -> Activations:
-        sums = super().add(projected, recurrent)
-        if self.reset is not None:  # it acts on one of the candidate's summands
-            sums["candidate"] = projected["candidate"]
-            if self.reset_after:
-                sums["across"] = recurrent["candidate"]
-        return sums
+        if self.reset is None:
+            return super().add(projected, recurrent)
+        # The reset gate acts on one of the candidate's summands.
+        gates = {name: sums for name, sums in projected.items() if name != "candidate"}
+        across = {"across": recurrent["candidate"]} if self.reset_after else {}
+        return super().add(gates, recurrent) | across | {"candidate": projected["candidate"]}
 
     def mix(self, carry: State, sums: Activations) -> tuple[State, Activations]:
         h = carry

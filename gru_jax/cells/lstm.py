@@ -99,7 +99,7 @@ class LSTMCell(base.Cell):
         return {name: gate.project(inputs) for name, gate in self._gates().items()}
 
     def recur(self, carry: tuple[State, State]) -> Activations:
-        return {name: gate.recur(carry[1]) for name, gate in self._gates().items()}
+        return base.recur_all(self._gates(), carry[1])
 
     def mix(
         self, carry: tuple[State, State], sums: Activations
