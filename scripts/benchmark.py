@@ -27,7 +27,7 @@ from experiments.commandline import guarded
 from experiments.files import write_json
 from gru_jax import fields
 from scripts.contenders import CHUNK, GATES, LeftOutError, Work, reference
-from scripts.peers import CONTENDERS, OTHERWISE
+from scripts.peers import CONTENDERS, OTHERWISE, VARIANTS
 
 WORKLOADS = {
     "A": Work(128, 220, 10, 128),
@@ -37,6 +37,7 @@ WORKLOADS = {
     "E": Work(32, 200, 10, 64),
 }
 OURS, FLOOR = "gru_jax", "floor"
+ALL = CONTENDERS | VARIANTS
 ROOT = Path(__file__).parent.parent
 Measured = dict[str, Any]
 
@@ -47,7 +48,9 @@ def main() -> int:
     )
     parser.add_argument("--workloads", default=",".join(WORKLOADS), help="names or sizes")
     parser.add_argument("--cells", default="gru", help=f"of {', '.join(GATES)}")
-    parser.add_argument("--contenders", default=",".join(CONTENDERS), help="the default is all")
+    parser.add_argument(
+        "--contenders", default=",".join(CONTENDERS), help=f"or of {', '.join(VARIANTS)}"
+    )
     parser.add_argument("--repeats", type=int, default=7, help="turns of each")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a turn, about")
     parser.add_argument("--output", type=Path, help="a JSON file")
@@ -62,9 +65,7 @@ def compare(options: argparse.Namespace) -> int:
     fields.real("--seconds", options.seconds, least=0)
     cells = [fields.one_of("--cells", cell, GATES) for cell in options.cells.split(",")]
     works = {name: _work(name) for name in options.workloads.split(",")}
-    names = [
-        fields.one_of("--contenders", name, CONTENDERS) for name in options.contenders.split(",")
-    ]
+    names = [fields.one_of("--contenders", name, ALL) for name in options.contenders.split(",")]
     found = []
     for cell in cells:
         for name, work in works.items():
@@ -98,8 +99,6 @@ def measure(
             order = list(processes)
             for name in order[turn % len(order) :] + order[: turn % len(order)]:
                 rows[name]["seconds"].append(processes[name].ask("turn")["seconds"])
-        for name, process in processes.items():
-            rows[name] |= process.ask("end")
     return rows
 
 
@@ -139,11 +138,11 @@ class _Process:
 
 
 def serve(options: argparse.Namespace) -> int:
-    """A contender's process: gets ready, makes its turns, says what memory it needed."""
+    """A contender's process: gets ready, says what that took, and makes its turns."""
     cell, work = options.cells, _work(options.workloads)
     say = lambda **answer: print(json.dumps(answer), flush=True)
     try:
-        contender = CONTENDERS[options.serve](cell, work)
+        contender = ALL[options.serve](cell, work)
     except LeftOutError as error:
         say(left_out=str(error))
         return 0
@@ -152,17 +151,17 @@ def serve(options: argparse.Namespace) -> int:
     steps = CHUNK * max(1, round(options.seconds / (time.perf_counter() - began)))
     say(
         steps=steps,
+        # Before the plain scan's gradient takes memory in this process, too.
+        peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         compile_seconds=contender.compile_seconds,
         temporary_bytes=contender.temporary_bytes,
+        taken=contender.taken,
         **_deviations(options.serve, cell, work, contender.loss, contender.gradient),
     )
-    for line in sys.stdin:
-        if line.strip() == "end":
-            break
+    for _ in sys.stdin:  # a line is a turn
         began = time.perf_counter()
         contender.train(steps)
         say(seconds=(time.perf_counter() - began) / steps)
-    say(peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     return 0
 
 

@@ -60,14 +60,16 @@ class Contender:
     """One way to train.
 
     loss, gradient: before the first step, that of the recurrent kernels (gates, H, H).
-    compile_seconds, temporary_bytes: of the compiled step, the latter as XLA plans them; None
-      where the peer compiles out of sight, or not at all.
+    compile_seconds, temporary_bytes: of the compiled step, the latter as XLA plans them for all
+      devices; None where the peer compiles out of sight, or not at all.
+    taken: what ours has chosen for these sizes.
     """
 
     loss: float | None = None
     gradient: np.ndarray | None = None
     compile_seconds: float | None = None
     temporary_bytes: int | None = None
+    taken: dict[str, Any] | None = None
 
     def __init__(self, cell: str, work: Work):
         raise NotImplementedError
@@ -76,41 +78,59 @@ class Contender:
         """Makes so many steps and waits for the last."""
         raise NotImplementedError
 
-    def _compiled(self, lower: Callable[[], Any]) -> None:
+    def _compiled(self, lower: Callable[[], Any], devices: int = 1) -> None:
         """Compiles, and asks XLA what it plans."""
         began = time.perf_counter()
         program = lower().compile()
         self.compile_seconds = time.perf_counter() - began
-        self.temporary_bytes = program.memory_analysis().temp_size_in_bytes
+        self.temporary_bytes = devices * program.memory_analysis().temp_size_in_bytes
         self.train(CHUNK)
 
 
 class Ours(Contender):
-    """This project's training path: chunks of steps over all CPU cores as devices."""
+    """This project's training path: chunks of steps over CPU cores as devices.
 
-    def __init__(self, cell: str, work: Work):
+    gradient, unroll: those of the model.
+    cores: 0 takes as many as the batch or the seeds divide over.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        work: Work,
+        *,
+        gradient: str = "auto",
+        unroll: int = 1,
+        seeds: int = 1,
+        cores: int = 0,
+    ):
         import jax
 
         from gru_jax import Experiment, bptt, devices, training
 
-        devices.use_cpu_cores(1, work.batch)
+        devices.use_cpu_cores(seeds, work.batch, cores)
         self.wait = jax.block_until_ready
         experiment = Experiment(
             _fixed_task(work),
-            lambda rngs: our_model(cell, work, rngs),
+            lambda rngs: our_model(cell, work, rngs, gradient, unroll),
             batch_size=work.batch,
             chunk=CHUNK,
             evaluation_examples=work.batch,
         )
-        mesh = devices.make_mesh(1, experiment.parts)
+        mesh = devices.make_mesh(seeds, experiment.parts)
         data = training.placed_data(experiment, mesh)
-        self.state = training.init(experiment, mesh, (0,), (RATE,), (np.inf,))
-        # As the training path computes them, each device on its share of the batch.
+        rates, bounds = (RATE,) * seeds, (np.inf,) * seeds
+        self.state = training.init(experiment, mesh, tuple(range(seeds)), rates, bounds)
+        # The training path computes the gradient of a device's share of the batch.
         share = (work.time, work.batch // mesh.shape[devices.BATCH], work.features)
-        path = "batched" if bptt.pays(share, work.hidden) else "plain"
-        self.loss, self.gradient = reference(cell, work, path)
+        if gradient == "auto":
+            gradient = "batched" if bptt.pays(share, work.hidden) else "plain"
+        segment = bptt.segment_length(share[:-1], work.hidden)
+        self.taken = {"devices": mesh.size, "gradient": gradient, "segment": segment}
+        self.loss, self.gradient = reference(cell, work, gradient)
         self.step = lambda state: training.train_chunk(experiment, mesh, state, data)[0]
-        self._compiled(lambda: training.train_chunk.lower(experiment, mesh, self.state, data))
+        lower = lambda: training.train_chunk.lower(experiment, mesh, self.state, data)
+        self._compiled(lower, mesh.size)
 
     def train(self, steps: int) -> None:
         for _ in range(0, steps, CHUNK):
@@ -119,7 +139,12 @@ class Ours(Contender):
 
 
 def our_model(
-    cell: str, work: Work, rngs: Any = None, gradient: str = "auto", **options: Any
+    cell: str,
+    work: Work,
+    rngs: Any = None,
+    gradient: str = "auto",
+    unroll: int = 1,
+    **options: Any,
 ) -> Any:
     """A model of ours with the weights that all start from."""
     from flax import nnx
@@ -128,7 +153,8 @@ def our_model(
 
     make = functools.partial(CELLS[cell], **options)
     sizes: dict[str, Any] = {"hidden_sizes": (work.hidden,), "rngs": rngs or nnx.Rngs(0)}
-    model: Any = SequenceModel(make, work.features, 1, gradient=gradient, **sizes)
+    path: dict[str, Any] = {"gradient": gradient, "unroll": unroll}
+    model: Any = SequenceModel(make, work.features, 1, **path, **sizes)
     weights = work.weights(cell)
     for index, gate in enumerate(_gates(model, cell)):
         gate.kernel[...] = weights["W"][index]

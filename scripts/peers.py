@@ -1,5 +1,6 @@
 """The same training step in other libraries, as their documentation shows them used."""
 
+import functools
 import importlib
 import os
 from collections.abc import Callable
@@ -361,4 +362,17 @@ CONTENDERS: dict[str, Callable[[str, Work], Contender]] = {
     "keras": KerasPeer,
     "torch": TorchPeer,
     "floor": Floor,
+}
+# Ours otherwise, where asked for by name.
+OTHER_PATHS: dict[str, dict[str, Any]] = {
+    "gru_jax-plain": {"gradient": "plain"},
+    "gru_jax-unroll-2": {"gradient": "plain", "unroll": 2},
+    "gru_jax-unroll-4": {"gradient": "plain", "unroll": 4},
+    "gru_jax-batched": {"gradient": "batched"},
+    "gru_jax-recomputed": {"gradient": "recomputed"},
+    "gru_jax-1-core": {"cores": 1},
+    "gru_jax-8-seeds": {"seeds": 8},
+}
+VARIANTS: dict[str, Callable[[str, Work], Contender]] = {
+    name: functools.partial(Ours, **options) for name, options in OTHER_PATHS.items()
 }

@@ -1,0 +1,209 @@
+"""The tables of docs/performance.md and README, and their figure, from what was timed.
+
+results/benchmark_CELL.json and benchmark_long.json are `scripts.benchmark`'s, startup.json is
+`scripts.startup`'s.
+"""
+
+import json
+import statistics
+from typing import Any
+
+from matplotlib import pyplot as plt
+
+from experiments.files import write_bytes
+from experiments.gradient_figures import FAMILIES, png
+from scripts import pages, results, startup
+from scripts.benchmark import FLOOR, OURS, WORKLOADS
+from scripts.contenders import Work
+
+PATHS = ("plain", "batched", "recomputed")
+PEERS = ("flax.nnx", "flax.linen", "haiku", "equinox", "keras", "torch")
+POPULATION, ALONE = "gru_jax-8-seeds", "gru_jax-1-core"
+SEEDS = 8
+CELLS = tuple(reversed(FAMILIES))  # GRU first
+STATES = {"gru": 1, "lstm": 2, "vanilla": 1}
+# Arrays of a number for each example and unit: kept of each step by a batched gradient (states, and
+# sums of the gates); and of each step in the segment being worked on, as XLA was seen to plan them.
+KEPT = {"gru": 5, "lstm": 6, "vanilla": 2}
+WORKING = {
+    "batched": {"gru": 13, "lstm": 13, "vanilla": 5},
+    "recomputed": {"gru": 15, "lstm": 18, "vanilla": 6},
+}
+Rows = dict[str, dict[str, Any]]
+
+
+def load(name: str) -> dict[str, Any]:
+    return json.loads((results.RESULTS / f"benchmark_{name}.json").read_text())
+
+
+def workloads(name: str) -> list[tuple[str, Work, Rows]]:
+    """Of a committed benchmark: each workload's name, sizes and contenders."""
+    return [
+        (found["workload"], _work(found), found["contenders"]) for found in load(name)["results"]
+    ]
+
+
+def _work(found: dict[str, Any]) -> Work:
+    return Work(**{size: found[size] for size in Work.__dataclass_fields__})
+
+
+def milliseconds(row: dict[str, Any]) -> float:
+    """The median of a contender's turns, of a step."""
+    return 1e3 * statistics.median(row["seconds"])
+
+
+def times(rows: Rows, slow: str, fast: str = OURS) -> float:
+    """How many times as long `slow` takes."""
+    return milliseconds(rows[slow]) / milliseconds(rows[fast])
+
+
+def versus(cells: tuple[str, ...] = CELLS) -> str:
+    """Ours, the floor, and how many times as long each peer takes."""
+    lines = [
+        f"| cell | workload | ours: ms a step | x floor | {' | '.join(PEERS)} |",
+        f"|---|---|--:|--:|{'--:|' * len(PEERS)}",
+    ]
+    for cell in cells:
+        for name, _, rows in workloads(cell):
+            low, high = (1e3 * end(rows[OURS]["seconds"]) for end in (min, max))
+            peers = [f"{times(rows, peer):.2f}" if peer in rows else "" for peer in PEERS]
+            lines.append(
+                f"| {FAMILIES[cell]} | {name} "
+                f"| {milliseconds(rows[OURS]):.1f} ({low:.1f}..{high:.1f}) "
+                f"| {times(rows, OURS, FLOOR):.2f} | {' | '.join(peers)} |"
+            )
+    return "\n".join([*lines, "", *map(_made, cells)])
+
+
+def headline() -> str:
+    """README's table."""
+    return versus(("gru",))
+
+
+def sizes() -> str:
+    """What the workloads are."""
+    lines = ["| workload | batch | time | inputs | units |", "|---|--:|--:|--:|--:|"]
+    for name, work in WORKLOADS.items():
+        lines.append(f"| {name} | {' | '.join(str(size) for size in vars(work).values())} |")
+    return "\n".join(lines)
+
+
+def paths() -> str:
+    """Each way to compute the gradient: time over the floor, and what it plans."""
+    ways = " | ".join(f"{path}: x floor, MiB" for path in PATHS)
+    lines = [
+        f"| cell | workload | {ways} | flax.nnx: MiB | `auto` takes |",
+        f"|---|---|{'--:|' * (len(PATHS) + 1)}---|",
+    ]
+    for cell in CELLS:
+        for name, _, rows in workloads(cell):
+            shown = [
+                f"{times(rows, f'{OURS}-{path}', FLOOR):.2f}, {planned(rows[f'{OURS}-{path}']):.0f}"
+                for path in PATHS
+            ]
+            lines.append(
+                f"| {FAMILIES[cell]} | {name} | {' | '.join(shown)} "
+                f"| {planned(rows['flax.nnx']):.0f} | {rows[OURS]['taken']['gradient']} |"
+            )
+    return "\n".join(lines)
+
+
+def planned(row: dict[str, Any]) -> float:
+    """MiB of temporaries in the compiled step, on all devices."""
+    return row["temporary_bytes"] / 2**20
+
+
+def population() -> str:
+    """Eight seeds together beside one alone on one core."""
+    lines = [
+        f"| workload | one seed, one core: ms a step | {SEEDS} seeds: ms a step | gain |",
+        "|---|--:|--:|--:|",
+    ]
+    for name, _, rows in workloads("gru"):
+        alone, together = milliseconds(rows[ALONE]), milliseconds(rows[POPULATION])
+        gain = SEEDS * alone / together
+        lines.append(f"| {name} | {alone:.1f} | {together:.1f} | {gain:.2f} |")
+    return "\n".join(lines)
+
+
+def predicted(cell: str, work: Work, taken: dict[str, Any]) -> float:
+    """Bytes of temporaries a device, of a batched or recomputed gradient whose last state is read.
+
+        4 r (T (k H + 2 D) + w S H) + 8 P
+
+    with r examples of T steps and D inputs on the device, H units, P parameters, segments of S
+    steps, w arrays at work, and k kept of each step: `KEPT` (batched), or the states before each
+    segment, so that k = states / S (recomputed).
+    """
+    path, segment = taken["gradient"], taken["segment"]
+    each = KEPT[cell] if path == "batched" else STATES[cell] / segment
+    numbers = work.time * (each * work.hidden + 2 * work.features)
+    numbers += WORKING[path][cell] * segment * work.hidden
+    weights = sum(array.size for array in work.weights(cell).values())
+    return 4 * work.batch // taken["devices"] * numbers + 8 * weights
+
+
+def long() -> str:
+    """Sequences of many steps, recomputed in segments: time of each step, and memory."""
+    lines = [
+        "| T | ms an update | us a time step | planned: MiB | formula: MiB | process: MiB |",
+        "|--:|--:|--:|--:|--:|--:|",
+    ]
+    for _, work, rows in workloads("long"):
+        row = rows[f"{OURS}-recomputed"]
+        update, taken = milliseconds(row), row["taken"]
+        formula = taken["devices"] * predicted("gru", work, taken) / 2**20
+        lines.append(
+            f"| {work.time:,} | {update:.0f} | {1e3 * update / work.time:.1f} "
+            f"| {planned(row):.0f} | {formula:.0f} | {row['peak_bytes'] / 2**20:.0f} |"
+        )
+    return "\n".join([*lines, "", _made("long")])
+
+
+def first() -> str:
+    """How long the first metric takes."""
+    found = json.loads(startup.RESULTS.read_text())
+    lines = ["| compilation cache | seconds: median (least..most) |", "|---|--:|"]
+    for name, seconds in found["seconds"].items():
+        middle = statistics.median(seconds)
+        lines.append(f"| {name} | {middle:.1f} ({min(seconds):.1f}..{max(seconds):.1f}) |")
+    made = found["environment"]
+    source = f"`python -m scripts.startup` at commit {made['commit'][:8]}, {pages.made_with(made)}."
+    return "\n".join([*lines, "", source])
+
+
+def parts() -> dict[str, str]:
+    """The tables of docs/performance.md."""
+    made = {"sizes": sizes, "versus": versus, "paths": paths, "population": population}
+    return {name: table() for name, table in (made | {"long": long, "first": first}).items()}
+
+
+def _made(name: str) -> str:
+    made = load(name)["environment"]
+    return (
+        f"{name}: `{made['command']}` at commit {made['commit'][:8]}, on {made['processor']}, "
+        f"{pages.made_with(made)}."
+    )
+
+
+def draw() -> None:
+    """Time over the floor with a GRU: a panel a workload, a dot a contender, a line its turns."""
+    names = (FLOOR, OURS, *PEERS)[::-1]
+    figure, axes = plt.subplots(
+        1, len(WORKLOADS), figsize=(9.6, 2.9), sharey=True, layout="constrained"
+    )
+    for axis, (name, _, rows) in zip(axes, workloads("gru"), strict=True):
+        for place, peer in enumerate(names):
+            if peer not in rows:
+                continue
+            turns = [1e3 * second / milliseconds(rows[FLOOR]) for second in rows[peer]["seconds"]]
+            color = results.COLORS[0] if peer == OURS else "0.45"
+            axis.plot([min(turns), max(turns)], [place, place], color=color, lw=1.5)
+            axis.plot(statistics.median(turns), place, "o", color=color, ms=6)
+        axis.axvline(1, color="0.8", lw=1, zorder=0)
+        axis.set_title(f"{name}\n{'/'.join(map(str, vars(WORKLOADS[name]).values()))}", fontsize=9)
+        axis.set_xlim(0, None)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_yticks(range(len(names)), names)
+    figure.supxlabel("time of a training step / that of its matrix products alone", fontsize=10)
+    write_bytes(results.FIGURES / "speed.png", png(figure))
