@@ -48,6 +48,43 @@ def test_mnist1d():
     assert accuracy("last-vanilla")[2] < 0.21
 
 
+def rows_of(sweep, size):
+    """By cell, the row and our interval, of piano rolls."""
+    found = {}
+    for cell in published.FAMILIES:
+        (row,) = (r for r in published.ROWS if (r.sweep, r.trial) == (sweep, f"{size}-{cell}"))
+        found[cell] = published.interval(published.judged(published.chosen(row), "loss"))
+    return found
+
+
+def test_chorales():
+    theirs = published.MUSIC["chorales"][2]
+    small, large = rows_of("chorales", "small"), rows_of("chorales", "large")
+    for cell in ("gru", "lstm"):
+        assert theirs[cell] < large[cell][0] < theirs[cell] + 0.1
+        assert large[cell][2] < small[cell][1]  # the larger is better
+    assert large["vanilla"][2] < theirs["vanilla"]
+    assert small["gru"][1] > 8.54
+    assert small["lstm"][2] < min(small["gru"][1], small["vanilla"][1])
+    assert small["gru"][1] < small["vanilla"][2]  # no difference to be seen
+    assert small["vanilla"][1] < small["gru"][2]
+
+
+def test_nottingham_ends_while_nearly_every_loss_still_falls():
+    theirs = published.MUSIC["nottingham"][2]
+    small, large = rows_of("nottingham", "small"), rows_of("nottingham", "large")
+    assert small["vanilla"][2] < min(small["lstm"][1], small["gru"][1], large["vanilla"][1])
+    assert all(large[cell][1] > theirs[cell] for cell in theirs)
+    for trial in published.results.load("nottingham"):
+        *_, before, last = trial.row["curve"]["median"]
+        assert last < before or trial.row["trial"] == "small-vanilla-lr0.01"
+
+
+def test_digits():
+    share = {cell: accuracy(f"rows-{cell}") for cell in published.FAMILIES}
+    assert min(share["gru"][1], share["lstm"][1]) > share["vanilla"][0] > 0.9
+
+
 def test_temporal_order():
     found = {
         name: published.results.Result(published.chosen(row_of(f"temporal_order-T100-{name}")))
