@@ -10,7 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from experiments.files import write_text
-from scripts import defaults, gradients, horizons, packing, pages, published, reliability, results
+from scripts import (
+    defaults,
+    gradients,
+    horizons,
+    packing,
+    pages,
+    performance,
+    published,
+    reliability,
+    results,
+)
 
 ROOT = Path(__file__).parent.parent
 TRANSCRIPT = ROOT / "results" / "make_train.txt"  # what `make train` printed
@@ -27,6 +37,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "units": gradients.units(),
         "horizons": horizons.table(),
     },
+    "docs/performance.md": performance.parts,
     "docs/published.md": lambda: {"published": published.whole()},
     "docs/reliability.md": lambda: {"tried": reliability.table()},
     "docs/sweeps.md": lambda: {"packing": packing.table()},

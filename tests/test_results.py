@@ -63,7 +63,7 @@ def test_every_trial_says_what_it_takes_to_repeat_it(sweep):
         assert row["device"]
 
 
-@pytest.mark.parametrize("file", ["gradients", "packing"])
+@pytest.mark.parametrize("file", ["gradients", "packing", "startup"])
 def test_every_measurement_says_what_it_takes_to_repeat_it(file):
     made = json.loads((results.RESULTS / f"{file}.json").read_text())["environment"]
     assert len(made["commit"]) == 40
