@@ -1,4 +1,4 @@
-"""The tables of docs/performance.md and README, and their figure, from what was timed.
+"""The tables of docs/performance.md, from what was timed.
 
 results/benchmark_CELL.json and benchmark_long.json are `scripts.benchmark`'s, startup.json is
 `scripts.startup`'s.
@@ -10,10 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from matplotlib import pyplot as plt
-
-from experiments.files import write_bytes
-from experiments.gradient_figures import FAMILIES, png
+from experiments.gradient_figures import FAMILIES
 from scripts import pages, results, startup
 from scripts.benchmark import FLOOR, OURS, WORKLOADS
 from scripts.contenders import Work
@@ -59,13 +56,13 @@ def times(rows: Rows, slow: str, fast: str = OURS) -> float:
     return milliseconds(rows[slow]) / milliseconds(rows[fast])
 
 
-def versus(cells: tuple[str, ...] = CELLS) -> str:
+def versus() -> str:
     """Ours, the floor, and how many times as long each peer takes."""
     lines = [
         f"| cell | workload | ours: ms a step | x floor | {' | '.join(PEERS)} |",
         f"|---|---|--:|--:|{'--:|' * len(PEERS)}",
     ]
-    for cell in cells:
+    for cell in CELLS:
         for name, _, rows in workloads(cell):
             low, high = (1e3 * end(rows[OURS]["seconds"]) for end in (min, max))
             peers = [f"{times(rows, peer):.2f}" if peer in rows else "" for peer in PEERS]
@@ -74,12 +71,7 @@ def versus(cells: tuple[str, ...] = CELLS) -> str:
                 f"| {milliseconds(rows[OURS]):.1f} ({low:.1f}..{high:.1f}) "
                 f"| {times(rows, OURS, FLOOR):.2f} | {' | '.join(peers)} |"
             )
-    return "\n".join([*lines, "", *map(_made, cells)])
-
-
-def headline() -> str:
-    """README's table."""
-    return versus(("gru",))
+    return "\n".join([*lines, "", *(_made(load(cell)) for cell in CELLS)])
 
 
 def sizes() -> str:
@@ -145,6 +137,17 @@ def predicted(cell: str, work: Work, taken: dict[str, Any]) -> float:
     return 4 * work.batch // taken["devices"] * numbers + 8 * weights
 
 
+def formula() -> str:
+    """The k and w of `predicted`."""
+    titles = [FAMILIES[cell] for cell in CELLS]
+    lines = [f"| gradient | {' | '.join(titles)} |", "|---|---|---|---|"]
+    for path, working in WORKING.items():
+        kept = {c: KEPT[c] if path == "batched" else f"{STATES[c]} / S" for c in CELLS}
+        each = [f"k = {kept[cell]}, w = {working[cell]}" for cell in CELLS]
+        lines.append(f"| `{path}` | {' | '.join(each)} |")
+    return "\n".join(lines)
+
+
 def long() -> str:
     """Sequences of many steps, recomputed in segments: time of each step, and memory."""
     lines = [
@@ -159,7 +162,7 @@ def long() -> str:
             f"| {work.time:,} | {update:.0f} | {1e3 * update / work.time:.1f} "
             f"| {planned(row):.0f} | {formula:.0f} | {row['peak_bytes'] / 2**20:.0f} |"
         )
-    return "\n".join([*lines, "", _made("long")])
+    return "\n".join([*lines, "", _made(load("long"))])
 
 
 def first() -> str:
@@ -169,14 +172,12 @@ def first() -> str:
     for name, seconds in found["seconds"].items():
         middle = statistics.median(seconds)
         lines.append(f"| {name} | {middle:.1f} ({min(seconds):.1f}..{max(seconds):.1f}) |")
-    made = found["environment"]
-    source = f"`python -m scripts.startup` at commit {made['commit'][:8]}, {pages.made_with(made)}."
-    return "\n".join([*lines, "", source])
+    return "\n".join([*lines, "", f"{len(seconds)} times in turn: {_made(found)}"])
 
 
 def parts() -> dict[str, str]:
     """The tables of docs/performance.md, as far as they were measured."""
-    tables = (sizes, versus, paths, population, long, first)
+    tables = (sizes, versus, paths, population, formula, long, first)
     return {table.__name__: _or_not_yet(table) for table in tables}
 
 
@@ -187,32 +188,9 @@ def _or_not_yet(table: Callable[[], str]) -> str:
         return f"Not measured yet: `results/{Path(error.filename).name}` is missing."
 
 
-def _made(name: str) -> str:
-    made = load(name)["environment"]
+def _made(found: dict[str, Any]) -> str:
+    made = found["environment"]
     return (
-        f"{name}: `{made['command']}` at commit {made['commit'][:8]}, on {made['processor']}, "
+        f"`{made['command']}` at commit {made['commit'][:8]}, on {made['processor']}, "
         f"{pages.made_with(made)}."
     )
-
-
-def draw() -> None:
-    """Time over the floor with a GRU: a panel a workload, a dot a contender, a line its turns."""
-    names = (FLOOR, OURS, *PEERS)[::-1]
-    figure, axes = plt.subplots(
-        1, len(WORKLOADS), figsize=(9.6, 2.9), sharey=True, layout="constrained"
-    )
-    for axis, (name, _, rows) in zip(axes, workloads("gru"), strict=True):
-        for place, peer in enumerate(names):
-            if peer not in rows:
-                continue
-            turns = [1e3 * second / milliseconds(rows[FLOOR]) for second in rows[peer]["seconds"]]
-            color = results.COLORS[0] if peer == OURS else "0.45"
-            axis.plot([min(turns), max(turns)], [place, place], color=color, lw=1.5)
-            axis.plot(statistics.median(turns), place, "o", color=color, ms=6)
-        axis.axvline(1, color="0.8", lw=1, zorder=0)
-        axis.set_title(f"{name}\n{'/'.join(map(str, vars(WORKLOADS[name]).values()))}", fontsize=9)
-        axis.set_xlim(0, None)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_yticks(range(len(names)), names)
-    figure.supxlabel("time of a training step / that of its matrix products alone", fontsize=10)
-    write_bytes(results.FIGURES / "speed.png", png(figure))

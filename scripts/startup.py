@@ -12,7 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from experiments.files import write_json
+from experiments.commandline import guarded
+from experiments.files import RunError, write_json
 from experiments.workdir import environment
 
 ROOT = Path(__file__).parent.parent
@@ -36,7 +37,7 @@ def first_metric(folder: Path, run: str, *options: str) -> float:
     """Seconds until a run in `folder` has written a metric; it is then ended.
 
     Raises:
-      RuntimeError: it ended by itself without one, or has not written any in `PATIENCE`.
+      RunError: it ended by itself without one, or has not written any in `PATIENCE`.
     """
     metrics = folder / run / "metrics.jsonl"
     program: Any = [sys.executable, "-m", "experiments.train", f"--config={CONFIG}", *options]
@@ -52,7 +53,7 @@ def first_metric(folder: Path, run: str, *options: str) -> float:
         while not (metrics.exists() and metrics.stat().st_size):
             if process.poll() is not None or time.perf_counter() - began > PATIENCE:
                 process.kill()
-                raise RuntimeError(f"no metric from {' '.join(program)}")
+                raise RunError(f"no metric from {' '.join(program)}")
             time.sleep(0.01)
         seconds = time.perf_counter() - began
         process.terminate()  # it saves and ends, so that what it has compiled is kept
@@ -60,4 +61,4 @@ def first_metric(folder: Path, run: str, *options: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

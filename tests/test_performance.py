@@ -1,9 +1,13 @@
 """What docs/performance.md predicts and shows, and how it is measured."""
 
+import json
+
 import pytest
 
+from experiments.files import RunError
 from gru_jax import devices
 from scripts import performance, startup
+from scripts.benchmark import WORKLOADS
 from scripts.contenders import Ours, Work
 
 
@@ -17,6 +21,42 @@ def test_the_formula_predicts_what_is_planned(monkeypatch, cell, work, gradient)
     assert ours.temporary_bytes == pytest.approx(expected, rel=0.15)
 
 
+def timed(milliseconds, mebibytes=1, **taken):
+    seconds = [1e-3 * milliseconds * share for share in (0.9, 1, 5)]
+    row = {"seconds": seconds, "temporary_bytes": mebibytes * 2**20, "peak_bytes": 2**30}
+    return row | {"taken": {"devices": 2, "segment": 50, "gradient": "batched"} | taken}
+
+
+def test_tables_show_medians_and_ratios(monkeypatch, tmp_path):
+    rows = {"gru_jax": timed(10), "floor": timed(8), "flax.nnx": timed(25, 90), "torch": timed(40)}
+    rows |= {"gru_jax-plain": timed(16, 64), "gru_jax-batched": timed(12, 37)}
+    rows |= {"gru_jax-recomputed": timed(20, 22, gradient="recomputed")}
+    rows |= {"gru_jax-1-core": timed(18), "gru_jax-8-seeds": timed(72)}
+    made = {
+        "command": "COMMAND",
+        "commit": "c" * 40,
+        "processor": "CPU",
+        "python": "3",
+        "packages": {},
+    }
+    found = {"workload": "A", **vars(WORKLOADS["A"]), "contenders": rows}
+    for name in (*performance.CELLS, "long"):
+        text = json.dumps({"results": [found], "environment": made})
+        (tmp_path / f"benchmark_{name}.json").write_text(text)
+    monkeypatch.setattr(performance.results, "RESULTS", tmp_path)
+    shown = performance.parts()
+    assert "| GRU | A | 10.0 (9.0..50.0) | 1.25 | 2.50 |  |  |  |  | 4.00 |" in shown["versus"]
+    assert "`COMMAND` at commit cccccccc, on CPU" in shown["versus"]
+    assert "| GRU | A | 2.00, 64 | 1.50, 37 | 2.50, 22 | 90 | batched |" in shown["paths"]
+    assert "| A | 18.0 | 72.0 | 2.00 |" in shown["population"]
+    assert "| 220 | 20 | 90.9 | 22 | 50 | 1024 |" in shown["long"]
+
+
+def test_what_is_not_measured_is_said(monkeypatch, tmp_path):
+    monkeypatch.setattr(performance.results, "RESULTS", tmp_path)
+    assert "`results/benchmark_gru.json` is missing" in performance.parts()["versus"]
+
+
 def test_the_first_metric_is_waited_for(tmp_path):
     options = ("--config.task.length=5", "--config.population.seeds=1", "--config.train.steps=100")
     assert 1 < startup.first_metric(tmp_path, "run", *options) < startup.PATIENCE
@@ -24,5 +64,5 @@ def test_the_first_metric_is_waited_for(tmp_path):
 
 
 def test_a_run_that_ends_without_a_metric_is_an_error(tmp_path):
-    with pytest.raises(RuntimeError, match=r"no metric from .*--config.task.length=-1"):
+    with pytest.raises(RunError, match=r"no metric from .*--config.task.length=-1"):
         startup.first_metric(tmp_path, "run", "--config.task.length=-1")

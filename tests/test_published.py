@@ -68,6 +68,9 @@ def test_chorales():
     assert small["lstm"][2] < min(small["gru"][1], small["vanilla"][1])
     assert small["gru"][1] < small["vanilla"][2]  # no difference to be seen
     assert small["vanilla"][1] < small["gru"][2]
+    for trial in published.results.load("chorales"):
+        median = trial.row["curve"]["median"]
+        assert (min(median) < median[-1]) == (trial.row["trial"] != "large-lstm-lr0.003")
 
 
 def test_nottingham_ends_while_nearly_every_loss_still_falls():
@@ -83,6 +86,8 @@ def test_nottingham_ends_while_nearly_every_loss_still_falls():
 def test_digits():
     share = {cell: accuracy(f"rows-{cell}") for cell in published.FAMILIES}
     assert min(share["gru"][1], share["lstm"][1]) > share["vanilla"][0] > 0.9
+    losses = {t.row["trial"]: t.row["curve"]["median"] for t in published.results.load("digits")}
+    assert losses["rows-vanilla-lr0.01"][-1] > 2 * min(losses["rows-vanilla-lr0.01"])
 
 
 def test_temporal_order():
