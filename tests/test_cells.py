@@ -74,6 +74,7 @@ def test_one_product_for_all_gates_changes_nothing(monkeypatch, make, options):
         loss = lambda params, x, carry: sum(
             jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(run(params, x, initial_carry=carry))
         )
+        assert cell.separable or "candidate" not in cell.recur(carry)  # it waits for the reset
         products = str(jax.make_jaxpr(cell.recur)(carry)).count("dot_general")
         return products, jax.value_and_grad(loss, (0, 1, 2))(params, inputs(shape, 1), carry)
 
