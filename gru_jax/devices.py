@@ -10,7 +10,6 @@ from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding
 
 SEED, BATCH = "seed", "batch"
-THREADS_PER_DEVICE = 8
 
 
 def mesh_shape(devices: int, seeds: int, batch: int) -> tuple[int, int]:
@@ -83,9 +82,9 @@ def use_cpu_cores(seeds: int, batch: int, cores: int = 0, processes: int = 1) ->
         useful = lambda n: math.prod(mesh_shape(n * processes, seeds, batch))
         cores = max(range(1, _available_cores() + 1), key=lambda n: (useful(n), -n))
     jax.config.update("jax_num_cpu_devices", cores)
-    # XLA sizes its thread pool by NPROC, else by the number of cores. Every device blocks a
-    # thread for each loop that it is inside; with no thread left the program waits for ever.
-    os.environ["NPROC"] = str(max(_available_cores(), THREADS_PER_DEVICE * cores))
+    # XLA sizes its thread pool by NPROC, else by the number of cores, and divides a product over
+    # all of its threads. More than one a device is slower: see docs/log.md.
+    os.environ["NPROC"] = str(cores)
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_cpu_multi_thread_eigen" not in flags:
         os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()

@@ -166,7 +166,11 @@ def init(
             best_score=jnp.float32(jnp.inf) if experiment.keep == "best" else None,
         )
 
-    population = jax.jit(jax.vmap(member), out_shardings=per_seed(mesh))
+    # One seed after the other: see gru_jax/lapack.py, which an initialiser need not know.
+    members = lambda *each: jax.lax.map(lambda one: member(*one), each)
+    population = jax.jit(
+        jax.shard_map(members, mesh=mesh, in_specs=P(SEED), out_specs=P(SEED), check_vma=False)
+    )
     # NumPy's arrays, since several processes may hand the same ones to one program.
     return population(
         np.array(seeds, np.int32),

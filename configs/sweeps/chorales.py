@@ -6,7 +6,7 @@ python -m experiments.sweep --config=configs/sweeps/chorales.py:JSB_Chorales.mat
 from ml_collections import ConfigDict
 
 from configs import piano
-from configs.variants import Variants, product, values
+from configs.variants import Overrides, Variants, product, values
 
 UNITS = {"vanilla": 100, "gru": 46, "lstm": 36}  # about 20,000 weights each
 LARGE = 300_000
@@ -23,15 +23,15 @@ def get_config(path: str = "") -> ConfigDict:
 
 
 def sweep(add) -> None:
-    compare(add, LARGE, steps=1000)
+    compare(add, LARGE, {"train.steps": 1000})
 
 
-def compare(add, large: int, steps: int) -> None:
-    """The three cells at both sizes; the large ones with fewer seeds and so many steps."""
+def compare(add, large: int, budget: Overrides) -> None:
+    """The three cells at both sizes; the large ones with fewer seeds and a budget of their own."""
     cells: Variants = {cell: {"model.cell": cell} for cell in UNITS}
     rates = {size: values("optimizer.learning_rate", RATES[size], "lr") for size in RATES}
     for name, overrides in product({"small": {}}, cells, rates["small"]).items():
         add(name, overrides | {"model.hidden_sizes": (UNITS[overrides["model.cell"]],)})
-    few = {"population.seeds": 4, "train.steps": steps, "train.batch_size": 16}
+    few = {"population.seeds": 4, "train.batch_size": 16} | budget
     for name, overrides in product({"large": few}, cells, rates["large"]).items():
         add(name, overrides, parameters=large)

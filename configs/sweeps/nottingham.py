@@ -15,11 +15,13 @@ def get_config(path: str = "") -> ConfigDict:
     config = piano.get_config(path)
     config.name = "nottingham"
     config.task.window = 100
-    config.train.steps = 2000
-    config.train.log_every = 250  # the validation split has tunes of a thousand steps
+    config.train.steps = 4000
+    config.train.log_every = 500  # the validation split has tunes of a thousand steps
     config.train.checkpoint_every = 500
+    config.optimizer.schedule = "cosine"
+    config.optimizer.decay_steps = config.train.steps
     return config
 
 
 def sweep(add) -> None:
-    compare(add, LARGE, steps=500)
+    compare(add, LARGE, {"train.steps": 2000, "optimizer.decay_steps": 2000})

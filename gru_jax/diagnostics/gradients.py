@@ -13,7 +13,7 @@ from flax import nnx
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
-from gru_jax import fields
+from gru_jax import fields, lapack
 from gru_jax.axes import Array, ByLag, Inputs, Outputs, Vectors
 from gru_jax.cells import VanillaCell
 from gru_jax.diagnostics.dynamics import Dynamics, dynamics
@@ -109,7 +109,7 @@ def vanilla_bound(cell: VanillaCell, inputs: Inputs) -> ByLag:
     slope = jax.vmap(jax.vmap(jax.grad(cell.activation)))
     sums = cell.candidate.project(inputs) + cell.candidate.recur(before)
     steepest = jnp.max(jnp.abs(slope(sums)), axis=1)
-    largest = jnp.linalg.norm(cell.candidate.recurrent_kernel[...], ord=2)
+    largest = lapack.largest_singular_value(cell.candidate.recurrent_kernel[...])
     steps = jnp.log(steepest[::-1]) + jnp.log(largest)
     return jnp.concatenate([jnp.zeros(1, steps.dtype), jnp.cumsum(steps)])
 
@@ -144,7 +144,7 @@ def input_response(log_norm: ByLag, inputs: Inputs) -> Float[Array, " features"]
     counts = jnp.isfinite(gains)
     features = jnp.concatenate([jnp.ones_like(inputs[:, :1]), inputs], axis=1)
     rows = jnp.where(counts[:, None], features, 0)
-    return jnp.linalg.lstsq(rows, jnp.where(counts, gains, 0))[0][1:]
+    return lapack.least_squares(rows, jnp.where(counts, gains, 0))[1:]
 
 
 def pulled(system: Dynamics, state: Array, x: Array, cotangent: RowVectors) -> RowVectors:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from gru_jax import fields
+from gru_jax import fields, lapack
 from gru_jax.axes import Array, ByLag, Inputs
 from gru_jax.diagnostics.dynamics import dynamics
 from gru_jax.diagnostics.gradients import Model, pulled, random_vectors, scaled
@@ -115,10 +115,10 @@ def lyapunov_exponents(model: Model, inputs: Inputs, count: int) -> Float[Array,
     def advance(carry, x):
         state, basis = carry
         state, push = jax.linearize(lambda state: system.step(system.params, state, x), state)
-        basis, triangle = jnp.linalg.qr(jax.vmap(push, 1, 1)(basis))
+        basis, triangle = lapack.qr(jax.vmap(push, 1, 1)(basis))
         return (state, basis), jnp.log(jnp.abs(jnp.diagonal(triangle)))
 
-    _, growth = jax.lax.scan(advance, (system.start, jnp.linalg.qr(start)[0]), inputs)
+    _, growth = jax.lax.scan(advance, (system.start, lapack.qr(start)[0]), inputs)
     return -jnp.sort(-jnp.mean(growth, axis=0))
 
 
