@@ -109,7 +109,9 @@ def segment_length(shape: tuple[int, ...], hidden: int) -> int:
     """
     rows = max(1, math.prod(shape[1:]))
     most = -(-shape[0] // SEGMENTS)
-    return max(1, min(most, max(ROWS * hidden // rows, CACHED // (rows * hidden))))
+    length = max(1, min(most, max(ROWS * hidden // rows, CACHED // (rows * hidden))))
+    # One that divides the sequence spares a second program for the rest.
+    return next((n for n in range(length, length // 2, -1) if shape[0] % n == 0), length)
 
 
 def select(condition: Array | None, if_true: Any, if_false: Any) -> Any:

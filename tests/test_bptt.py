@@ -171,7 +171,7 @@ def test_auto_is_batched_where_a_steps_products_have_few_rows():
 
 
 def test_a_segment_has_rows_for_its_products_and_fits_a_cache():
-    for shape in ((200, 32), (750, 50), (100, 1), (3, 64), (50, 4096)):
+    for shape in ((199, 32), (751, 50), (101, 1), (3, 64), (53, 4096)):
         length = bptt.segment_length(shape, 128)
         most = -(-shape[0] // bptt.SEGMENTS)
         assert 1 <= length <= most
@@ -181,3 +181,8 @@ def test_a_segment_has_rows_for_its_products_and_fits_a_cache():
         if length > 1:
             rows = length * shape[1]
             assert rows <= bptt.ROWS * 128 or rows * 128 <= bptt.CACHED
+
+
+def test_a_segment_divides_the_sequence_where_that_hardly_shortens_it():
+    lengths = {time: bptt.segment_length((time, 4), 128) for time in (1009, 1000, 640, 2 * 509)}
+    assert lengths == {1009: 64, 1000: 50, 640: 64, 2 * 509: 64}
