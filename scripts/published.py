@@ -84,7 +84,8 @@ MUSIC = {  # sweep: name, weights and losses of Bai et al.'s models, what differ
         "Nottingham",
         "1,000,000",
         {"gru": 3.46, "lstm": 3.29, "vanilla": 4.05},
-        f"stopped while still improving; Adam on windows of 100 steps; {REGULARISED}",
+        f"the budget ends it, not overfitting; Adam, on a cosine to 0, on windows of 100 steps; "
+        f"{REGULARISED}",
     ),
 }
 
