@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 # A module may import those of its own rank only if listed before it here, and lower ranks.
 RANKS = [
-    {"gru_jax.axes", "gru_jax.fields"},
+    {"gru_jax.axes", "gru_jax.fields", "gru_jax.lapack"},
     {"gru_jax.initializers"},
     {"gru_jax.cells"},
     {"gru_jax.bptt"},

@@ -13,7 +13,9 @@ from scripts.contenders import Ours, Work
 
 @pytest.mark.parametrize("gradient", ["batched", "recomputed"])
 @pytest.mark.parametrize("cell", performance.CELLS)
-@pytest.mark.parametrize("work", [Work(16, 900, 10, 128), Work(64, 200, 3, 72)], ids=str)
+@pytest.mark.parametrize(
+    "work", [Work(16, 900, 10, 128), Work(16, 911, 10, 128), Work(64, 200, 3, 72)], ids=str
+)
 def test_the_formula_predicts_what_is_planned(monkeypatch, cell, work, gradient):
     monkeypatch.setattr(devices, "use_cpu_cores", lambda *_: None)  # the tests have theirs
     ours = Ours(cell, work, gradient=gradient)
