@@ -1,7 +1,9 @@
 """What docs/performance.md predicts and shows, and how it is measured."""
 
 import json
+import os
 
+import jax
 import pytest
 
 from experiments.files import RunError
@@ -68,3 +70,7 @@ def test_the_first_metric_is_waited_for(tmp_path):
 def test_a_run_that_ends_without_a_metric_is_an_error(tmp_path):
     with pytest.raises(RunError, match=r"no metric from .*--config.task.length=-1"):
         startup.first_metric(tmp_path, "run", "--config.task.length=-1")
+
+
+def test_xla_has_one_thread_a_device():
+    assert int(os.environ["NPROC"]) == jax.device_count() == 4  # of conftest.py
