@@ -29,7 +29,7 @@ from gru_jax.cells.base import Cell
 ROWS = 2  # of a segment's products, at least, a unit
 FEW = 4  # times the batch up to which a step's products are inefficient
 SEGMENTS = 4  # of a sequence, at least
-CACHED = 25_000  # numbers, at least, in each array of a segment
+CACHED = 10_000  # numbers, at least, in each array of a segment
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -263,7 +264,7 @@ def _step(
 
     (loss, outputs), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
     metrics = jax.tree.map(jnp.mean, experiment.task.metrics(outputs, batch))
-    loss, gradients, metrics = jax.lax.pmean((loss, gradients, metrics), BATCH)
+    loss, gradients, metrics = _mean_over_batch(mesh, (loss, gradients, metrics))
     gradient_norm = optax.tree.norm(gradients)
     measured = {**metrics, "gradient_norm": gradient_norm}
 
@@ -285,6 +286,16 @@ def _step(
         measured,
         took,
     )
+
+
+def _mean_over_batch(mesh: Mesh, tree: Any) -> Any:
+    """The mean over the devices that share a batch, as one vector: each array of its own would
+    have the devices wait for each other once more, see docs/log.md.
+    """
+    if mesh.shape[BATCH] == 1:
+        return tree
+    flat, back = ravel_pytree(tree)
+    return back(jax.lax.pmean(flat, BATCH))
 
 
 def _outputs(experiment: Experiment, params: Any, batch: Batch) -> Outputs:

@@ -54,3 +54,14 @@ def agree(actual, expected, tolerance):
     for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(np.asarray(a), np.asarray(e), rtol=tolerance, atol=tolerance)
         assert np.abs(np.asarray(e)).max() > 0
+
+
+def equations(program, names):
+    """All equations of a jaxpr, however deep, that call one of these primitives."""
+    for equation in program.eqns:
+        if equation.primitive.name in names:
+            yield equation
+        for parameter in jax.tree.leaves(equation.params):
+            inner = getattr(parameter, "jaxpr", parameter)
+            if hasattr(inner, "eqns"):
+                yield from equations(inner, names)

@@ -11,24 +11,16 @@ from flax import nnx
 from gru_jax import Adding, Experiment, LSTMCell, SequenceModel, VanillaCell, lapack, training
 from gru_jax.devices import make_mesh
 from gru_jax.diagnostics import input_response, lyapunov_exponents, vanilla_bound
+from tests.helpers import equations
 
 ROUTINES = ("qr", "svd")
 BATCH = np.random.default_rng(0).normal(size=(2, 3, 5, 4)).astype(np.float32)
 
 
-def calls(program):
-    """The shapes of all matrices that a program gives to LAPACK."""
-    for equation in program.eqns:
-        if equation.primitive.name in ROUTINES:
-            yield equation.invars[0].aval.shape
-        for parameter in jax.tree.leaves(equation.params):
-            inner = getattr(parameter, "jaxpr", parameter)
-            if hasattr(inner, "eqns"):
-                yield from calls(inner)
-
-
 def shapes(function, *arguments):
-    return list(calls(jax.make_jaxpr(function)(*arguments).jaxpr))
+    """Of all matrices that a program gives to LAPACK."""
+    calls = equations(jax.make_jaxpr(function)(*arguments).jaxpr, ROUTINES)
+    return [call.invars[0].aval.shape for call in calls]
 
 
 @pytest.mark.parametrize(

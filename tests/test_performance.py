@@ -7,10 +7,12 @@ import jax
 import pytest
 
 from experiments.files import RunError
-from gru_jax import devices
+from gru_jax import Adding, Experiment, GRUCell, SequenceModel, devices, training
+from gru_jax.devices import make_mesh
 from scripts import performance, startup
 from scripts.benchmark import WORKLOADS
 from scripts.contenders import Ours, Work
+from tests.helpers import equations
 
 
 @pytest.mark.parametrize("gradient", ["batched", "recomputed"])
@@ -53,7 +55,7 @@ def test_tables_show_medians_and_ratios(monkeypatch, tmp_path):
     assert "`COMMAND` at commit cccccccc, on CPU" in shown["versus"]
     assert "| GRU | A | 2.00, 64 | 1.50, 37 | 2.50, 22 | 90 | batched |" in shown["paths"]
     assert "| A | 18.0 | 72.0 | 2.00 |" in shown["population"]
-    assert "| 220 | 20 | 90.9 | 22 | 44 | 1024 |" in shown["long"]
+    assert "| 220 | 20 | 90.9 | 22 | 43 | 1024 |" in shown["long"]
 
 
 def test_what_is_not_measured_is_said(monkeypatch, tmp_path):
@@ -74,3 +76,15 @@ def test_a_run_that_ends_without_a_metric_is_an_error(tmp_path):
 
 def test_xla_has_one_thread_a_device():
     assert int(os.environ["NPROC"]) == jax.device_count() == 4  # of conftest.py
+
+
+@pytest.mark.parametrize(("seeds", "meetings"), [((0,), 1), ((0, 1), 1), ((0, 1, 2, 3), 0)])
+def test_devices_that_share_a_batch_meet_once_a_step(seeds, meetings):
+    build = lambda rngs: SequenceModel(GRUCell, 2, 1, hidden_sizes=(5,), readout="last", rngs=rngs)
+    experiment = Experiment(Adding(6), build, batch_size=4, evaluation_examples=4)
+    mesh = make_mesh(len(seeds), 4)
+    each = (1e-3,) * len(seeds), (1.0,) * len(seeds)
+    state = training.init(experiment, mesh, seeds, *each)
+    program = jax.make_jaxpr(lambda state: training.train_chunk(experiment, mesh, state))(state)
+    sums = list(equations(program.jaxpr, ("psum", "psum_invariant")))
+    assert [len(found.invars) for found in sums] == [1] * meetings
