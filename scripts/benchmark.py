@@ -10,6 +10,7 @@ several times over. A peer that is not installed is named and left out.
 
 import argparse
 import contextlib
+import importlib.metadata
 import json
 import resource
 import statistics
@@ -27,7 +28,7 @@ from experiments.commandline import guarded
 from experiments.files import write_json
 from gru_jax import fields
 from scripts.contenders import CHUNK, GATES, LeftOutError, Work, reference
-from scripts.peers import CONTENDERS, OTHERWISE, VARIANTS
+from scripts.peers import CONTENDERS, DISTRIBUTIONS, OTHERWISE, VARIANTS
 
 WORKLOADS = {
     "A": Work(128, 220, 10, 128),
@@ -77,7 +78,10 @@ def compare(options: argparse.Namespace) -> int:
     if options.output:
         from experiments.workdir import environment
 
-        write_json(options.output, {"results": found, "environment": environment()})
+        made = environment()
+        taken = [DISTRIBUTIONS[name] for name in found[0]["contenders"] if name in DISTRIBUTIONS]
+        made["packages"] |= {name: importlib.metadata.version(name) for name in taken}
+        write_json(options.output, {"results": found, "environment": made})
     return 0
 
 

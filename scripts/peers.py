@@ -363,6 +363,8 @@ CONTENDERS: dict[str, Callable[[str, Work], Contender]] = {
     "torch": TorchPeer,
     "floor": Floor,
 }
+# What a peer's release is found under, beside those that `environment` names.
+DISTRIBUTIONS = {"haiku": "dm-haiku", "equinox": "equinox", "keras": "keras", "torch": "torch"}
 # Ours otherwise, where asked for by name.
 OTHER_PATHS: dict[str, dict[str, Any]] = {
     "gru_jax-plain": {"gradient": "plain"},

@@ -70,7 +70,7 @@ def test_the_floor_makes_the_products_of_a_step_and_no_others(cell, gates):
 
 
 def test_contenders_take_turns_and_deviate_by_rounding_only(tmp_path):
-    contenders = ("gru_jax", "flax.nnx", "floor")
+    contenders = ("gru_jax", "flax.nnx", "haiku", "floor")
     out = benchmark(
         "--workloads=3/5/2/4",
         "--repeats=2",
@@ -81,7 +81,7 @@ def test_contenders_take_turns_and_deviate_by_rounding_only(tmp_path):
     assert out.returncode == 0, out.stderr
     assert all(name in out.stdout for name in contenders)
     found = json.loads((tmp_path / "out.json").read_text())
-    assert found["environment"]["packages"]["jax"]
+    assert {"jax", "dm-haiku"} <= set(found["environment"]["packages"])
     (result,) = found["results"]
     assert list(result["contenders"]) == list(contenders)
     for name, row in result["contenders"].items():
