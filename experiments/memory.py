@@ -16,6 +16,7 @@ from experiments.settings import Settings
 from experiments.workdir import abstract_state
 from gru_jax.devices import BATCH, SEED
 from gru_jax.tasks.base import evaluation_batch, training_batch
+from gru_jax.training import takes_turns
 
 GIB = 2**30
 TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)
@@ -66,7 +67,10 @@ def needed(settings: Settings, mesh: Mesh) -> tuple[int, int]:
     states = _bytes(abstract_state(settings)) // len(settings.seeds)
     kept = _bytes(jax.eval_shape(backward, params, share(experiment.batch_size)))
     evaluated = _bytes(jax.eval_shape(forward, params, share(experiment.evaluation_examples)))
-    return seeds * states, seeds * max(_bytes(params) + kept, evaluated)
+    one = max(_bytes(params) + kept, evaluated)
+    if seeds > 1 and takes_turns(mesh):
+        return seeds * states, one + seeds * states  # those that had their turn are put aside
+    return seeds * states, seeds * one
 
 
 def available(mesh: Mesh) -> int:

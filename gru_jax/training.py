@@ -204,9 +204,17 @@ def train_chunk(
             new, measured, took = _step(experiment, mesh, state, data)
             return new, (measured, took)
 
-        state, (measured, took) = jax.lax.scan(step, state, None, length=experiment.chunk)
-        mean = lambda values: jnp.sum(jnp.where(took, values, 0.0)) / jnp.sum(took)
-        return state, jax.tree.map(mean, measured)
+        def steps(state):
+            state, (measured, took) = jax.lax.scan(step, state, None, length=experiment.chunk)
+            mean = lambda values: jnp.sum(jnp.where(took, values, 0.0)) / jnp.sum(took)
+            return state, jax.tree.map(mean, measured)
+
+        def none(state):
+            nan = lambda measured: jnp.full(measured.shape, jnp.nan, measured.dtype)
+            return state, jax.tree.map(nan, jax.eval_shape(steps, state)[1])
+
+        # A frozen seed costs nothing where seeds take turns.
+        return jax.lax.cond(state.active, steps, none, state)
 
     return over_population(mesh, member)(state, data)
 
@@ -316,7 +324,19 @@ def over_population(mesh: Mesh, member: Any) -> Any:
     `shard_map` and not sharding constraints: left to itself the partitioner does not split
     the scan over time. Averages over the batch are then `member`'s to take.
     """
-    over_seeds = jax.vmap(member, in_axes=(0, None))
+
+    def over_seeds(state: Any, data: Any) -> Any:
+        one = lambda state: member(state, data)
+        return jax.lax.map(one, state) if takes_turns(mesh) else jax.vmap(one)(state)
+
     return jax.shard_map(
         over_seeds, mesh=mesh, in_specs=(P(SEED), P()), out_specs=P(SEED), check_vma=False
     )
+
+
+def takes_turns(mesh: Mesh) -> bool:
+    """Whether a device computes its seeds one after the other, and not all at once.
+
+    So a core of a CPU does: what several seeds need at once leaves its cache, see docs/log.md.
+    """
+    return mesh.devices.flat[0].platform == "cpu"

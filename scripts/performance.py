@@ -123,7 +123,7 @@ def population() -> str:
 def predicted(cell: str, work: Work, taken: dict[str, Any]) -> float:
     """Bytes of temporaries a device, of a batched or recomputed gradient whose last state is read.
 
-        4 r (T (k H + D) + w S H) + 8 P
+        4 r (T (k H + D) + w S H) + 12 P
 
     with r examples of T steps and D inputs on the device, H units, P parameters, segments of S
     steps, w arrays at work, and k kept of each step: `KEPT` (batched), or the states before each
@@ -134,7 +134,7 @@ def predicted(cell: str, work: Work, taken: dict[str, Any]) -> float:
     numbers = work.time * (each * work.hidden + work.features)
     numbers += WORKING[path][cell] * segment * work.hidden
     weights = sum(array.size for array in work.weights(cell).values())
-    return 4 * work.batch // taken["devices"] * numbers + 8 * weights
+    return 4 * work.batch // taken["devices"] * numbers + 12 * weights
 
 
 def formula() -> str:

@@ -26,6 +26,7 @@ from tests.programs import ROOT, one_line, program, tiny_config
         {"model.cell": "lstm", "task.length": 60},
         {"model.cell": "vanilla", "task.length": 60, "train.batch_size": 64},
         {"model.cell": "gru", "model.hidden_sizes": (64, 32), "population.seeds": 4},
+        {"model.cell": "gru", "model.hidden_sizes": (64, 32), "population.seeds": 16},
         {"model.cell": "gru", "model.hidden_sizes": (400,), "train.batch_size": 4},
     ],
 )

@@ -22,6 +22,7 @@ from gru_jax import (
 )
 from gru_jax.devices import make_mesh, mesh_shape
 from gru_jax.tasks.base import training_batch
+from tests.helpers import equations
 
 
 def build(rngs, make=GRUCell, task=None):
@@ -123,6 +124,25 @@ def test_a_seed_does_not_depend_on_its_neighbours():
     assert any(
         (a != b).any() for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
     )
+
+
+@pytest.mark.parametrize("mesh", [(1, 1), (2, 1), (2, 2)])
+def test_seeds_that_take_turns_become_what_they_become_at_once(monkeypatch, mesh):
+    found = {}
+    for turns in (True, False):
+        monkeypatch.setattr(training, "takes_turns", lambda _, turns=turns: turns)
+        experiment, devices = experiment_of(), mesh_of(*mesh)
+        state = training.init(experiment, devices, (0, 1, 2, 3), (0.01,) * 4, (1.0,) * 4)
+        state = dataclasses.replace(state, active=jnp.array([True, False, True, True]))
+        start = member(state.params, 1)
+        step = functools.partial(training.train_chunk, experiment, devices)
+        program = jax.make_jaxpr(step)(state)
+        assert bool(list(equations(program.jaxpr, ["cond"]))) == turns  # skips who is frozen
+        state, metrics = step(state)
+        same(member(state.params, 1), start)
+        assert np.isnan(metrics["loss"][1])
+        found[turns] = state, metrics
+    same(found[True], found[False], exact=False)
 
 
 def test_equal_runs_have_equal_bits_and_equal_seeds_equal_members():
