@@ -53,6 +53,7 @@ def _families(group: Group, curve: str, label: str) -> bytes:
     )
     top = 1.0
     for axis, (cell, members) in zip(_list(axes), families.items(), strict=True):
+        bound: str | None = "bound"  # one entry of the legend for all
         for line, (name, measured) in zip(_lines(len(members)), members.items(), strict=True):
             values = measured[curve]
             lags = measured["lags"][: len(values["median"])]
@@ -60,7 +61,8 @@ def _families(group: Group, curve: str, label: str) -> bytes:
             top = max(top, *(math.exp(min(v, 60)) for v in values["high"] if v is not None))
             if curve == "transport" and "bound" in measured:
                 limit = [_power(v) for v in measured["bound"]["median"]]
-                axis.plot(lags, limit, color=line["color"], lw=0.8)
+                axis.plot(lags, limit, color=line["color"], lw=0.8, label=bound)
+                bound = None
         axis.set(yscale="log", xlim=(0, lags[-1]), xlabel="lag n (steps)")
         axis.set_title(FAMILIES[cell], loc="left", fontsize=11)
         axis.legend(
@@ -113,11 +115,12 @@ def _gates(group: Group) -> bytes | None:
     figure, axes = _grid(len(gated), 2.9, 2.9)
     for axis, (name, measured) in zip(axes, gated.items(), strict=True):
         gates, longest = measured["gates"], measured["lags"][-1]
-        shown = [
-            (min(gate or longest, longest), min(own or longest, longest))
-            for gate, own in zip(gates["gate"], gates["own"], strict=True)
-        ]
-        axis.plot(*zip(*shown, strict=True), ".", color="#1f3b5c", ms=3, alpha=0.5)
+        # None is infinite; what keeps nothing has a half-life of 0.
+        within = lambda life, longest=longest: (
+            longest if life is None else min(max(life, 0.1), longest)
+        )
+        x, y = ([within(life) for life in gates[kind]] for kind in ("gate", "own"))
+        axis.plot(x, y, ".", color="#1f3b5c", ms=3, alpha=0.5)
         axis.plot([0.2, longest], [0.2, longest], color="#b03a2e", lw=0.8)
         axis.set(xscale="log", yscale="log")
         axis.set_title(name.replace("-", " "), loc="left", fontsize=10)

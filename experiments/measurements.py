@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
+from experiments.files import RunError
 from experiments.outcomes import quartiles
 from experiments.settings import Settings
 from gru_jax import FieldError, SequenceModel, VanillaCell, diagnostics, training
@@ -46,6 +47,9 @@ def measure(
     Args:
       inputs: examples of the evaluation set on which each seed is measured.
       exponents: how many Lyapunov exponents, or as many as the state has.
+
+    Raises:
+      RunError: a state has grown beyond what numbers of its precision hold.
     """
     experiment = settings.experiment
     every = max(1, experiment.task.steps // LAGS)
@@ -58,6 +62,11 @@ def measure(
     mesh = make_mesh(len(settings.seeds), 1)
     run = jax.jit(training.over_population(mesh, member))
     found = to_host(run(to_devices(to_host(state), training.per_seed(mesh)), examples))
+    if not found.pop("in_range").all():
+        raise RunError(
+            f"config.task.length = {experiment.task.steps}: the state of a "
+            f"{settings.config['model']['cell']} grows beyond its numbers within so many steps"
+        )
     return _summed_up(found, every) | {
         "cell": settings.config["model"]["cell"],
         "units": sum(settings.config["model"]["hidden_sizes"]),
@@ -73,7 +82,8 @@ def _of_one(
     """One model on one example."""
     task, inputs = settings.experiment.task, example.inputs
     batch = jax.tree.map(lambda values: values[None], example)
-    size = diagnostics.dynamics(model, inputs).start.size
+    dynamics = diagnostics.dynamics(model, inputs)
+    size = dynamics.start.size
     gradient = diagnostics.loss_gradient(
         model, inputs, lambda outputs: task.loss(outputs[None], batch)[0]
     )
@@ -81,8 +91,11 @@ def _of_one(
     products = diagnostics.jacobians(model, inputs, every)
     carried = diagnostics.transport(model, inputs, vectors)
     found = {
-        "loss": gradient.log_state - gradient.log_state[0],
-        "weights": jax.nn.log_softmax(gradient.log_weights),
+        # What has grown beyond all numbers at some step is not a number from the next one on, and
+        # then looks as if nothing were carried.
+        "in_range": jnp.isfinite(dynamics.states(inputs)[-1]).all(),
+        "loss": _less(gradient.log_state, gradient.log_state[0]),
+        "weights": _less(gradient.log_weights, jax.nn.logsumexp(gradient.log_weights)),
         "transport": carried,
         "largest": products.log_largest,
         "horizon": diagnostics.horizon(gradient.log_state),
@@ -107,6 +120,11 @@ def _of_one(
             for name in layers[0]
         },
     }
+
+
+def _less(logs: Array, log: Array) -> Array:
+    """The logarithm of a quotient; that of zero stays minus infinity."""
+    return jnp.where(logs == -jnp.inf, logs, logs - log)
 
 
 def _summed_up(found: dict[str, np.ndarray], every: int) -> Measured:

@@ -196,7 +196,9 @@ def environment() -> dict[str, Any]:
     return {
         "command": command(),
         "commit": _git("rev-parse", "HEAD"),
-        "modified": bool(_git("status", "--porcelain", "--untracked-files=no", "--", ":!results")),
+        "modified": bool(
+            _git("status", "--porcelain", "--untracked-files=no", "--", ":(top,exclude)results")
+        ),
         "python": platform.python_version(),
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "platform": platform.platform(),

@@ -28,6 +28,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
     "README.md": lambda: {
         "results": results.headline(),
         "published": published.headline(),
+        "speed": performance.headline(),
         "make train": transcript(),
     },
     "docs/ablations.md": results.ablations,
@@ -68,6 +69,7 @@ def main() -> int:
     horizons.draw()
     defaults.draw()
     published.draw()
+    performance.draw()
     return 0
 
 

@@ -7,6 +7,7 @@ import functools
 import json
 import math
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ STARTS = {  # what the cells of configs/gradients.py are called
     "gru-open": "update bias 0, no reset gate",
     "gru-before": "update bias 0, reset before the product",
 }
-# The poster's lines: a colour for each kind of cell, a dash for each start.
+# The poster's lines: a colour and a mark for each kind of cell, a dash for each start.
 POSTER = {
     "gru-chrono": "-",
     "gru-bias1": (0, (5, 1.5)),
@@ -49,7 +50,8 @@ POSTER = {
     "tanh-1": (0, (5, 1.5)),
     "tanh-0.5": (0, (1, 1)),
 }
-COLORS = {"gru": "#12355b", "lstm": "#d5702c", "vanilla": "#9a9a9a"}
+COLORS = {"gru": "#12355b", "lstm": "#c25a1a", "vanilla": "#a8a8a8"}  # apart in grey, too
+MARKERS = {"gru": "o", "lstm": "s", "vanilla": "^"}
 FLOOR = 1e-16
 LAG = 100  # at which tables show how much is carried
 MARK = 1  # which of adding's inputs marks the summands
@@ -95,21 +97,23 @@ def initial() -> str:
     """How far each cell carries a gradient at initialisation, as a Markdown table."""
     found = load()["initial"]
     lines = [
-        f"| cell | start | carried over {LAG} steps: median (quartiles) | largest singular value "
-        f"over {LAG} steps | horizon: median of seeds (range) | largest Lyapunov exponent "
-        "| half-life in steps | weights' gradient from the last ten steps |",
+        f"| cell | start | carried over {LAG} steps | largest singular value over {LAG} steps "
+        "| horizon | largest Lyapunov exponent | half-life in steps "
+        "| weights' gradient from the last ten steps |",
         "|---|---|" + "--:|" * 6,
     ]
     for name, measured in found.items():
-        carried = measured["transport"]
         place, largest = measured["lags"].index(LAG), measured["largest_lags"].index(LAG)
-        low, median, high = (_power(carried[part][place]) for part in ("low", "median", "high"))
-        top = quartiles(measured["top_exponent"])[1]
-        lines.append(
-            f"| {FAMILIES[measured['cell']]} | {STARTS[name]} | {median} ({low}..{high}) "
-            f"| {_power(measured['largest']['median'][largest])} | {_horizon(measured)} "
-            f"| {top:.3g} | {_half_life(top)} | {measured['recent'][1]:.0%} |"
-        )
+        top = _at(measured["exponents"], 0)
+        told = [
+            _middle(_power, _at(measured["transport"], place)),
+            _middle(_power, _at(measured["largest"], largest)),
+            _horizon(measured),
+            _middle("{:.3g}".format, top),
+            _middle(_half_life, top),
+            _middle("{:.0%}".format, measured["recent"]),
+        ]
+        lines.append(f"| {FAMILIES[measured['cell']]} | {STARTS[name]} | {' | '.join(told)} |")
     return "\n".join([*lines, "", provenance(load(), "initial")])
 
 
@@ -118,7 +122,7 @@ def trained() -> str:
     found, rows = load(), {each.row["trial"]: each for each in results.load("gradients_trained")}
     longest = next(iter(found["after"].values()))["lags"][-1]
     lines = [
-        f"| cell | start | solved | median steps to solve | carried over {longest} steps, median: "
+        f"| cell | start | solved | median steps to solve | carried over {longest} steps: "
         "before | after | horizon: before | after | what a mark adds to the gain of its step, "
         "nats: before | after |",
         "|---|---|" + "--:|" * 8,
@@ -127,23 +131,24 @@ def trained() -> str:
         before, outcome = found["before"][name], rows[name].outcomes
         steps = "not reached" if outcome.median_steps is None else f"{outcome.median_steps:,}"
         told = [
-            *(_power(each["transport"]["median"][-1]) for each in (before, after)),
+            *(_middle(_power, _at(each["transport"], -1)) for each in (before, after)),
             *(_horizon(each) for each in (before, after)),
-            *(_response(each) for each in (before, after)),
+            *(_middle("{:+.2f}".format, _at(each["response"], MARK)) for each in (before, after)),
         ]
         lines.append(
             f"| {FAMILIES[after['cell']]} | {STARTS[name]} "
             f"| {outcome.solved}/{outcome.seeds} | {steps} | {' | '.join(told)} |"
         )
     runs = next(iter(rows.values())).row
+    commits = sorted({each.row["commit"][:8] for each in rows.values()})
     return "\n".join(
         [
             *lines,
             "",
             provenance(load(), "after"),
             "",
-            f"Trained by `python -m experiments.sweep --config=configs/sweeps/gradients.py` at "
-            f"commit {', '.join(sorted({each.row['commit'][:8] for each in rows.values()}))}: "
+            "Trained by `python -m experiments.sweep --config=configs/sweeps/gradients.py "
+            f"--workdir=runs/gradients_trained` at commit {', '.join(commits)}: "
             f"{runs['budget']:,} steps at most.",
         ]
     )
@@ -180,20 +185,26 @@ def _power(log: float | None) -> str:
     return f"{10 ** (tens - exponent):.1f}e{exponent:+03d}"
 
 
+def _at(curves: dict[str, list[float | None]], place: int) -> list[Any]:
+    """Lower quartile, median and upper quartile at one place of a curve."""
+    return [curves[part][place] for part in ("low", "median", "high")]
+
+
+def _middle(told: Callable[[Any], str], values: Sequence[Any]) -> str:
+    """The median, and the quartiles where they are told otherwise."""
+    low, median, high = map(told, values)
+    return f"{median} ({low}..{high})" if {low, high} != {median} else median
+
+
 def _horizon(measured: dict[str, Any]) -> str:
-    """Of seeds; what reaches the first step is at least so long."""
-    values, longest = measured["horizon"], measured["lags"][-1]
+    """Of seeds, each the median of its examples; what reaches the first step is at least T."""
+    longest = measured["lags"][-1]
     told = lambda value: f"≥ {longest}" if value >= longest else f"{value:.0f}"
-    return f"{told(quartiles(values)[1])} ({told(min(values))}..{told(max(values))})"
+    return _middle(told, quartiles(measured["horizon"]))
 
 
 def _half_life(exponent: float) -> str:
     return f"{math.log(2) / -exponent:.1f}" if exponent < 0 else "grows"
-
-
-def _response(measured: dict[str, Any]) -> str:
-    low, median, high = (measured["response"][part][MARK] for part in ("low", "median", "high"))
-    return f"{median:+.2f} ({low:+.2f}..{high:+.2f})"
 
 
 def _correlation(measured: dict[str, Any], gate: str) -> str:
@@ -234,9 +245,10 @@ def poster() -> bytes:
             ]
             for logs in (measured["transport"][part] for part in ("low", "median", "high"))
         )
-        line: dict[str, Any] = {"color": COLORS[measured["cell"]], "ls": POSTER[name]}
-        label = f"{FAMILIES[measured['cell']]}, {STARTS[name]}: {_power(carried(name))}"
-        axis.plot(measured["lags"], median, lw=2.2, label=label, **line)
+        cell = measured["cell"]
+        line: dict[str, Any] = {"color": COLORS[cell], "ls": POSTER[name], "marker": MARKERS[cell]}
+        label = f"{FAMILIES[cell]}, {STARTS[name]}: {_power(carried(name))}"
+        axis.plot(measured["lags"], median, lw=2.2, ms=5, markevery=8, label=label, **line)
         axis.fill_between(measured["lags"], low, high, color=line["color"], alpha=0.2, lw=0)
     axis.set(yscale="log", ylim=(FLOOR, 1e2), xlim=(0, measured["lags"][-1]))
     axis.set(xlabel="steps back in time", ylabel="share of a gradient that is carried back")

@@ -23,7 +23,6 @@ ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "results" / "horizons.json"
 KEPT = ("cell", "seeds", "inputs", "units", "lags", "horizon", "top_exponent")
 RESAMPLES = 2000  # of the bootstrap
-MARKERS = {"gru": "o", "lstm": "s", "vanilla": "^"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,7 +123,8 @@ def table() -> str:
         },
     }
     lines = [
-        "| configurations | number | Spearman's rank correlation (95 % interval) |",
+        "| configurations | number | Spearman's rank correlation of horizon / T with the share of "
+        "seeds that learned (95 % interval) |",
         "|---|--:|--:|",
     ]
     for name, (statistic, some) in questions.items():
@@ -166,7 +166,7 @@ def scatter() -> bytes:
             y = [learned for _, learned in here]
             sizes = [45 * count for count in here.values()]
             look: dict[str, Any] = {"color": color, "alpha": 0.8, "lw": 0, "clip_on": False}
-            axis.scatter(x, y, sizes, marker=MARKERS[cell], **look)
+            axis.scatter(x, y, sizes, marker=gradients.MARKERS[cell], **look)
         axis.axvline(length, color="#b03a2e", lw=0.8, ls=(0, (1, 3)))
         axis.set(xscale="log", xlim=(3, 600), ylim=(-0.05, 1.05))
         axis.set_xticks([10, 100], ["10", "100"])
@@ -175,7 +175,9 @@ def scatter() -> bytes:
     axes[0].set_ylabel("share of seeds that learned")
     figure.supxlabel("horizon at initialisation (steps)", fontsize=10)
     handles = [
-        plt.Line2D([], [], marker=MARKERS[cell], color=color, ls="", ms=7, label=FAMILIES[cell])
+        plt.Line2D(
+            [], [], marker=gradients.MARKERS[cell], color=color, ls="", ms=7, label=FAMILIES[cell]
+        )
         for cell, color in gradients.COLORS.items()
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=9)

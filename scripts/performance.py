@@ -1,21 +1,23 @@
-"""The tables of docs/performance.md, from what was timed.
+"""The tables of docs/performance.md and README, and their figure, from what was timed.
 
-results/benchmark_CELL.json and benchmark_long.json are `scripts.benchmark`'s, startup.json is
+results/benchmark_NAME.json are `scripts.benchmark`'s, startup.json is
 `scripts.startup`'s.
 """
 
 import json
 import statistics
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-from experiments.gradient_figures import FAMILIES
+from matplotlib import pyplot as plt
+
+from experiments.files import write_bytes
+from experiments.gradient_figures import FAMILIES, png
 from scripts import pages, results, startup
 from scripts.benchmark import FLOOR, OURS, WORKLOADS
 from scripts.contenders import Work
 
 PATHS = ("plain", "batched", "recomputed")
+UNROLLED = ("unroll-2", "unroll-4")  # of the plain scan
 PEERS = ("flax.nnx", "flax.linen", "haiku", "equinox", "keras", "torch")
 POPULATION, ALONE = "gru_jax-8-seeds", "gru_jax-1-core"
 SEEDS = 8
@@ -56,13 +58,13 @@ def times(rows: Rows, slow: str, fast: str = OURS) -> float:
     return milliseconds(rows[slow]) / milliseconds(rows[fast])
 
 
-def versus() -> str:
+def versus(cells: tuple[str, ...] = CELLS) -> str:
     """Ours, the floor, and how many times as long each peer takes."""
     lines = [
         f"| cell | workload | ours: ms a step | x floor | {' | '.join(PEERS)} |",
         f"|---|---|--:|--:|{'--:|' * len(PEERS)}",
     ]
-    for cell in CELLS:
+    for cell in cells:
         for name, _, rows in workloads(cell):
             low, high = (1e3 * end(rows[OURS]["seconds"]) for end in (min, max))
             peers = [f"{times(rows, peer):.2f}" if peer in rows else "" for peer in PEERS]
@@ -71,7 +73,12 @@ def versus() -> str:
                 f"| {milliseconds(rows[OURS]):.1f} ({low:.1f}..{high:.1f}) "
                 f"| {times(rows, OURS, FLOOR):.2f} | {' | '.join(peers)} |"
             )
-    return "\n".join([*lines, "", *(_made(load(cell)) for cell in CELLS)])
+    return "\n".join([*lines, "", *(_made(load(cell)) for cell in cells)])
+
+
+def headline() -> str:
+    """README's table."""
+    return versus(CELLS[:1])
 
 
 def sizes() -> str:
@@ -85,16 +92,16 @@ def sizes() -> str:
 def paths() -> str:
     """Each way to compute the gradient: time over the floor, and what it plans."""
     ways = " | ".join(f"{path}: x floor, MiB" for path in PATHS)
+    unrolled = " | ".join(f"plain, {way.replace('-', ' ')}: x floor" for way in UNROLLED)
     lines = [
-        f"| cell | workload | {ways} | flax.nnx: MiB | `auto` takes |",
-        f"|---|---|{'--:|' * (len(PATHS) + 1)}---|",
+        f"| cell | workload | {ways} | {unrolled} | flax.nnx: MiB | `auto` takes |",
+        f"|---|---|{'--:|' * (len(PATHS) + len(UNROLLED) + 1)}---|",
     ]
     for cell in CELLS:
         for name, _, rows in workloads(cell):
-            shown = [
-                f"{times(rows, f'{OURS}-{path}', FLOOR):.2f}, {planned(rows[f'{OURS}-{path}']):.0f}"
-                for path in PATHS
-            ]
+            over = lambda way, rows=rows: f"{times(rows, f'{OURS}-{way}', FLOOR):.2f}"
+            shown = [f"{over(path)}, {planned(rows[f'{OURS}-{path}']):.0f}" for path in PATHS]
+            shown += [over(way) if f"{OURS}-{way}" in rows else "" for way in UNROLLED]
             lines.append(
                 f"| {FAMILIES[cell]} | {name} | {' | '.join(shown)} "
                 f"| {planned(rows['flax.nnx']):.0f} | {rows[OURS]['taken']['gradient']} |"
@@ -113,11 +120,11 @@ def population() -> str:
         f"| workload | one seed, one core: ms a step | {SEEDS} seeds: ms a step | gain |",
         "|---|--:|--:|--:|",
     ]
-    for name, _, rows in workloads("gru"):
+    for name, _, rows in workloads("population"):
         alone, together = milliseconds(rows[ALONE]), milliseconds(rows[POPULATION])
         gain = SEEDS * alone / together
         lines.append(f"| {name} | {alone:.1f} | {together:.1f} | {gain:.2f} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", _made(load("population"))])
 
 
 def predicted(cell: str, work: Work, taken: dict[str, Any]) -> float:
@@ -176,16 +183,9 @@ def first() -> str:
 
 
 def parts() -> dict[str, str]:
-    """The tables of docs/performance.md, as far as they were measured."""
+    """The tables of docs/performance.md."""
     tables = (sizes, versus, paths, population, formula, long, first)
-    return {table.__name__: _or_not_yet(table) for table in tables}
-
-
-def _or_not_yet(table: Callable[[], str]) -> str:
-    try:
-        return table()
-    except FileNotFoundError as error:
-        return f"Not measured yet: `results/{Path(error.filename).name}` is missing."
+    return {table.__name__: table() for table in tables}
 
 
 def _made(found: dict[str, Any]) -> str:
@@ -194,3 +194,26 @@ def _made(found: dict[str, Any]) -> str:
         f"`{made['command']}` at commit {made['commit'][:8]}, on {made['processor']}, "
         f"{pages.made_with(made)}."
     )
+
+
+def draw() -> None:
+    """Time over the floor with a GRU: a panel a workload, a dot a contender, a line its turns."""
+    names = (FLOOR, OURS, *PEERS)[::-1]
+    figure, axes = plt.subplots(
+        1, len(WORKLOADS), figsize=(9.6, 2.9), sharey=True, layout="constrained"
+    )
+    for axis, (name, work, rows) in zip(axes, workloads(CELLS[0]), strict=True):
+        for place, peer in enumerate(names):
+            if peer not in rows:
+                continue
+            turns = [1e3 * second / milliseconds(rows[FLOOR]) for second in rows[peer]["seconds"]]
+            color = results.COLORS[0] if peer == OURS else "0.45"
+            axis.plot([min(turns), max(turns)], [place, place], color=color, lw=1.5)
+            axis.plot(statistics.median(turns), place, "o", color=color, ms=6)
+        axis.axvline(1, color="0.8", lw=1, zorder=0)
+        axis.set_title(f"{name}\n{'/'.join(map(str, vars(work).values()))}", fontsize=9)
+        axis.set_xlim(0, None)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_yticks(range(len(names)), names)
+    figure.supxlabel("time of a training step / that of its matrix products alone", fontsize=10)
+    write_bytes(results.FIGURES / "speed.png", png(figure))

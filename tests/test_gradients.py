@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from scipy import stats
 
-from experiments.measurements import VECTORS, measure
+from experiments.files import RunError
+from experiments.measurements import VECTORS, _less, measure
 from experiments.outcomes import quartiles
 from experiments.settings import resolve
 from experiments.train import train
@@ -153,6 +154,20 @@ def test_what_is_measured_is_what_the_library_says():
     tops = np.median(np.reshape(tops, (2, 3)), axis=1)
     np.testing.assert_allclose(result["top_exponent"], tops, rtol=1e-3)
     np.testing.assert_allclose(result["half_life"], np.log(2) / -tops, rtol=1e-3)
+
+
+def test_a_state_beyond_all_numbers_is_not_taken_for_one_that_carries_nothing():
+    options = {"model.cell": "vanilla", "model.vanilla.activation": "relu", "task.length": 400}
+    options |= {"model.hidden_sizes": (16,), "model.vanilla.scale": 8.0}
+    settings = resolve(tiny_config(**options))
+    with pytest.raises(RunError, match=r"length = 400: the state of a vanilla grows beyond"):
+        measure(settings, start(settings), inputs=2, exponents=2)
+
+
+def test_nothing_carried_is_minus_infinity_also_relative_to_nothing():
+    logs = jnp.array([-jnp.inf, 0.0, -1.0])
+    np.testing.assert_array_equal(_less(logs, jnp.float32(-1)), [-np.inf, 1, 0])
+    assert (_less(logs[:1], logs[0]) == -jnp.inf).all()
 
 
 def test_a_run_without_a_checkpoint(tmp_path, measured):

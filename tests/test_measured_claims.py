@@ -48,19 +48,25 @@ def test_22_training_makes_gates_carry_what_their_start_did_not():
             assert carried(after[name])[0] > 0.05
             assert min(after[name]["horizon"]) >= 98  # of 100 steps
             assert solved[name] == 8
-    for name in ("tanh-0.5", "tanh-1", "tanh-1.5"):
-        assert carried(after[name])[1] < carried(before[name])[1] < 1
+    for name in ("tanh-0.5", "tanh-1", "tanh-1.5", "relu-1.5"):
+        assert carried(after[name])[1] < carried(before[name])[1]
+        assert solved[name] == 0
+    for name in ("relu-0.5", "relu-1"):
+        assert carried(before[name])[2] < carried(after[name])[1] < 1e-5
         assert solved[name] == 0
 
 
 GATED = ("gru-bias0", "gru-bias1", "gru-chrono", "gru-before")
+GRUS = (*GATED, "gru-open")
 
 
 def test_16_an_update_gate_says_how_long_a_unit_remembers_and_a_reset_gate_does_not():
+    for name in GRUS:
+        ranks = gradients.load()["after"][name]["gates"]["correlation"]
+        assert min(ranks["update"]) > 0.9
+        assert min(ranks["gate"]) > 0.9
     for name in GATED:
         ranks = gradients.load()["after"][name]["gates"]["correlation"]
-        assert min(ranks["update"]) > 0.95
-        assert min(ranks["gate"]) > 0.95
         assert abs(np.median(ranks["reset"])) < 0.25
         assert max(ranks["reset"]) < 0.4
     # Positive where there is anything: short memories have reset gates nearer to 0.
@@ -73,8 +79,13 @@ def test_24_what_comes_in_decides_how_much_passes():
     for name in ("lstm-bias0", "lstm-bias1", "lstm-chrono"):
         assert mark(after[name])[0] > 0.01
         assert mark(before[name])[1] < 0
-    for name in (*GATED, "gru-open"):
-        assert mark(after[name])[2] < 0
+    for name in GRUS:
+        assert mark(before[name])[2] < 0
+        assert -0.15 < mark(after[name])[1] < mark(after[name])[2] < 0
+    # Started as usual it was there already, started with long memories it came with training.
+    for name, grows in {"bias0": False, "open": False, "bias1": True, "chrono": True}.items():
+        name = f"gru-{name}"
+        assert (mark(after[name])[1] < mark(before[name])[1]) == grows
     for name in ("lstm-bias0", "lstm-bias1", "tanh-1"):
         assert abs(mark(after[name])[1]) > 0.2  # a step with a mark passes a fifth more, or less
 

@@ -10,7 +10,7 @@ from configs import gradients as gradients_config
 from configs import sweeps
 from experiments.files import RunError
 from experiments.trials import described
-from scripts import documentation, gradients, pages, published, results
+from scripts import documentation, gradients, pages, performance, published, results
 from tests.collected import music
 
 
@@ -63,7 +63,10 @@ def test_every_trial_says_what_it_takes_to_repeat_it(sweep):
         assert row["device"]
 
 
-@pytest.mark.parametrize("file", ["gradients", "packing", "startup"])
+BENCHMARKS = [f"benchmark_{name}" for name in (*performance.CELLS, "population", "long")]
+
+
+@pytest.mark.parametrize("file", ["gradients", "packing", "startup", *BENCHMARKS])
 def test_every_measurement_says_what_it_takes_to_repeat_it(file):
     made = json.loads((results.RESULTS / f"{file}.json").read_text())["environment"]
     assert len(made["commit"]) == 40
