@@ -3,11 +3,13 @@
 import importlib
 import json
 import math
+import subprocess
 
 import pytest
 
 from configs import gradients as gradients_config
 from configs import sweeps
+from experiments import workdir
 from experiments.files import RunError
 from experiments.trials import described
 from scripts import documentation, gradients, pages, performance, published, results
@@ -61,6 +63,20 @@ def test_every_trial_says_what_it_takes_to_repeat_it(sweep):
         assert not row["modified"]
         assert {"jax", "flax"} <= set(row["packages"])
         assert row["device"]
+
+
+def test_what_is_written_to_results_is_no_change_of_the_code(monkeypatch, tmp_path):
+    monkeypatch.setattr(workdir, "__file__", str(tmp_path / "experiments" / "workdir.py"))
+    for name in ("results/found.json", "experiments/workdir.py"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("1")
+    name = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    for command in (["init", "-q"], ["add", "-A"], [*name, "commit", "-qm", "all"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    (tmp_path / "results" / "found.json").write_text("2")
+    assert not workdir.environment()["modified"]
+    (tmp_path / "experiments" / "workdir.py").write_text("2")
+    assert workdir.environment()["modified"]
 
 
 BENCHMARKS = [f"benchmark_{name}" for name in (*performance.CELLS, "population", "long")]

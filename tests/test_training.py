@@ -128,6 +128,7 @@ def test_a_seed_does_not_depend_on_its_neighbours():
 
 @pytest.mark.parametrize("mesh", [(1, 1), (2, 1), (2, 2)])
 def test_seeds_that_take_turns_become_what_they_become_at_once(monkeypatch, mesh):
+    assert training.takes_turns(mesh_of(*mesh))  # on a CPU
     found = {}
     for turns in (True, False):
         monkeypatch.setattr(training, "takes_turns", lambda _, turns=turns: turns)
