@@ -85,12 +85,14 @@ def _curve(axis: Any, lags: list[int], values: Any, label: str, line: dict[str, 
 
 
 def _exponents(group: Group) -> bytes:
-    """The largest Lyapunov exponent of every seed, and the half-life that it means."""
+    """The largest Lyapunov exponent with its quartiles, and the half-life that it means."""
     figure, axis = plt.subplots(figsize=(8, 0.34 * len(group) + 1.3), layout="constrained")
     names = list(group)
     for place, name in enumerate(names):
-        values = [value for value in group[name]["top_exponent"] if value is not None]
-        axis.plot(values, [place] * len(values), "|", color="#1f3b5c", ms=11, mew=1.3)
+        values = [group[name]["exponents"][part][0] for part in ("low", "median", "high")]
+        low, median, high = (math.nan if value is None else value for value in values)
+        axis.plot([low, high], [place, place], color="#8fa3b8", lw=5, solid_capstyle="butt")
+        axis.plot(median, place, "|", color="#1f3b5c", ms=11, mew=2)
     axis.axvline(0, color="#b03a2e", lw=0.9)
     axis.set_yticks(range(len(names)), [name.replace("-", " ") for name in names])
     axis.set(xlabel="largest Lyapunov exponent (nats a step)")
@@ -119,7 +121,13 @@ def _gates(group: Group) -> bytes | None:
         within = lambda life, longest=longest: (
             longest if life is None else min(max(life, 0.1), longest)
         )
-        x, y = ([within(life) for life in gates[kind]] for kind in ("gate", "own"))
+        (left, x, right), (below, y, above) = (
+            [[within(life) for life in units[part]] for part in ("low", "median", "high")]
+            for units in (gates["units"]["gate"], gates["units"]["own"])
+        )
+        spread: dict[str, Any] = {"color": "#1f3b5c", "alpha": 0.25, "lw": 0.6}
+        axis.hlines(y, left, right, **spread)
+        axis.vlines(x, below, above, **spread)
         axis.plot(x, y, ".", color="#1f3b5c", ms=3, alpha=0.5)
         axis.plot([0.2, longest], [0.2, longest], color="#b03a2e", lw=0.8)
         axis.set(xscale="log", yscale="log")

@@ -98,6 +98,7 @@ def _measured(
 ) -> dict[str, Any]:
     """Measures what is missing; everything by when it was measured and by name."""
     found: dict[str, Any] = {}
+    made = environment()
     began, taken = time.monotonic(), 0
     for index, subject in enumerate(todo, 1):
         path = folder / subject.when / f"{subject.name}.json"
@@ -113,11 +114,15 @@ def _measured(
             left = f", about {duration(each * (len(todo) - index + 1))} left" if each else ""
             print(f"[{index}/{len(todo)}] {subject.when} {subject.name}{left}", flush=True)
             state = load(subject.workdir).state if subject.workdir else start(subject.settings)
-            result = measurements.measure(subject.settings, state, **measure) | {"asked": asked}
+            before = time.monotonic()
+            result = measurements.measure(subject.settings, state, **measure)
+            result["seconds"] = round(time.monotonic() - before, 2)
+            # Of each, since a folder may be gone on with after the code has changed.
+            result |= {key: made[key] for key in ("commit", "modified")}
             path.parent.mkdir(exist_ok=True)
-            write_json(path, result)
+            write_json(path, result | {"asked": asked})
             taken += 1
-        del result["asked"]
+        result.pop("asked", None)
         found.setdefault(subject.when, {})[subject.name] = result
     return found
 

@@ -18,7 +18,7 @@ from gru_jax.tasks.base import Example, evaluation_batch
 VECTORS = 8  # random directions whose transport is measured
 LAGS = 40  # at which singular values are computed
 RECENT = 10  # steps: what the weights' gradient owes to the last ones
-UNITS = 256  # of a population that are kept for a figure
+UNITS = 256  # of a population that are shown one by one
 MEAN = "mean of "  # a unit's mean of a gate over time
 Measured = dict[str, Any]
 
@@ -128,11 +128,11 @@ def _less(logs: Array, log: Array) -> Array:
 
 
 def _summed_up(found: dict[str, np.ndarray], every: int) -> Measured:
-    """Arrays (seeds, inputs, ...) as lists: curves over the lag as quartiles."""
+    """Arrays (seeds, inputs, ...) as lists: quartiles over seeds and inputs."""
     steps = found["loss"].shape[-1] - 1
     lags = sorted({*range(min(steps, 10) + 1), *range(0, steps + 1, every)})
     of_steps = [lag for lag in lags if lag < steps]
-    top = np.median(found["exponents"][..., 0], axis=1)
+    top = found["exponents"][..., 0]
     result = {
         "lags": lags,
         "loss": _spread(found["loss"][..., lags]),
@@ -142,9 +142,8 @@ def _summed_up(found: dict[str, np.ndarray], every: int) -> Measured:
         "largest_lags": list(range(every, steps + 1, every)),
         "largest": _spread(found["largest"]),
         "exponents": _spread(found["exponents"]),
-        "top_exponent": _plain(top),
-        "half_life": _plain(np.where(top < 0, np.log(2) / np.maximum(-top, 1e-30), np.inf)),
-        "horizon": _plain(np.median(found["horizon"], axis=1)),
+        "half_life": _quartiles(np.where(top < 0, np.log(2) / np.maximum(-top, 1e-30), np.inf)),
+        "horizon": _quartiles(found["horizon"]),
         "at_end": _quartiles(found["transport"][..., -1]),
     }
     if "response" in found:
@@ -152,27 +151,32 @@ def _summed_up(found: dict[str, np.ndarray], every: int) -> Measured:
     if "bound" in found:
         result["bound"] = _spread(found["bound"][..., lags])
     if "gate" in found:
-        units = {
-            name.removeprefix(MEAN): np.median(values, axis=1)
+        gates = {
+            name.removeprefix(MEAN): values
             for name, values in found.items()
-            if name in ("gate", "own") or name.startswith(MEAN)
+            if name == "gate" or name.startswith(MEAN)
         }
-        own = units["own"]
+        own = found["own"]
         result["gates"] = {
-            "correlation": {name: _ranks(units[name], own) for name in units if name != "own"},
-            "gate": _plain(_some(units["gate"])),
-            "own": _plain(_some(own)),
+            "correlation": {name: _ranks(values, own) for name, values in gates.items()},
+            "half_life": {"gate": _quartiles(found["gate"]), "own": _quartiles(own)},
+            "units": {"gate": _of_units(found["gate"]), "own": _of_units(own)},
         }
     return result
 
 
-def _ranks(gate: np.ndarray, own: np.ndarray) -> list[float | None]:
-    """Spearman's correlation over the units of each seed; None where a gate is constant."""
-    pairs = zip(gate, own, strict=True)
-    constant = lambda pair: any(np.ptp(values) == 0 for values in pair)
-    return _plain(
-        [np.nan if constant(pair) else stats.spearmanr(*pair).statistic for pair in pairs]
-    )
+def _ranks(gate: np.ndarray, own: np.ndarray) -> list[float | None] | None:
+    """Quartiles of Spearman's correlation over the units of one seed on one example.
+
+    None where the gate is constant everywhere.
+    """
+    rows = (values.reshape(-1, values.shape[-1]) for values in (gate, own))
+    found = [
+        stats.spearmanr(*pair).statistic
+        for pair in zip(*rows, strict=True)
+        if all(np.ptp(values) > 0 for values in pair)
+    ]
+    return _plain(quartiles(found)) if found else None
 
 
 def _spread(values: np.ndarray) -> dict[str, list[float | None]]:
@@ -186,10 +190,10 @@ def _quartiles(values: np.ndarray) -> list[float | None]:
     return _plain(quartiles(values.reshape(-1)))
 
 
-def _some(values: np.ndarray) -> np.ndarray:
-    """At most `UNITS` of all units, spread over seeds and layers."""
-    flat = values.reshape(-1)
-    return flat[:: -(-flat.size // UNITS)]
+def _of_units(values: np.ndarray) -> dict[str, list[float | None]]:
+    """Quartiles over inputs, of at most `UNITS` of all units, spread over seeds and layers."""
+    rows = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
+    return _spread(rows[:, :: -(-rows.shape[-1] // UNITS)])
 
 
 def _plain(values: Any) -> list[float | None]:

@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 
 from experiments.files import RunError, read_json, write_bytes, write_text
 from experiments.gradient_figures import FAMILIES, figures, png
-from experiments.outcomes import quartiles
+from experiments.gradients import AFTER, BEFORE, INITIAL
 from scripts import pages, results
 
 ROOT = Path(__file__).parent.parent
@@ -74,7 +74,9 @@ def read(folder: Path) -> dict[str, Any]:
       RunError: it was measured by code that is not committed.
     """
     found = read_json(folder / "gradients.json", f"{folder} holds no measurements")
-    if found["environment"]["modified"] or not found["environment"]["commit"]:
+    made = [found["environment"]]
+    made += [each for group in (INITIAL, BEFORE, AFTER) for each in found.get(group, {}).values()]
+    if any(each["modified"] or not each["commit"] for each in made):
         raise RunError(f"{folder} was measured by code that is not committed")
     return found
 
@@ -104,13 +106,12 @@ def initial() -> str:
     ]
     for name, measured in found.items():
         place, largest = measured["lags"].index(LAG), measured["largest_lags"].index(LAG)
-        top = _at(measured["exponents"], 0)
         told = [
             _middle(_power, _at(measured["transport"], place)),
             _middle(_power, _at(measured["largest"], largest)),
             _horizon(measured),
-            _middle("{:.3g}".format, top),
-            _middle(_half_life, top),
+            _middle("{:.3g}".format, _at(measured["exponents"], 0)),
+            _middle(_steps, measured["half_life"]),
             _middle("{:.0%}".format, measured["recent"]),
         ]
         lines.append(f"| {FAMILIES[measured['cell']]} | {STARTS[name]} | {' | '.join(told)} |")
@@ -155,12 +156,13 @@ def trained() -> str:
 
 
 def units() -> str:
-    """How a unit's gates go with its memory: rank correlations over the units of each seed."""
+    """How a unit's gates go with its memory: half-lives, and rank correlations with its own."""
     found = load()
     lines = [
-        "| cell | start | half-life by the keeping gate: before | after | its mean: after "
-        "| mean reset gate: before | after |",
-        "|---|---|" + "--:|" * 5,
+        "| cell | start | half-life of units in steps, by the keeping gate: before | after "
+        "| their own: before | after | correlation of the half-life by the keeping gate: before "
+        "| after | of its mean: after | of the mean reset gate: before | after |",
+        "|---|---|" + "--:|" * 9,
     ]
     for name, after in found["after"].items():
         if "gates" not in after:
@@ -169,8 +171,13 @@ def units() -> str:
         keeps = "update" if after["cell"] == "gru" else "forget"
         shown = [(before, "gate"), (after, "gate"), (after, keeps)]
         shown += [(before, "reset"), (after, "reset")]
-        told = " | ".join(_correlation(measured, gate) for measured, gate in shown)
-        lines.append(f"| {FAMILIES[after['cell']]} | {STARTS[name]} | {told} |")
+        told = [
+            _middle(_steps, measured["gates"]["half_life"][kind])
+            for kind in ("gate", "own")
+            for measured in (before, after)
+        ]
+        told += [_correlation(measured, gate) for measured, gate in shown]
+        lines.append(f"| {FAMILIES[after['cell']]} | {STARTS[name]} | {' | '.join(told)} |")
     return "\n".join(lines)
 
 
@@ -197,35 +204,37 @@ def _middle(told: Callable[[Any], str], values: Sequence[Any]) -> str:
 
 
 def _horizon(measured: dict[str, Any]) -> str:
-    """Of seeds, each the median of its examples; what reaches the first step is at least T."""
+    """What reaches the first step is at least T."""
     longest = measured["lags"][-1]
     told = lambda value: f"≥ {longest}" if value >= longest else f"{value:.0f}"
-    return _middle(told, quartiles(measured["horizon"]))
+    return _middle(told, measured["horizon"])
 
 
-def _half_life(exponent: float) -> str:
-    return f"{math.log(2) / -exponent:.1f}" if exponent < 0 else "grows"
+def _steps(half_life: float | None) -> str:
+    return "∞" if half_life is None else f"{half_life:.3g}"
 
 
 def _correlation(measured: dict[str, Any], gate: str) -> str:
-    """Median of the seeds, and their range; nothing where a cell has no such gate."""
-    ranks = measured["gates"]["correlation"].get(gate, [])
-    known = [value for value in ranks if value is not None]
-    if not known:
-        return "constant" if ranks else ""
-    return f"{quartiles(known)[1]:.2f} ({min(known):.2f}..{max(known):.2f})"
+    """Nothing where a cell has no such gate."""
+    ranks = measured["gates"]["correlation"]
+    if gate not in ranks:
+        return ""
+    return "constant" if ranks[gate] is None else _middle("{:.2f}".format, ranks[gate])
 
 
 def provenance(found: dict[str, Any], when: str) -> str:
     """What the numbers of a group depend on."""
     made, group = found["environment"], found[when]
     told = lambda values: ", ".join(str(value) for value in sorted({*values}))
+    commits = told(each["commit"][:8] for each in group.values())
+    seconds = sum(each["seconds"] for each in group.values())
     return (
         f"{told(each['seeds'] for each in group.values())} seeds, "
         f"{told(each['units'] for each in group.values())} units, "
         f"T = {told(each['lags'][-1] for each in group.values())}, "
-        f"{told(each['inputs'] for each in group.values())} examples a seed; "
-        f"`{made['command']}` at commit {made['commit'][:8]}, {pages.made_with(made)}."
+        f"{told(each['inputs'] for each in group.values())} examples a seed, "
+        f"measured in {seconds / 60:.1f} minutes; "
+        f"`{made['command']}` at commit {commits}, {pages.made_with(made)}."
     )
 
 

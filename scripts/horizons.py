@@ -16,12 +16,11 @@ from scipy import stats
 
 from experiments.files import write_bytes
 from experiments.gradient_figures import FAMILIES, png
-from experiments.outcomes import quartiles
 from scripts import gradients, pages, results
 
 ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "results" / "horizons.json"
-KEPT = ("cell", "seeds", "inputs", "units", "lags", "horizon", "top_exponent")
+KEPT = ("cell", "seeds", "inputs", "units", "lags", "horizon", "seconds", "commit")
 RESAMPLES = 2000  # of the bootstrap
 
 
@@ -30,7 +29,7 @@ class Point:
     """A configuration: how far it carries the loss gradient at first, and what it learned.
 
     start: its cell and start, whatever the length.
-    horizon: median of the seeds, in steps.
+    horizon: median over seeds and examples, in steps.
     learned: the share of seeds that reached the target.
     """
 
@@ -73,7 +72,7 @@ def points() -> list[Point]:
             each.row["trial"].partition("-")[2],
             each.row["cell"],
             each.row["length"],
-            quartiles(measured[each.row["trial"]]["horizon"])[1],
+            measured[each.row["trial"]]["horizon"][1],
             each.outcomes.solved / each.outcomes.seeds,
         )
         for each in results.load("horizon")

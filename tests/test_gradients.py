@@ -72,15 +72,18 @@ def test_every_trial_is_measured_and_drawn(measured):
             assert low <= median <= high
         assert result["seeds"] == 2
         assert result["inputs"] == 2
-        assert len(result["horizon"]) == 2
+        assert len(result["horizon"]) == 3
+        assert result["commit"] == found["environment"]["commit"]
     assert found["initial"]["relu-0"]["transport"]["median"][1:] == [None] * 6
-    assert found["initial"]["relu-0"]["horizon"] == [0, 0]
-    assert found["initial"]["gru-bias0"]["gates"]["gate"]
+    assert found["initial"]["relu-0"]["horizon"] == [0, 0, 0]
+    assert found["initial"]["gru-bias0"]["gates"]["units"]["gate"]["median"]
     assert "gates" not in found["initial"]["tanh-1"]
     assert all(found["initial"]["lstm"]["gates"]["correlation"]["output"])
     # Before training is what the same config is at initialisation, and training changes it.
-    assert found["before"]["gru-bias0"] == found["initial"]["gru-bias0"]
-    assert found["after"]["gru-bias0"] != found["before"]["gru-bias0"]
+    before, after, initial = (found[when]["gru-bias0"] for when in ("before", "after", "initial"))
+    assert all(each.pop("seconds") > 0 for each in (before, after, initial))
+    assert before == initial
+    assert after != before
     drawn = out.stdout.split("figures:")[1].replace(",", " ").split()
     assert {path.rsplit("/", 1)[1] for path in drawn} == {
         f"{name}.png"
@@ -106,9 +109,9 @@ def test_started_again_it_measures_what_is_missing(measured):
     out = program("gradients", *options)
     assert [line for line in out.stdout.splitlines() if line[0] == "["] == ["[2/6] initial lstm"]
     after = strict(folder / "gradients.json")
-    assert {k: v for k, v in after.items() if k != "environment"} == {
-        k: v for k, v in before.items() if k != "environment"
-    }
+    for found in (before, after):
+        del found["environment"], found["initial"]["lstm"]["seconds"]
+    assert after == before
 
 
 def test_other_options_need_another_folder(measured):
@@ -125,7 +128,7 @@ def test_what_is_measured_is_what_the_library_says():
     result = measure(settings, state, inputs=3, exponents=2)
     experiment = settings.experiment
     batch = evaluation_batch(experiment.task, jnp.arange(3))
-    logs, horizons, tops, responses, resets = [], [], [], [], []
+    logs, horizons, tops, responses, resets, halves = [], [], [], [], [], []
     vectors = diagnostics.random_vectors(jax.random.key(0), VECTORS, 4)
     for seed in range(2):
         model = experiment.model(jax.tree.map(lambda a, seed=seed: a[seed], state.params))
@@ -140,20 +143,25 @@ def test_what_is_measured_is_what_the_library_says():
             tops.append(diagnostics.lyapunov_exponents(model, one.inputs, 2)[0])
             (gates,) = diagnostics.gates(model, one.inputs)
             resets.append(gates["reset"].mean(axis=0))
+            own = diagnostics.own_half_life(diagnostics.jacobians(model, one.inputs).log_own[0])
+            halves.append(own)
     expected = [quartiles(column) for column in np.transpose(logs)[result["lags"]]]
     found = np.transpose([result["loss"][name] for name in ("low", "median", "high")])
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)
-    np.testing.assert_allclose(result["horizon"], np.median(np.reshape(horizons, (2, 3)), axis=1))
+    np.testing.assert_allclose(result["horizon"], quartiles(horizons))
     expected = [quartiles(column) for column in np.transpose(responses)]
     found = np.transpose([result["response"][name] for name in ("low", "median", "high")])
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-5)
-    resets = np.median(np.reshape(resets, (2, 3, 4)), axis=1)
-    own = np.reshape(result["gates"]["own"], (2, 4))
-    expected = [stats.spearmanr(*pair).statistic for pair in zip(resets, own, strict=True)]
-    np.testing.assert_allclose(result["gates"]["correlation"]["reset"], expected, rtol=1e-4)
-    tops = np.median(np.reshape(tops, (2, 3)), axis=1)
-    np.testing.assert_allclose(result["top_exponent"], tops, rtol=1e-3)
-    np.testing.assert_allclose(result["half_life"], np.log(2) / -tops, rtol=1e-3)
+    gates = result["gates"]
+    ranks = [stats.spearmanr(*pair).statistic for pair in zip(resets, halves, strict=True)]
+    np.testing.assert_allclose(gates["correlation"]["reset"], quartiles(ranks), rtol=1e-4)
+    np.testing.assert_allclose(gates["half_life"]["own"], quartiles(np.ravel(halves)), rtol=1e-4)
+    of_units = np.moveaxis(np.reshape(halves, (2, 3, 4)), 1, 2).reshape(8, 3)
+    expected = np.transpose([quartiles(unit) for unit in of_units])
+    found = [gates["units"]["own"][part] for part in ("low", "median", "high")]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    halves = np.log(2) / -np.asarray(tops)
+    np.testing.assert_allclose(result["half_life"], quartiles(halves), rtol=1e-3)
 
 
 def test_a_state_beyond_all_numbers_is_not_taken_for_one_that_carries_nothing():

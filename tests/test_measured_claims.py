@@ -46,7 +46,7 @@ def test_22_training_makes_gates_carry_what_their_start_did_not():
         for start in ("bias0", "bias1", "chrono"):
             name = f"{kind}-{start}"
             assert carried(after[name])[0] > 0.05
-            assert min(after[name]["horizon"]) >= 98  # of 100 steps
+            assert after[name]["horizon"][0] >= 98  # of 100 steps
             assert solved[name] == 8
     for name in ("tanh-0.5", "tanh-1", "tanh-1.5", "relu-1.5"):
         assert carried(after[name])[1] < carried(before[name])[1]
@@ -63,14 +63,14 @@ GRUS = (*GATED, "gru-open")
 def test_16_an_update_gate_says_how_long_a_unit_remembers_and_a_reset_gate_does_not():
     for name in GRUS:
         ranks = gradients.load()["after"][name]["gates"]["correlation"]
-        assert min(ranks["update"]) > 0.9
-        assert min(ranks["gate"]) > 0.9
+        assert ranks["update"][0] > 0.9
+        assert ranks["gate"][0] > 0.9
     for name in GATED:
         ranks = gradients.load()["after"][name]["gates"]["correlation"]
-        assert abs(np.median(ranks["reset"])) < 0.25
-        assert max(ranks["reset"]) < 0.4
+        assert abs(ranks["reset"][1]) < 0.25
+        assert ranks["reset"][2] < 0.4
     # Positive where there is anything: short memories have reset gates nearer to 0.
-    assert min(gradients.load()["after"]["gru-bias0"]["gates"]["correlation"]["reset"]) > 0
+    assert gradients.load()["after"]["gru-bias0"]["gates"]["correlation"]["reset"][0] > 0
 
 
 def test_24_what_comes_in_decides_how_much_passes():
