@@ -27,6 +27,7 @@ from gru_jax.axes import Array, Carry, HiddenSequence, Sequence
 from gru_jax.cells.base import Cell
 
 ROWS = 2  # of a segment's products, at least, a unit
+ROWS_RECOMPUTED = 256  # the same in all, where the segment's memory counts
 FEW = 4  # times the batch up to which a step's products are inefficient
 SEGMENTS = 4  # of a sequence, at least
 CACHED = 10_000  # numbers, at least, in each array of a segment
@@ -101,7 +102,7 @@ def pays(shape: tuple[int, ...], hidden: int) -> bool:
     return FEW * math.prod(shape[1:-1]) <= hidden
 
 
-def segment_length(shape: tuple[int, ...], hidden: int) -> int:
+def segment_length(shape: tuple[int, ...], hidden: int, recompute: bool = False) -> int:
     """How many steps to take together, of inputs (time, *batch): see docs/log.md.
 
     The products over a segment need some rows to be efficient, its arrays fit a cache, and
@@ -109,7 +110,8 @@ def segment_length(shape: tuple[int, ...], hidden: int) -> int:
     """
     rows = max(1, math.prod(shape[1:]))
     most = -(-shape[0] // SEGMENTS)
-    length = max(1, min(most, max(ROWS * hidden // rows, CACHED // (rows * hidden))))
+    enough = ROWS_RECOMPUTED if recompute else ROWS * hidden
+    length = max(1, min(most, max(enough // rows, CACHED // (rows * hidden))))
     # One that divides the sequence spares a second program for the rest.
     return next((n for n in range(length, length // 2, -1) if shape[0] % n == 0), length)
 

@@ -152,9 +152,10 @@ class RNN(nnx.Module):
         if wants_activations or not cell.separable or not steps.size:
             gradient = "plain"
         if gradient != "plain":
-            length = self.segment or bptt.segment_length(steps.shape[:-1], cell.hidden_features)
-            plan: Any = {"segment": min(length, len(steps)), "reverse": reverse}
-            plan["recompute"] = gradient == "recomputed"
+            sizes = steps.shape[:-1], cell.hidden_features
+            plan: Any = {"reverse": reverse, "recompute": gradient == "recomputed"}
+            length = self.segment or bptt.segment_length(*sizes, plan["recompute"])
+            plan["segment"] = min(length, len(steps))
             whole = (steps, valid, restarts)
             return *bptt.run(cell, initial_carry, start, whole, **plan), None
 

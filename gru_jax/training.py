@@ -279,12 +279,20 @@ def _step(
     finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
     took = state.active & finite
     transform = experiment.optimizer.transform(state.learning_rate, state.clip_norm)
-    updates, opt_state = transform.update(gradients, state.opt_state, state.params)
+
+    def learned():
+        updates, _ = transform.update(gradients, state.opt_state, state.params)
+        return optax.apply_updates(state.params, updates), True
+
+    # Parameters first, and `took` after them: were both made of the old moments in any order, these
+    # would have to be copied.
+    params, took = jax.lax.cond(took, learned, lambda: (state.params, False))
+    _, opt_state = transform.update(gradients, state.opt_state, state.params)
     keep_old = lambda new, old: jnp.where(took, new, old)
     return (
         dataclasses.replace(
             state,
-            params=jax.tree.map(keep_old, optax.apply_updates(state.params, updates), state.params),
+            params=params,
             opt_state=jax.tree.map(keep_old, opt_state, state.opt_state),
             step=state.step + took,
             active=took,

@@ -125,7 +125,7 @@ class Ours(Contender):
         share = (work.time, work.batch // mesh.shape[devices.BATCH], work.features)
         if gradient == "auto":
             gradient = "batched" if bptt.pays(share, work.hidden) else "plain"
-        segment = bptt.segment_length(share[:-1], work.hidden)
+        segment = bptt.segment_length(share[:-1], work.hidden, gradient == "recomputed")
         self.taken = {"devices": mesh.size, "gradient": gradient, "segment": segment}
         self.loss, self.gradient = reference(cell, work, gradient)
         self.step = lambda state: training.train_chunk(experiment, mesh, state, data)[0]

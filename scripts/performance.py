@@ -27,8 +27,8 @@ STATES = {"gru": 1, "lstm": 2, "vanilla": 1}
 # sums of the gates); and of each step in the segment being worked on, as XLA was seen to plan them.
 KEPT = {"gru": 5, "lstm": 6, "vanilla": 2}
 WORKING = {
-    "batched": {"gru": 12, "lstm": 12, "vanilla": 5},
-    "recomputed": {"gru": 13, "lstm": 16, "vanilla": 6},
+    "batched": {"gru": 11, "lstm": 12, "vanilla": 4},
+    "recomputed": {"gru": 14, "lstm": 18, "vanilla": 6},
 }
 Rows = dict[str, dict[str, Any]]
 
@@ -130,7 +130,7 @@ def population() -> str:
 def predicted(cell: str, work: Work, taken: dict[str, Any]) -> float:
     """Bytes of temporaries a device, of a batched or recomputed gradient whose last state is read.
 
-        4 r (T (k H + D) + w S H) + 12 P
+        4 r (T (k H + D) + w S H) + 4 P
 
     with r examples of T steps and D inputs on the device, H units, P parameters, segments of S
     steps, w arrays at work, and k kept of each step: `KEPT` (batched), or the states before each
@@ -141,7 +141,7 @@ def predicted(cell: str, work: Work, taken: dict[str, Any]) -> float:
     numbers = work.time * (each * work.hidden + work.features)
     numbers += WORKING[path][cell] * segment * work.hidden
     weights = sum(array.size for array in work.weights(cell).values())
-    return 4 * work.batch // taken["devices"] * numbers + 12 * weights
+    return 4 * work.batch // taken["devices"] * numbers + 4 * weights
 
 
 def formula() -> str:

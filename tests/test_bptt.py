@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 
 from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell, bptt
-from tests.helpers import agree, randomise
+from tests.helpers import agree, equations, randomise
 from tests.test_cells import GRU_OPTIONS, LSTM_OPTIONS
 
 B, T, D, H = 3, 7, 2, 4
@@ -170,17 +170,28 @@ def test_auto_is_batched_where_a_steps_products_have_few_rows():
     assert not batched(16, "batched", reset_after=False)  # r * h is known in its step only
 
 
-def test_a_segment_has_rows_for_its_products_and_fits_a_cache():
+@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("hidden", [128, 512])
+def test_a_segment_has_rows_for_its_products_and_fits_a_cache(hidden, recompute):
+    enough = bptt.ROWS_RECOMPUTED if recompute else bptt.ROWS * hidden
     for shape in ((199, 32), (751, 50), (101, 1), (3, 64), (53, 4096)):
-        length = bptt.segment_length(shape, 128)
+        length = bptt.segment_length(shape, hidden, recompute)
         most = -(-shape[0] // bptt.SEGMENTS)
         assert 1 <= length <= most
         if length < most:
-            assert (length + 1) * shape[1] > bptt.ROWS * 128
-            assert (length + 1) * shape[1] * 128 > bptt.CACHED
+            assert (length + 1) * shape[1] > enough
+            assert (length + 1) * shape[1] * hidden > bptt.CACHED
         if length > 1:
             rows = length * shape[1]
-            assert rows <= bptt.ROWS * 128 or rows * 128 <= bptt.CACHED
+            assert rows <= enough or rows * hidden <= bptt.CACHED
+
+
+@pytest.mark.parametrize(("gradient", "segment"), [("batched", 32), ("recomputed", 8)])
+def test_recomputing_takes_shorter_segments_of_many_units(gradient, segment):
+    graph, params = nnx.split(RNN(GRUCell(3, 512, rngs=nnx.Rngs(0)), gradient=gradient))
+    run = lambda params: nnx.merge(graph, params)(jnp.ones((32, 128, 3)))
+    scans = equations(jax.make_jaxpr(run)(params).jaxpr, {"scan"})
+    assert {scan.params["length"] for scan in scans} == {segment, 128 // segment}
 
 
 def test_a_segment_divides_the_sequence_where_that_hardly_shortens_it():

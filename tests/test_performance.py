@@ -18,7 +18,14 @@ from tests.helpers import equations
 @pytest.mark.parametrize("gradient", ["batched", "recomputed"])
 @pytest.mark.parametrize("cell", performance.CELLS)
 @pytest.mark.parametrize(
-    "work", [Work(16, 900, 10, 128), Work(16, 911, 10, 128), Work(64, 200, 3, 72)], ids=str
+    "work",
+    [
+        Work(16, 900, 10, 128),
+        Work(16, 911, 10, 128),
+        Work(64, 200, 3, 72),
+        Work(16, 300, 64, 512),  # weights are much of it
+    ],
+    ids=str,
 )
 def test_the_formula_predicts_what_is_planned(monkeypatch, cell, work, gradient):
     monkeypatch.setattr(devices, "use_cpu_cores", lambda *_: None)  # the tests have theirs
@@ -59,7 +66,7 @@ def test_tables_show_medians_and_ratios(monkeypatch, tmp_path):
         in shown["paths"]
     )
     assert "| A | 18.0 | 72.0 | 2.00 |" in shown["population"]
-    assert "| 220 | 20 | 90.9 | 22 | 43 | 1024 |" in shown["long"]
+    assert "| 220 | 20 | 90.9 | 22 | 46 | 1024 |" in shown["long"]
 
 
 def test_the_first_metric_is_waited_for(tmp_path):
