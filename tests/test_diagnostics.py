@@ -91,6 +91,11 @@ def test_the_states_are_the_models_own():
         model = stacked(LSTMCell, readout=readout, length=T)
         system = dynamics(model, x)
         np.testing.assert_allclose(system.read(system.states(x)[1:]), model(x), rtol=1e-12)
+    for name in ("lstm", "nnx gru", "nnx lstm"):
+        model = MODELS[name]()
+        system = dynamics(model, x)
+        outputs = nnx.RNN(model)(x[None])[0]
+        np.testing.assert_allclose(system.read(system.states(x)[1:]), outputs, rtol=1e-12)
 
 
 def test_jacobians_are_those_of_jacrev_and_of_finite_differences(model):
@@ -135,11 +140,19 @@ def test_singular_values_at_some_lags_are_those_at_all(every):
 
 
 @pytest.mark.parametrize(
-    ("kind", "readout"),
-    [(GRUCell, "last"), (LSTMCell, "every"), (LSTMCell, "flatten"), (VanillaCell, "last")],
+    "make",
+    [
+        lambda: stacked(GRUCell),
+        lambda: stacked(LSTMCell, readout="every"),
+        lambda: stacked(LSTMCell, readout="flatten", length=T),
+        lambda: stacked(VanillaCell),
+        MODELS["lstm"],
+        MODELS["nnx gru"],
+        MODELS["nnx lstm"],
+    ],
 )
-def test_a_loss_gradient_is_that_of_a_perturbation(kind, readout):
-    model, x = stacked(kind, readout=readout, length=T), sequence()
+def test_a_loss_gradient_is_that_of_a_perturbation(make):
+    model, x = make(), sequence()
     loss = lambda outputs: jnp.sum(jnp.sin(3 * outputs))
     system = dynamics(model, x)
 

@@ -217,7 +217,7 @@ def test_the_horizon_at_initialisation_hardly_predicts_what_is_learned():
     assert low < 0 < horizons.correlation(points) < 0.5 < high
     of = lambda start: [point for point in points if point.start == start]
     gru = of("gru-bias0.0")
-    assert max(point.horizon for point in gru) < 13
+    assert max(point.horizon for point in gru) <= 13
     assert all(point.learned == 1 for point in points if point.cell == "gru")
     wide = of("vanilla-scale1.5")
     assert all(point.horizon == point.length for point in wide)
