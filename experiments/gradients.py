@@ -107,8 +107,11 @@ def _measured(
         asked = json.loads(json.dumps({"config": config, "run": run, **measure}))
         if path.exists():
             result = read_json(path, "")
-            if result.get("asked") != asked:
-                raise RunError(f"{path} was measured of something else: use another --workdir")
+            if result.get("asked") != asked or "commit" not in result:
+                raise RunError(
+                    f"{path} was measured of something else, or by an earlier version: "
+                    "use another --workdir"
+                )
         else:
             each = (time.monotonic() - began) / taken if taken else None
             left = f", about {duration(each * (len(todo) - index + 1))} left" if each else ""
@@ -122,7 +125,7 @@ def _measured(
             path.parent.mkdir(exist_ok=True)
             write_json(path, result | {"asked": asked})
             taken += 1
-        result.pop("asked", None)
+        result.pop("asked", None)  # of one that was there
         found.setdefault(subject.when, {})[subject.name] = result
     return found
 

@@ -121,6 +121,17 @@ def test_other_options_need_another_folder(measured):
     assert "was measured of something else" in out.stderr
 
 
+def test_what_an_earlier_version_has_measured_is_not_mixed_with_this_ones(tmp_path, measured):
+    folder, options, _ = measured
+    shutil.copytree(folder, tmp_path / "out")
+    path = tmp_path / "out" / "initial" / "lstm.json"
+    path.write_text(json.dumps({"asked": strict(path)["asked"], "horizon": [3, 4]}))
+    options = [options[0], f"--workdir={tmp_path / 'out'}", *options[2:]]
+    out = program("gradients", *options, expect=2)
+    assert one_line(out.stderr)
+    assert "or by an earlier version" in out.stderr
+
+
 def test_what_is_measured_is_what_the_library_says():
     config = tiny_config()
     settings = resolve(config)

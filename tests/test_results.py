@@ -139,6 +139,19 @@ def test_the_better_rate_solves_more_seeds_then_sooner_then_has_the_lower_loss(o
     assert results.best([low, high][::order]) == {place: low}
 
 
+@pytest.mark.parametrize("when", ["environment", "initial", "after"])
+@pytest.mark.parametrize("change", [{"modified": True}, {"commit": None}])
+def test_what_was_measured_by_uncommitted_code_is_refused(tmp_path, when, change):
+    made = {"commit": "c" * 40, "modified": False}
+    found = {"environment": made, "initial": {"a": made}, "after": {"a": made}}
+    (tmp_path / "gradients.json").write_text(json.dumps(found))
+    assert gradients.read(tmp_path) == found
+    found[when] = made | change if when == "environment" else {"a": made | change}
+    (tmp_path / "gradients.json").write_text(json.dumps(found))
+    with pytest.raises(RunError, match="not committed"):
+        gradients.read(tmp_path)
+
+
 def test_what_was_run_by_uncommitted_code_is_refused(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(results, "RESULTS", tmp_path)
     row = {"trial": "a", "status": "done", "config": {"name": "tiny"}, "commit": "c" * 40}
