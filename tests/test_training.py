@@ -215,6 +215,7 @@ def test_a_seed_that_is_not_finite_is_frozen_and_its_neighbours_do_not_notice(fa
     norms = np.asarray(faulty.gradient_norm)
     assert norms[2] == np.asarray(before.gradient_norm)[2], "of the last step before the fault"
     assert norms[1] != np.asarray(before.gradient_norm)[1]
+    same(member(faulty.opt_state, 2), member(before.opt_state, 2))
     for index in (0, 1, 3):
         same(member(faulty, index), member(clean, index))
         same(member(faulty_metrics, index), member(clean_metrics, index))
