@@ -1,7 +1,8 @@
 """The contract that every cell keeps, and the affine map that every gate is."""
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict, Unpack
+from typing import Any, ClassVar, TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -192,6 +193,13 @@ class Cell(nnx.RNNCellBase):
     All methods take any number of leading axes. A cell holds no random state and is a
     valid `nnx.RNNCellBase`: `nnx.RNN(cell)` and `nnx.Bidirectional` work.
 
+    What everybody else reads of a cell, a subclass says once:
+
+    TITLE: what tables and figures call it; the class's name without "Cell" by default.
+    STATES: the names of its state arrays, the one that the layer above sees last.
+    KEEPING_GATE: the name, among its activations, of the gate that decides what is kept.
+    KEEPING_BIAS: the option that starts this gate's bias; a positive value keeps.
+
     Args:
       in_features: D, the size of one time step's input.
       hidden_features: H, the number of units.
@@ -200,7 +208,25 @@ class Cell(nnx.RNNCellBase):
       FieldError: an option is outside what is allowed.
     """
 
-    STATES: tuple[str, ...] = ("h",)
+    TITLE: ClassVar[str] = ""
+    STATES: ClassVar[tuple[str, ...]] = ("h",)
+    KEEPING_GATE: ClassVar[str | None] = None
+    KEEPING_BIAS: ClassVar[str | None] = None
+
+    def __init_subclass__(cls, **options: Any):
+        super().__init_subclass__(**options)
+        if "TITLE" not in vars(cls):
+            cls.TITLE = cls.__name__.removesuffix("Cell")
+
+    @classmethod
+    def options(cls) -> dict[str, Any]:
+        """The cell's own options with their defaults, as its signature gives them."""
+        signature = inspect.signature(cls.__init__)
+        return {
+            name: parameter.default
+            for name, parameter in signature.parameters.items()
+            if parameter.default is not parameter.empty
+        }
 
     def __init__(
         self,
@@ -254,8 +280,7 @@ class Cell(nnx.RNNCellBase):
 
     def kept(self, activations: Activations) -> State | None:
         """The share of the old state that each unit keeps; None where no gate decides that."""
-        del activations
-        return None
+        return None if self.KEEPING_GATE is None else activations[self.KEEPING_GATE]
 
     def __call__(self, carry: Carry, inputs: StepInput) -> tuple[Carry, State]:
         carry, _ = self.step(carry, self.project(inputs))

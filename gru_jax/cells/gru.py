@@ -58,6 +58,9 @@ class GRUCell(base.Cell):
     (5, 3)
     """
 
+    TITLE = "GRU"
+    KEEPING_GATE, KEEPING_BIAS = "update", "update_bias"
+
     def __init__(
         self,
         in_features: int,

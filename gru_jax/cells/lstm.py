@@ -44,7 +44,9 @@ class LSTMCell(base.Cell):
       FieldError: an option is outside what is allowed.
     """
 
+    TITLE = "LSTM"
     STATES = ("c", "h")
+    KEEPING_GATE, KEEPING_BIAS = "forget", "forget_bias"
 
     def __init__(
         self,
@@ -116,9 +118,6 @@ class LSTMCell(base.Cell):
         c = f * c + i * g
         h = o * self.activation(c)
         return (c, h), {"input": i, "forget": f, "candidate": g, "output": o}
-
-    def kept(self, activations: Activations) -> State:
-        return activations["forget"]
 
     def _gates(self) -> dict[str, base.Gate | base.ConstantGate]:
         """Those that exist."""

@@ -33,6 +33,8 @@ class VanillaCell(base.Cell):
       FieldError: an option is outside what is allowed.
     """
 
+    TITLE = "vanilla RNN"
+
     def __init__(
         self,
         in_features: int,
