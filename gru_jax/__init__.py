@@ -1,5 +1,6 @@
 """A small, fast, exact laboratory for gated recurrence in JAX and Flax."""
 
+from gru_jax.bptt import scan
 from gru_jax.cells import CELLS, Cell, GRUCell, LSTMCell, VanillaCell
 from gru_jax.fields import FieldError
 from gru_jax.model import SequenceModel, parameter_count
@@ -27,4 +28,5 @@ __all__ = [
     "TrainState",
     "VanillaCell",
     "parameter_count",
+    "scan",
 ]

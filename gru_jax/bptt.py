@@ -1,241 +1,257 @@
-"""Backpropagation through time, with every product batched over time that need not be a step's.
+"""Backpropagation through time: what need not be a step's is computed for many steps at once.
 
-The plain scan's derivative multiplies matrices step by step. Only one of its products has to: the
-one that carries the gradient from a step to the one before. What the inputs add to the gates, and
-what all steps together add to the gradients of W, U and b, are one product for a whole segment of
-steps, short enough to stay in a core's cache.
+The derivative of a scan multiplies matrices step by step. Only one of its products has to: the one
+that carries the gradient from a step to the one before. What the inputs add to the gates, and what
+all steps together add to the gradients of weights and biases, is one product for a whole segment of
+steps, short enough to stay in a core's cache. Of an Elman network, for instance:
 
     forward, from the first segment to the last:
       p = x W + b                      all steps of the segment at once
-      s_t = p_t + h_{t-1} U, h_t       step by step
+      h_t = tanh(p_t + h_{t-1} U)      step by step
     backward, from the last segment to the first:
-      dh_{t-1}, ds_t                   step by step: element-wise, and ds_t U^T
+      da_t, dh_{t-1} = da_t U^T        step by step, of the sum a_t inside the tanh
       dW, dU, db, dx                   all steps of the segment at once
+
+Which equations of a step go where is found by `Derivative`.
 """
 
 import dataclasses
 import functools
-import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from flax import nnx
+from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
-from gru_jax.axes import Array, Carry, HiddenSequence, Sequence
-from gru_jax.cells.base import Cell
+from gru_jax import fields
+from gru_jax.axes import Array
+from gru_jax.backward import Arrays, Body, Derivative, blank, divided, has_slope, replaced
+from gru_jax.jaxprs import bind, value_of
 
-ROWS = 2  # of a segment's products, at least, a unit
-ROWS_RECOMPUTED = 256  # the same in all, where the segment's memory counts
-FEW = 4  # times the batch up to which a step's products are inefficient
+GRADIENTS = ("auto", "plain", "batched", "recomputed")
+ROWS = 256  # of a segment's products: more gain little, and
+ROWS_A_UNIT = 2  # fewer are enough for few units
 SEGMENTS = 4  # of a sequence, at least
 CACHED = 10_000  # numbers, at least, in each array of a segment
 
 
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """All that is fixed of a run over time.
+def scan(
+    step: Callable[[Any, Any], tuple[Any, Any]],
+    init: Any,
+    xs: Any = None,
+    length: int | None = None,
+    reverse: bool = False,
+    unroll: int = 1,
+    *,
+    gradient: str = "auto",
+    segment: int = 0,
+) -> tuple[Any, Any]:
+    """`jax.lax.scan` with a faster gradient that needs less memory.
 
-    graph: the cell without its parameters.
-    segment: steps that are taken together.
-    recompute: for the gradient, keep the carry before each segment only, and compute the
-      segment again; otherwise each step's carry and sums are kept.
+        carry, y_t = step(carry, x_t),  t = 1..T
+
+    A drop-in for anybody's recurrent function. Values are those of `lax.scan`, gradients too, to
+    rounding, whatever the step computes: matrix products are only where they are found to be
+    possible taken for many steps at once. It works under `jit`, `grad`, `vmap`, `shard_map` and
+    `jax.checkpoint`, and its gradient can be differentiated again.
+
+    Args:
+      step, init, xs, length, reverse, unroll: as for `lax.scan`; `unroll` is of "plain" only.
+      gradient: "plain", that of `lax.scan`; "batched", the faster one; "recomputed", the same
+        from the carries between segments only, which needs the least memory; "auto", "batched"
+        unless there is nothing to gain: no carry, a single step, or a step with side effects.
+      segment: steps that are taken together; 0: chosen by the sizes.
+
+    Raises:
+      FieldError: an option is outside what is allowed.
+      TypeError: forward-mode differentiation of anything but "plain".
+
+    >>> import jax, jax.numpy as jnp
+    >>> def step(h, x):
+    ...     h = jnp.tanh(h @ weight + x)
+    ...     return h, h
+    >>> weight = jnp.eye(3) / 2
+    >>> jax.grad(lambda xs: scan(step, jnp.zeros(3), xs)[0].sum())(jnp.zeros((4, 3)))[:, 0].tolist()
+    [0.125, 0.25, 0.5, 1.0]
+    """
+    fields.one_of("gradient", gradient, GRADIENTS)
+    fields.integer("segment", segment, 0)
+    plain = functools.partial(lax.scan, step, length=length, reverse=reverse, unroll=unroll)
+    if gradient == "plain":
+        return plain(init, xs)
+    # lax.scan has traced the step, checked it, and found out what it closes over.
+    traced, shapes = jax.make_jaxpr(plain, return_shape=True)(init, xs)
+    program = traced.jaxpr
+    found = dict(zip(program.constvars, traced.consts, strict=True))
+    found |= dict(zip(program.invars, jax.tree.leaves((init, xs)), strict=True))
+    for equation in program.eqns:
+        values = [value_of(atom, found) for atom in equation.invars]
+        if equation.primitive.name == "scan" and _gains(equation.params):
+            outs = _segmented(equation.params, values, gradient == "recomputed", segment)
+        else:
+            outs = bind(equation, values)
+        found.update(zip(equation.outvars, outs, strict=True))
+    return jax.tree.unflatten(
+        jax.tree.structure(shapes), [value_of(atom, found) for atom in program.outvars]
+    )
+
+
+def segment_length(time: int, carry: Sequence[Any]) -> int:
+    """How many steps to take together, of a carry whose largest array is (*batch, units).
+
+    The products over a segment need some rows to be efficient, its arrays fit a cache, and
+    beside those of the whole sequence they are few: see docs/log.md.
+    """
+    largest = max(carry, key=lambda array: array.size)
+    units = max(1, largest.shape[-1] if largest.shape else 1)
+    rows = max(1, largest.size // units)
+    most = -(-time // SEGMENTS)
+    enough = max(min(ROWS, ROWS_A_UNIT * units), CACHED // units)
+    length = max(1, min(most, enough // rows))
+    # One that divides the sequence spares a second program for the rest.
+    return next((n for n in range(length, length // 2, -1) if time % n == 0), length)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Loop:
+    """A scan over `count` segments of `size` steps each.
+
+    recompute: for the gradient, keep the carry before each segment only, and take its steps
+      again; otherwise what the gradient needs of each step is kept.
     """
 
-    graph: nnx.GraphDef[Cell]
+    body: Body
+    count: int
+    size: int
     reverse: bool
-    segment: int
     recompute: bool
-
-    def cell(self, params: Any) -> Cell:
-        return nnx.merge(self.graph, params)
 
     def segments(self, tree: Any) -> Any:
         """Arrays with time first, as (segments, steps of one, ...)."""
-        return jax.tree.map(lambda a: a.reshape(-1, self.segment, *a.shape[1:]), tree)
+        return jax.tree.map(lambda a: a.reshape(self.count, self.size, *a.shape[1:]), tree)
+
+    def steps(self, tree: Any) -> Any:
+        """The same arrays with time first again."""
+        return jax.tree.map(lambda a: a.reshape(self.count * self.size, *a.shape[2:]), tree)
+
+    def run(self, step: Any, carry: Any, xs: Any, length: int, back: bool = False) -> Any:
+        """A loop in this one's direction, or against it."""
+        return lax.scan(step, carry, xs, length=length, reverse=self.reverse ^ back)
 
 
-def run(
-    cell: Cell,
-    carry: Carry,
-    start: Carry,
-    whole: tuple[Sequence, Array | None, Array | None],
-    *,
-    segment: int,
-    reverse: bool = False,
-    recompute: bool = False,
-) -> tuple[Carry, HiddenSequence]:
-    """A separable cell over time: the carry after the last step, and all outputs, time first.
+def _gains(params: dict[str, Any]) -> bool:
+    """Whether a scan's gradient can gain by taking steps together."""
+    return params["length"] > 1 and params["num_carry"] > 0 and not params["jaxpr"].effects
 
-    Values and gradients are those of the plain scan, to rounding. There is no derivative in
-    forward mode.
 
-    Args:
-      carry: that of the first step.
-      start: what a restart goes back to.
-      whole: the inputs (time, *batch, features); (time, *batch), False at padding, or None;
-        (time, *batch), True where the carry restarts, or None.
-      segment, reverse, recompute: see `Plan`.
-    """
-    graph, params = nnx.split(cell)
-    rest = len(whole[0]) % segment
-    plan = Plan(graph, reverse, segment, recompute)
+def _segmented(params: dict[str, Any], values: Arrays, recompute: bool, segment: int) -> Arrays:
+    """The outputs of a scan, in segments; the steps that fill no segment are taken first."""
+    body = Body(params["jaxpr"], params["num_consts"], params["num_carry"])
+    constants, carry, inputs = body.arguments(values)
+    time, reverse = params["length"], params["reverse"]
+    size = min(segment or segment_length(time, carry), time)
+    count, rest = divmod(time, size)
     if not rest:
-        return _scan(plan, params, carry, start, whole)
-    # The steps that fill no segment are taken first.
-    cut = len(whole[0]) - rest if reverse else rest
-    parts = [jax.tree.map(lambda a: a[:cut], whole), jax.tree.map(lambda a: a[cut:], whole)]
-    outputs: list[Any] = [None, None]
-    for place, size in ((1, rest), (0, segment)) if reverse else ((0, rest), (1, segment)):
-        plan = dataclasses.replace(plan, segment=size)
-        carry, outputs[place] = _scan(plan, params, carry, start, parts[place])
-    return carry, jnp.concatenate(outputs)
+        loop = Loop(body, count, size, reverse, recompute)
+        carry, outputs = _reverse_only(loop, constants, carry, inputs)
+        return [*carry, *outputs]
+    cut = time - rest if reverse else rest
+    parts = [[a[:cut] for a in inputs], [a[cut:] for a in inputs]]
+    halves: list[Arrays] = [[], []]
+    first = 1 if reverse else 0
+    for place, segments, steps in ((first, 1, rest), (1 - first, count, size)):
+        loop = Loop(body, segments, steps, reverse, recompute)
+        carry, halves[place] = _reverse_only(loop, constants, carry, parts[place])
+    return [*carry, *(jnp.concatenate(pair) for pair in zip(*halves, strict=True))]
 
 
-def pays(shape: tuple[int, ...], hidden: int) -> bool:
-    """Whether this is faster than the plain scan's derivative, for inputs (time, *batch, features).
-
-    A step's gradient of U is a product over the batch, which few examples make inefficient.
-    With many of them what this writes down and reads again costs more than it saves.
-    """
-    return FEW * math.prod(shape[1:-1]) <= hidden
-
-
-def segment_length(shape: tuple[int, ...], hidden: int, recompute: bool = False) -> int:
-    """How many steps to take together, of inputs (time, *batch): see docs/log.md.
-
-    The products over a segment need some rows to be efficient, its arrays fit a cache, and
-    beside those of the whole sequence they are few.
-    """
-    rows = max(1, math.prod(shape[1:]))
-    most = -(-shape[0] // SEGMENTS)
-    enough = ROWS_RECOMPUTED if recompute else ROWS * hidden
-    length = max(1, min(most, max(enough // rows, CACHED // (rows * hidden))))
-    # One that divides the sequence spares a second program for the rest.
-    return next((n for n in range(length, length // 2, -1) if shape[0] % n == 0), length)
-
-
-def select(condition: Array | None, if_true: Any, if_false: Any) -> Any:
-    """Per example, one of two pytrees whose arrays have features behind the batch axes.
-
-    Without a condition, the first.
-    """
-    if condition is None:
-        return if_true
-    return jax.tree.map(lambda a, b: jnp.where(condition[..., None], a, b), if_true, if_false)
-
-
-def restarted(restart: Array | None, start: Carry, carry: Carry) -> Carry:
-    """The carry that a step sees."""
-    return carry if restart is None else select(restart, start, carry)
-
-
-def _after(flags: Any, cell: Cell, carry: Carry, start: Carry, sums: Any) -> tuple[Carry, Array]:
-    """What a step makes of its sums, element-wise: the carry after it, and its output."""
-    valid, restart = flags
-    after, _ = cell.mix(restarted(restart, start, carry), sums)
-    after = select(valid, after, carry)
-    output = cell.output(after)
-    return after, select(valid, output, jnp.zeros_like(output))
-
-
-def _segment(plan: Plan, params: Any, carry: Carry, start: Carry, segment: Any) -> Any:
-    """One segment: the carry after it; of each step the output, the carry before, the sums."""
-    cell, (steps, *flags) = plan.cell(params), segment
-
-    def step(carry, now):
-        projected, flags = now
-        sums = cell.add(projected, cell.recur(restarted(flags[1], start, carry)))
-        after, output = _after(flags, cell, carry, start, sums)
-        return after, (output, carry, sums)
-
-    return jax.lax.scan(step, carry, (cell.project(steps), flags), reverse=plan.reverse)
-
-
-def _segments(plan: Plan, params: Any, carry: Carry, start: Carry, whole: Any) -> Any:
-    """All segments: the carry at the end, all outputs, and what the gradient will need."""
-
-    def advance(carry, segment):
-        after, (outputs, *each) = _segment(plan, params, carry, start, segment)
-        return after, (outputs, carry if plan.recompute else each)
-
-    segments = plan.segments(whole)
-    carry, (outputs, kept) = jax.lax.scan(advance, carry, segments, reverse=plan.reverse)
-    return carry, outputs.reshape(-1, *outputs.shape[2:]), kept
+def _reverse_only(
+    loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays
+) -> tuple[Arrays, Arrays]:
+    """`_scan`, with an error that names the way out."""
+    try:
+        return _scan(loop, constants, carry, inputs)
+    except TypeError as error:
+        if "forward-mode" not in str(error):
+            raise
+        advice = 'forward-mode differentiation needs gradient="plain": the others go backwards only'
+        raise TypeError(advice) from None
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _scan(plan, params, carry, start, whole):
-    """So many steps that segments divide them."""
-    carry, outputs, _ = _segments(plan, params, carry, start, whole)
-    return carry, outputs
+def _scan(loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays) -> tuple[Arrays, Arrays]:
+    step = lambda carry, inputs: divided(loop.body(constants, carry, inputs), len(carry))
+    return loop.run(step, carry, inputs, loop.count * loop.size)
 
 
-def _forward(plan, *arguments):
-    wants_inputs = arguments[-1][0].perturbed
-    params, carry, start, whole = jax.tree.map(lambda argument: argument.value, arguments)
-    carry, outputs, kept = _segments(plan, params, carry, start, whole)
-    return (carry, outputs), (params, start, whole, kept, wants_inputs)
+def _segment(
+    loop: Loop, parts: Derivative, border: Arrays, fixed: Arrays, carry: Arrays, inputs: Arrays
+) -> tuple[Arrays, tuple[Arrays, Arrays]]:
+    """The carry after a segment; of each of its steps the outputs, and what is kept beside."""
+
+    def step(carry, now):
+        after, outputs, kept = parts.forward(fixed, carry, *now)
+        return after, (outputs, kept)
+
+    return loop.run(step, carry, (parts.ahead(border, inputs), inputs), loop.size)
 
 
-def _backward(plan, residuals, cotangents):
-    params, start, whole, kept, wants_inputs = residuals
-    d_carry, d_outputs = cotangents
+def _forward(loop: Loop, *arguments: Any) -> Any:
+    wanted = jax.tree.map(lambda argument: argument.perturbed, arguments)
+    constants, carry, inputs = jax.tree.map(lambda argument: argument.value, arguments)
+    parts = Derivative(loop.body, wanted[0], wanted[2])
+    border = parts.fix(constants)
+    fixed = parts.prepare(border)
 
-    def sums_of(params, steps, before):
-        cell = plan.cell(params)
-        return cell.add(cell.project(steps), cell.recur(before))
+    def segment(carry, inputs):
+        after, (outputs, kept) = _segment(loop, parts, border, fixed, carry, inputs)
+        found = (carry, [], []) if loop.recompute else parts.stored(carry, outputs, kept)
+        return after, (outputs, found)
 
-    def back_one_step(state, now):
-        """From the gradient after a step to that before it, and of the step's sums."""
-        d_after, d_start = state
-        carry, sums, (inputs, *flags), d_output = now
-        cell = plan.cell(params)
-        d_output = jnp.zeros_like(cell.output(carry)) if d_output is None else d_output
-        _, pull = jax.vjp(functools.partial(_after, flags, cell), carry, start, sums)
-        d_carry, d_start_direct, d_sums = pull((d_after, d_output))
-        before = functools.partial(restarted, flags[1])
-        _, pull = jax.vjp(lambda *ends: sums_of(params, inputs, before(*ends)), start, carry)
-        d_start_through, d_carry_through = pull(d_sums)
-        if d_start is not None:
-            d_start = _added(d_start, d_start_direct, d_start_through)
-        return (_added(d_carry, d_carry_through), d_start), d_sums
+    after, (outputs, found) = loop.run(segment, carry, loop.segments(inputs), loop.count)
+    return (after, loop.steps(outputs)), (parts, constants, inputs, found)
+
+
+def _backward(loop: Loop, residuals: Any, cotangents: Any) -> Any:
+    parts, constants, inputs, found = residuals
+    d_carry = [_instantiated(d) for d in cotangents[0] if has_slope(d)]
+    # Outputs that nobody reads have no gradient, which would be as large as they.
+    d_outputs = [None if _is_zero(d) else loop.segments(d) for d in cotangents[1] if has_slope(d)]
+    border = parts.fix(constants)
+    fixed = parts.prepare(border)
+
+    def back_one_step(d_carry, now):
+        kept, inputs, d_outputs = now
+        types = parts.slopes[len(d_carry) :]
+        d_outputs = [blank(t) if d is None else d for d, t in zip(d_outputs, types, strict=True)]
+        return parts.back(fixed, kept, inputs, [*d_carry, *d_outputs])
 
     def back(state, now):
-        d_state, d_params = state
-        here, kept, d_outputs = now
-        if plan.recompute:
-            _, (_, *kept) = _segment(plan, params, kept, start, here)
-        carries, sums = kept
-        steps = (carries, sums, here, d_outputs)
-        d_state, d_sums = jax.lax.scan(back_one_step, d_state, steps, reverse=not plan.reverse)
-        # As rows of one matrix: a product over two axes would copy its operands.
-        before, inputs, d_sums = _rows((restarted(here[2], start, carries), here[0], d_sums))
-        _, pull = jax.vjp(lambda params: sums_of(params, inputs, before), params)
-        (d_params_here,), d_inputs = pull(d_sums), None
-        if wants_inputs:
-            _, pull = jax.vjp(lambda inputs: sums_of(params, inputs, before), inputs)
-            (d_inputs,) = pull(d_sums)
-        return (d_state, _added(d_params, d_params_here)), d_inputs
+        d_carry, d_border = state
+        inputs, found, d_outputs = now
+        if loop.recompute:
+            _, each = _segment(loop, parts, border, fixed, found[0], inputs)
+            found = parts.stored(found[0], *each)
+        kept = parts.kept(*found, loop.reverse)
+        xs = kept, inputs, d_outputs
+        d_carry, emitted = loop.run(back_one_step, d_carry, xs, loop.size, back=True)
+        d_here, d_inputs = parts.late(loop.size, border, fixed, inputs, kept, emitted)
+        return (d_carry, jax.tree.map(jnp.add, d_border, d_here)), d_inputs
 
-    zeros = functools.partial(jax.tree.map, jnp.zeros_like)
-    d_carry = jax.tree.map(_instantiated, d_carry, is_leaf=_is_zero)
-    state = (d_carry, None if whole[2] is None else zeros(start)), zeros(params)
-    now = plan.segments(whole), kept, None if _is_zero(d_outputs) else plan.segments(d_outputs)
-    (d_state, d_params), d_inputs = jax.lax.scan(back, state, now, reverse=not plan.reverse)
-    d_carry, d_start = d_state
-    d_start = zeros(start) if d_start is None else d_start
-    d_inputs = d_inputs.reshape(whole[0].shape) if wants_inputs else None
-    return d_params, d_carry, d_start, (d_inputs, None, None)
+    zeros = [blank(v.aval) for v, yes in zip(parts.border, parts.learned, strict=True) if yes]
+    now = loop.segments(inputs), found, d_outputs
+    (d_carry, d_border), d_inputs = loop.run(back, (d_carry, zeros), now, loop.count, back=True)
+    nothing = lambda values: [None] * len(values)
+    return (
+        replaced(nothing(constants), parts.wanted, parts.of_constants(constants, d_border)),
+        replaced(nothing(cotangents[0]), [has_slope(d) for d in cotangents[0]], d_carry),
+        replaced(nothing(inputs), parts.moved, loop.steps(d_inputs)),
+    )
 
 
-def _added(*trees: Any) -> Any:
-    return jax.tree.map(lambda *leaves: sum(leaves[1:], leaves[0]), *trees)
-
-
-def _rows(tree: Any) -> Any:
-    return jax.tree.map(lambda a: a.reshape(-1, a.shape[-1]), tree)
+_scan.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def _is_zero(cotangent: Any) -> bool:
@@ -244,7 +260,4 @@ def _is_zero(cotangent: Any) -> bool:
 
 
 def _instantiated(cotangent: Any) -> Array:
-    return jnp.zeros(cotangent.shape, cotangent.dtype) if _is_zero(cotangent) else cotangent
-
-
-_scan.defvjp(_forward, _backward, symbolic_zeros=True)
+    return blank(cotangent.aval) if _is_zero(cotangent) else cotangent

@@ -9,7 +9,6 @@ from flax import nnx
 
 from gru_jax import fields
 from gru_jax.axes import Carry, HiddenSequence, Inputs, Lengths, Outputs, Resets, Sequence
-from gru_jax.cells.base import Cell
 from gru_jax.recurrence import RNN
 
 READOUTS = ("last", "every", "flatten")
@@ -19,7 +18,9 @@ ENCODERS = ("none", "one_hot", "embedding", "scalar")
 class MakeCell(Protocol):
     """Anything called as a cell's class is: a class, or a partial with its options."""
 
-    def __call__(self, in_features: int, hidden_features: int, *, rngs: nnx.Rngs) -> Cell: ...
+    def __call__(
+        self, in_features: int, hidden_features: int, *, rngs: nnx.Rngs
+    ) -> nnx.RNNCellBase: ...
 
 
 class Encoder(nnx.Module):
@@ -102,15 +103,13 @@ class Layer(nnx.Module):
     def output(self, carry: Carry) -> Outputs:
         """What a carry shows: both ends of the sequence side by side if bidirectional."""
         if self.backward is None:
-            return self.forward.cell.output(carry)
-        ends = [self.forward.cell.output(carry[0]), self.backward.cell.output(carry[1])]
+            return self.forward.output(carry)
+        ends = [self.forward.output(carry[0]), self.backward.output(carry[1])]
         return jnp.concatenate(ends, axis=-1)
 
     def initialize_carry(self, batch: tuple[int, ...]) -> Carry:
-        start = self.forward.cell.initialize_carry((*batch, 1))
-        if self.backward is None:
-            return start
-        return start, self.backward.cell.initialize_carry((*batch, 1))
+        start = self.forward.initialize_carry(batch)
+        return start if self.backward is None else (start, self.backward.initialize_carry(batch))
 
 
 def _resets_going_back(resets: Resets, lengths: Lengths | None) -> Resets:

@@ -6,43 +6,38 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gru_jax import bptt, fields
+from gru_jax import fields
 from gru_jax.axes import Array, Carry, HiddenSequence, Lengths, Resets, Sequence
+from gru_jax.bptt import GRADIENTS, scan
 from gru_jax.cells.base import Cell
-
-GRADIENTS = ("auto", "plain", "batched", "recomputed")
 
 
 class RNN(nnx.Module):
     """Runs a cell over a sequence: `nnx.RNN`'s interface, with exact lengths and more.
 
-        carry_t = cell(carry_{t-1}, inputs_t),  outputs_t = cell.output(carry_t)
+        carry_t, outputs_t = cell(carry_{t-1}, inputs_t)
 
     Beyond `nnx.RNN`: a sequence of length 0 returns the initial carry, outputs at padding are
     zero, nothing at padding (not even a NaN) reaches a value or a gradient, `resets` restart
     the carry in mid-sequence, and `return_activations` gives every gate at every step.
 
     Args:
-      cell: the recurrence.
+      cell: the recurrence: one of ours, or any `nnx.RNNCellBase` that changes no variable of its
+        own while it runs, such as those of Flax.
       time_major: inputs and outputs are (time, *batch, ...) in place of (*batch, time, ...).
       return_carry: return the carry after the last step as well.
-      return_activations: return a dict of the gates as well, shaped like the outputs.
+      return_activations: return a dict of the gates as well, shaped like the outputs; of our
+        cells only.
       reverse: start at each sequence's last step.
       keep_order: with `reverse`, outputs stand at the step that they belong to; otherwise
         they are in the order of processing, as in `nnx.RNN`.
-      gradient: how it is computed, which changes speed and memory, not values: "plain", the
-        scan's own derivative; "batched", with products over many steps (see `bptt`);
-        "recomputed", the same from the carries between segments only, which needs the least
-        memory; "auto", "batched" where that is faster. Only "plain" has a derivative in
-        forward mode (`jax.jvp`). It serves as well where gates are asked for, and for a GRU
-        whose reset gate acts before the product.
-      segment: of "batched" and "recomputed": steps taken together; 0: chosen by the sizes.
-      unroll: of "plain": steps laid out in one iteration of the scan.
+      gradient, segment, unroll: how the gradient is computed, which changes speed and memory,
+        not values: see `gru_jax.scan`.
     """
 
     def __init__(
         self,
-        cell: Cell,
+        cell: nnx.RNNCellBase,
         *,
         time_major: bool = False,
         return_carry: bool = False,
@@ -50,10 +45,10 @@ class RNN(nnx.Module):
         reverse: bool = False,
         keep_order: bool = False,
         unroll: int = 1,
-        gradient: str = "plain",
+        gradient: str = "auto",
         segment: int = 0,
     ):
-        self.cell = cell
+        self.cell: Any = cell
         self.time_major = time_major
         self.return_carry = return_carry
         self.return_activations = return_activations
@@ -85,15 +80,14 @@ class RNN(nnx.Module):
           seq_lengths: (*batch,) whole numbers in 0..time; what is beyond is padding.
           resets: booleans shaped like the inputs without features. Where one is True the
             carry restarts from the cell's initial state before that step is taken.
-          rngs: accepted for `nnx.Bidirectional` and not used: a cell holds no random state.
+          rngs: handed to the cell's `initialize_carry`; ours do not use it.
 
         Returns:
           outputs, (carry, outputs), (outputs, activations) or (carry, outputs, activations).
 
         Raises:
-          ValueError: the inputs' shape does not fit the cell.
+          ValueError: the inputs' shape does not fit the cell, or it shows no activations.
         """
-        del rngs
         pick = lambda given, default: default if given is None else given
         time_major = pick(time_major, self.time_major)
         reverse = pick(reverse, self.reverse)
@@ -101,12 +95,15 @@ class RNN(nnx.Module):
         return_carry = pick(return_carry, self.return_carry)
         return_activations = pick(return_activations, self.return_activations)
 
-        if inputs.ndim < 2 or inputs.shape[-1] != self.cell.in_features:
+        features = self.cell.num_feature_axes
+        if inputs.ndim < 1 + features or inputs.shape[-1] != getattr(
+            self.cell, "in_features", inputs.shape[-1]
+        ):
             raise ValueError(
                 f"inputs have shape {inputs.shape}: the cell needs a time axis "
-                f"and {self.cell.in_features} features"
+                f"and {getattr(self.cell, 'in_features', 'some')} features"
             )
-        time_axis = 0 if time_major else inputs.ndim - 2
+        time_axis = 0 if time_major else inputs.ndim - 1 - features
         to_time_major = lambda a: jnp.moveaxis(a, time_axis, 0)
         from_time_major = lambda a: jnp.moveaxis(a, 0, time_axis)
 
@@ -114,13 +111,34 @@ class RNN(nnx.Module):
         restarts = None if resets is None else to_time_major(resets)
         valid = None
         if seq_lengths is not None:
-            time = jnp.arange(steps.shape[0]).reshape(-1, *[1] * (steps.ndim - 2))
-            valid = time < seq_lengths
+            valid = jnp.arange(steps.shape[0]).reshape(-1, *[1] * seq_lengths.ndim) < seq_lengths
             # Zeros in place of padding: 0 times a NaN would still poison the gradients.
-            steps = bptt.select(valid, steps, jnp.zeros_like(steps))
+            steps = select(valid, steps, jnp.zeros_like(steps))
 
-        carry, outputs, activations = self._scan(
-            steps, valid, restarts, initial_carry, reverse, return_activations
+        start = self.cell.initialize_carry(steps.shape[1:], rngs or nnx.Rngs(0))
+        if initial_carry is None:
+            initial_carry = start
+        # A carry handed in may be of another precision than the state is kept in.
+        initial_carry = jax.tree.map(lambda a, s: jnp.asarray(a, s.dtype), initial_carry, start)
+
+        def step(carry, now):
+            inputs, is_valid, restart = now
+            before = select(restart, start, carry) if restarts is not None else carry
+            after, seen = self._advance(before, inputs, return_activations)
+            if valid is None:
+                return after, seen
+            # Running backwards needs no flipping: over padding a carry does not move.
+            nothing = jax.tree.map(jnp.zeros_like, seen)
+            return select(is_valid, after, carry), select(is_valid, seen, nothing)
+
+        carry, (outputs, activations) = scan(
+            step,
+            initial_carry,
+            (steps, valid, restarts),
+            reverse=reverse,
+            unroll=self.unroll,
+            gradient=self.gradient,
+            segment=self.segment,
         )
 
         if reverse and not keep_order:
@@ -135,49 +153,42 @@ class RNN(nnx.Module):
             result = (*result, activations)
         return result if len(result) > 1 else outputs
 
-    def _scan(self, steps, valid, restarts, initial_carry, reverse, wants_activations):
-        """The recurrence over time-major `steps`; with `reverse`, from the last to the first.
+    def _advance(self, carry: Carry, inputs: Array, wants_activations: bool) -> tuple[Carry, Any]:
+        """The carry after a step; its output and, if wanted, its activations."""
+        if not wants_activations:
+            carry, output = self.cell(carry, inputs)
+            return carry, (output, None)
+        if not isinstance(self.cell, Cell):
+            raise ValueError(f"{type(self.cell).__name__} shows no activations: must be a Cell")
+        carry, activations = self.cell.step(carry, inputs)
+        return carry, (self.cell.output(carry), activations)
 
-        Running backwards needs no flipping: a carry does not move while it is over padding.
-        """
-        cell = self.cell
-        start = cell.initialize_carry(steps.shape[1:])
-        if initial_carry is None:
-            initial_carry = start
-        # A carry handed in may be of another precision than the state is kept in.
-        initial_carry = jax.tree.map(lambda a, s: jnp.asarray(a, s.dtype), initial_carry, start)
-        gradient = self.gradient
-        if gradient == "auto":
-            gradient = "batched" if bptt.pays(steps.shape, cell.hidden_features) else "plain"
-        if wants_activations or not cell.separable or not steps.size:
-            gradient = "plain"
-        if gradient != "plain":
-            sizes = steps.shape[:-1], cell.hidden_features
-            plan: Any = {"reverse": reverse, "recompute": gradient == "recomputed"}
-            length = self.segment or bptt.segment_length(*sizes, plan["recompute"])
-            plan["segment"] = min(length, len(steps))
-            whole = (steps, valid, restarts)
-            return *bptt.run(cell, initial_carry, start, whole, **plan), None
+    def output(self, carry: Carry) -> Array:
+        """What a carry shows to the layer above."""
+        if isinstance(self.cell, Cell):
+            return self.cell.output(carry)
+        return carry[-1] if isinstance(carry, tuple) else carry
 
-        def step(carry, now):
-            inputs, is_valid, restart = now
-            before = bptt.restarted(restart, start, carry)
-            # Inside the scan: projecting all steps beforehand was slower, see docs/log.md.
-            after, activations = cell.step(before, cell.project(inputs))
-            after = bptt.select(is_valid, after, carry)
-            seen = (cell.output(after), activations)
-            return after, bptt.select(is_valid, seen, jax.tree.map(jnp.zeros_like, seen))
+    def initialize_carry(self, batch: tuple[int, ...]) -> Carry:
+        """The carry before the first step, for `batch` leading axes."""
+        return self.cell.initialize_carry((*batch, self.cell.in_features), nnx.Rngs(0))
 
-        carry, (outputs, activations) = jax.lax.scan(
-            step, initial_carry, (steps, valid, restarts), reverse=reverse, unroll=self.unroll
-        )
-        return carry, outputs, activations
+
+def select(condition: Array, if_true: Any, if_false: Any) -> Any:
+    """Per example, one of two pytrees whose arrays have features behind the batch axes."""
+    choose = lambda a, b: jnp.where(_beside(condition, a), a, b)
+    return jax.tree.map(choose, if_true, if_false)
+
+
+def _beside(values: Array, array: Array) -> Array:
+    """The values, one an example, with an axis for each of the array's features."""
+    return values.reshape(*values.shape, *[1] * (array.ndim - values.ndim))
 
 
 def _flip(sequence: Array, lengths: Lengths | None) -> Array:
     """A time-major sequence backwards, each example within its own length."""
     if lengths is None:
         return jnp.flip(sequence, axis=0)
-    time = jnp.arange(sequence.shape[0]).reshape(-1, *[1] * (sequence.ndim - 2))
+    time = jnp.arange(sequence.shape[0]).reshape(-1, *[1] * lengths.ndim)
     source = jnp.where(time < lengths, lengths - 1 - time, time)
-    return jnp.take_along_axis(sequence, source[..., None], axis=0)
+    return jnp.take_along_axis(sequence, _beside(source, sequence), axis=0)

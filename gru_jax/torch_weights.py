@@ -9,12 +9,11 @@ zero on the way back.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from gru_jax.cells import Cell, GRUCell, LSTMCell, VanillaCell
+from gru_jax.cells import Cell
 from gru_jax.cells.base import Gate
 from gru_jax.model import SequenceModel
 from gru_jax.recurrence import RNN
@@ -101,28 +100,16 @@ def _cells(module: Cell | RNN | SequenceModel) -> Iterator[tuple[str, Cell]]:
 
 def _torch_gates(cell: Cell) -> tuple[list[Gate], nnx.Param | None]:
     """The gates in PyTorch's order, and the bias inside the reset product."""
-    gates: list[Any] = []
-    recurrent_bias, known = None, True
-    if isinstance(cell, GRUCell):
-        gates, recurrent_bias = [cell.reset, cell.update, cell.candidate], cell.recurrent_bias
-        known = cell.reset_after and cell.keeps and recurrent_bias is not None
-        known &= cell.gate_activation is jax.nn.sigmoid and cell.activation is jnp.tanh
-    elif isinstance(cell, LSTMCell):
-        gates = [cell.input, cell.forget, cell.candidate, cell.output_gate]
-        known = cell.gate_activation is jax.nn.sigmoid and cell.activation is jnp.tanh
-    elif isinstance(cell, VanillaCell):
-        gates = [cell.candidate]
-        known = cell.activation in (jnp.tanh, jax.nn.relu)
-    else:
-        known = False
-    known &= cell.initial_state is None
-    if not known or not all(isinstance(gate, Gate) and gate.bias is not None for gate in gates):
+    known = cell.torch_gates() if isinstance(cell, Cell) else None
+    gates, recurrent_bias = known or ([], None)
+    learned = [gate for gate in gates if isinstance(gate, Gate) and gate.bias is not None]
+    if not gates or len(learned) < len(gates) or cell.initial_state is not None:
         raise ValueError(
             f"PyTorch has no layer that computes this {type(cell).__name__}: it needs all gates "
             "learned, all biases, the usual activations, no learned initial state, and for a "
             'GRU reset_after=True and update_gate="keep"'
         )
-    return gates, recurrent_bias
+    return learned, recurrent_bias
 
 
 def _bias(gate: Gate) -> nnx.Param:

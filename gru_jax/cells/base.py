@@ -1,7 +1,8 @@
 """The contract that every cell keeps, and the affine map that every gate is."""
 
+import dataclasses
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypedDict, Unpack
 
 import jax
@@ -24,7 +25,6 @@ GATE_ACTIVATIONS: dict[str, Activation] = {
     "sigmoid": jax.nn.sigmoid,
     "hard_sigmoid": jax.nn.hard_sigmoid,
 }
-NARROW = 64  # units up to which one product for all gates is faster: see docs/log.md
 
 
 def activation(field: str, value: str | Activation, named: dict[str, Activation]) -> Activation:
@@ -56,23 +56,22 @@ class CellOptions(TypedDict, total=False):
 
 
 class Gate(nnx.Module):
-    """x W + h U + b, what a gate is before its nonlinearity.
-
-    Its two halves are apart because the first does not depend on the state.
-    """
+    """activation(x W + h U + b), and that sum alone where no activation is given."""
 
     def __init__(
         self,
         in_features: int,
         hidden_features: int,
         *,
-        bias_init: Initializer | None,
+        activation: Activation | None = None,
+        bias_init: Initializer | None = zeros,
         rngs: nnx.Rngs,
         **options: Unpack[CellOptions],
     ):
         param_dtype = options.get("param_dtype", jnp.float32)
         self.dtype = options.get("dtype") or param_dtype
         self.state_dtype = state_dtype(param_dtype)
+        self.activation = activation
         kernel_init = options.get("kernel_init", lecun_normal())
         recurrent_init = options.get("recurrent_init", orthogonal())
         square = (hidden_features, hidden_features)
@@ -82,15 +81,19 @@ class Gate(nnx.Module):
             parameter(bias_init, rngs, (hidden_features,), param_dtype) if bias_init else None
         )
 
+    def __call__(self, inputs: StepInput, state: State) -> State:
+        total = self.project(inputs) + self.recur(state)
+        return total if self.activation is None else self.activation(total)
+
     def project(self, inputs: StepInput) -> State:
         """x W + b."""
-        return add_bias(self.product(inputs, self.kernel[...]), self.bias)
+        return add_bias(self._product(inputs, self.kernel[...]), self.bias)
 
     def recur(self, state: State) -> State:
         """h U."""
-        return self.product(state, self.recurrent_kernel[...])
+        return self._product(state, self.recurrent_kernel[...])
 
-    def product(self, left: Array, kernel: Array) -> Array:
+    def _product(self, left: Array, kernel: Array) -> Array:
         """In this gate's precision."""
         return jnp.matmul(
             left.astype(self.dtype),
@@ -100,37 +103,37 @@ class Gate(nnx.Module):
 
 
 class ConstantGate(nnx.Module):
-    """A gate that hears neither input nor state: one learned number a unit."""
+    """A gate that hears neither input nor state: activation(b), one learned number a unit."""
 
     def __init__(
         self,
         hidden_features: int,
         *,
+        activation: Activation,
         bias_init: Initializer,
         rngs: nnx.Rngs,
-        **options: Unpack[CellOptions],
+        param_dtype: Any = jnp.float32,
     ):
-        param_dtype = options.get("param_dtype", jnp.float32)
+        self.activation = activation
         self.bias = parameter(bias_init, rngs, (hidden_features,), param_dtype)
 
-    def project(self, inputs: StepInput) -> State:
-        bias = self.bias[...].astype(state_dtype(self.bias[...].dtype))
-        return jnp.broadcast_to(bias, (*inputs.shape[:-1], bias.shape[0]))
-
-    def recur(self, state: State) -> State:
-        return jnp.zeros_like(state)
+    def __call__(self, inputs: StepInput, state: State) -> State:
+        del inputs
+        return jnp.broadcast_to(self.activation(self.bias[...].astype(state.dtype)), state.shape)
 
 
-def recur_all(gates: Mapping[str, Gate | ConstantGate], state: State) -> Activations:
-    """h U of every gate: in a narrow cell as one product, whose call costs more than its work."""
-    learned = {name: gate for name, gate in gates.items() if isinstance(gate, Gate)}
-    if len(learned) < 2 or state.shape[-1] > NARROW:
-        return {name: gate.recur(state) for name, gate in gates.items()}
-    first, *_ = learned.values()
-    kernels = [gate.recurrent_kernel[...] for gate in learned.values()]
-    products = jnp.split(first.product(state, jnp.concatenate(kernels, axis=-1)), len(learned), -1)
-    constant = {name: gate.recur(state) for name, gate in gates.items() if name not in learned}
-    return constant | dict(zip(learned, products, strict=True))
+@dataclasses.dataclass(frozen=True)
+class PinnedGate:
+    """A gate that always has the same value."""
+
+    value: float
+
+    def __call__(self, inputs: StepInput, state: State) -> State:
+        del inputs
+        return jnp.full_like(state, self.value)
+
+
+AnyGate = Gate | ConstantGate | PinnedGate
 
 
 class GateFactory:
@@ -150,18 +153,37 @@ class GateFactory:
         self.biases = _chosen_biases(bias, available)
         self.rngs, self.options = rngs, options
 
-    def learned(self, name: str, bias_init: Initializer = zeros) -> Gate:
+    def learned(
+        self, name: str, activation: Activation | None = None, bias_init: Initializer = zeros
+    ) -> Gate:
         init = bias_init if name in self.biases else None
-        return Gate(*self.sizes, bias_init=init, rngs=self.rngs, **self.options)
+        return Gate(
+            *self.sizes, activation=activation, bias_init=init, rngs=self.rngs, **self.options
+        )
 
-    def constant(self, bias_init: Initializer) -> ConstantGate:
-        return ConstantGate(self.sizes[1], bias_init=bias_init, rngs=self.rngs, **self.options)
+    def open_or_learned(self, name: str, mode: str, activation: Activation) -> Gate | PinnedGate:
+        return PinnedGate(1.0) if mode == "open" else self.learned(name, activation)
 
-    def keeping(self, name: str, mode: str, bias_init: Initializer) -> Gate | ConstantGate | None:
-        """The gate that keeps the past, in one of its `KEEPING` modes; None where pinned."""
+    def keeping(
+        self,
+        name: str,
+        mode: str,
+        activation: Activation,
+        bias_init: Initializer,
+        keep: bool = True,
+    ) -> AnyGate:
+        """The gate that keeps the past, in one of its `KEEPING` modes; it keeps at 1 if `keep`."""
         if mode == "learned":
-            return self.learned(name, bias_init)
-        return self.constant(bias_init) if mode == "constant" else None
+            return self.learned(name, activation, bias_init)
+        if mode == "constant":
+            return ConstantGate(
+                self.sizes[1],
+                activation=activation,
+                bias_init=bias_init,
+                rngs=self.rngs,
+                param_dtype=self.options.get("param_dtype", jnp.float32),
+            )
+        return PinnedGate(float((mode == "keep") == keep))
 
 
 KEEPING = ("learned", "keep", "replace", "constant")
@@ -185,13 +207,18 @@ def add_bias(value: Array, bias: nnx.Param | None) -> Array:
 
 
 class Cell(nnx.RNNCellBase):
-    """One step of one recurrence, split where the parts are used alone.
+    """One step of one recurrence: its equation.
 
-    A subclass names its state arrays in `STATES`, and defines `project` (what depends on
-    the inputs only, for one step or for all of them at once), `recur` (the products with the
-    state) and `mix` (the rest).
-    All methods take any number of leading axes. A cell holds no random state and is a
-    valid `nnx.RNNCellBase`: `nnx.RNN(cell)` and `nnx.Bidirectional` work.
+    A subclass defines `step`, which reads as the published equation, usually of gates:
+
+        def step(self, h, x):
+            f = jax.nn.sigmoid(self.forget(x, h))
+            n = jnp.tanh(self.candidate(x, f * h))
+            return (1 - f) * h + f * n, {"forget": f, "candidate": n}
+
+    What of it is fast is found by `gru_jax.scan`, whatever the step computes. It takes any number
+    of leading axes, changes no variable and draws no random numbers. A cell is a valid
+    `nnx.RNNCellBase`: `nnx.RNN(cell)` and `nnx.Bidirectional` work.
 
     What everybody else reads of a cell, a subclass says once:
 
@@ -246,33 +273,9 @@ class Cell(nnx.RNNCellBase):
             nnx.Param(zeros(rngs.params(), shape, param_dtype)) if learned else None
         )
 
-    def project(self, inputs: StepInput) -> Activations:
-        """What a step needs of its inputs: per gate x W + b, of shape (*batch, hidden)."""
-        raise NotImplementedError
-
-    def recur(self, carry: Carry) -> Activations:
-        """What a step needs of the state: per gate h U."""
-        raise NotImplementedError
-
-    def add(self, projected: Activations, recurrent: Activations) -> Activations:
-        """What the gates are functions of: by name the sums of `project` and `recur`."""
-        return {name: value + recurrent[name] for name, value in projected.items()}
-
-    def mix(self, carry: Carry, sums: Activations) -> tuple[Carry, Activations]:
-        """The new carry and every gate's value by name, of `add`'s sums.
-
-        Element-wise, unless the cell is not `separable`.
-        """
-        raise NotImplementedError
-
-    @property
-    def separable(self) -> bool:
-        """Whether a step's products are all of inputs or of the state before it."""
-        return True
-
-    def step(self, carry: Carry, projected: Activations) -> tuple[Carry, Activations]:
+    def step(self, carry: Carry, inputs: StepInput) -> tuple[Carry, Activations]:
         """The new carry, and every gate's value by name."""
-        return self.mix(carry, self.add(projected, self.recur(carry)))
+        raise NotImplementedError
 
     def output(self, carry: Carry) -> State:
         """What the layer above sees: h."""
@@ -282,8 +285,15 @@ class Cell(nnx.RNNCellBase):
         """The share of the old state that each unit keeps; None where no gate decides that."""
         return None if self.KEEPING_GATE is None else activations[self.KEEPING_GATE]
 
+    def torch_gates(self) -> tuple[list[AnyGate], nnx.Param | None] | None:
+        """The gates in the order of PyTorch's layer that computes the same, if there is one.
+
+        With them the bias of the last gate's recurrent half, where PyTorch has one of its own.
+        """
+        return None
+
     def __call__(self, carry: Carry, inputs: StepInput) -> tuple[Carry, State]:
-        carry, _ = self.step(carry, self.project(inputs))
+        carry, _ = self.step(carry, inputs)
         return carry, self.output(carry)
 
     def initialize_carry(

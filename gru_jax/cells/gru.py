@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Unpack
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import zeros
@@ -82,7 +83,7 @@ class GRUCell(base.Cell):
         self.reset_after = fields.boolean("reset_after", reset_after)
         self.keeps = fields.one_of("update_gate", update_gate, ("keep", "write")) == "keep"
         fields.one_of("reset", reset, ("learned", "open"))
-        self.pinned = fields.one_of("update", update, base.KEEPING)
+        fields.one_of("update", update, base.KEEPING)
         self.gate_activation = base.activation(
             "gate_activation", gate_activation, base.GATE_ACTIVATIONS
         )
@@ -105,50 +106,26 @@ class GRUCell(base.Cell):
         if update_bias != 0.0 and not ("update" in gates.biases or update == "constant"):
             raise fields.FieldError("update_bias", update_bias, "0 where the gate has no bias")
 
-        self.reset = gates.learned("reset") if gated else None
-        self.update = gates.keeping("update", update, update_init)
+        act = self.gate_activation
+        self.reset = gates.open_or_learned("reset", "learned" if gated else "open", act)
+        self.update = gates.keeping("update", update, act, update_init, self.keeps)
         self.candidate = gates.learned("candidate") if writes else None
-        self.recurrent_bias = gates.constant(zeros).bias if "recurrent" in gates.biases else None
+        self.recurrent_bias = (
+            base.parameter(zeros, rngs, (hidden_features,), options.get("param_dtype", jnp.float32))
+            if "recurrent" in gates.biases
+            else None
+        )
 
-    @property
-    def separable(self) -> bool:
-        return self.reset is None or self.reset_after
-
-    def project(self, inputs: StepInput) -> Activations:
-        return {name: gate.project(inputs) for name, gate in self._gates().items()}
-
-    def recur(self, carry: State) -> Activations:
-        gates = self._gates()
-        if not self.separable:
-            gates.pop("candidate")  # it waits for the reset gate
-        found = base.recur_all(gates, carry)
-        if self.recurrent_bias is not None:
-            found["candidate"] = base.add_bias(found["candidate"], self.recurrent_bias)
-        return found
-
-    def add(self, projected: Activations, recurrent: Activations) -> Activations:
-        if self.reset is None:
-            return super().add(projected, recurrent)
-        # The reset gate acts on one of the candidate's summands.
-        gates = {name: sums for name, sums in projected.items() if name != "candidate"}
-        across = {"across": recurrent["candidate"]} if self.reset_after else {}
-        return super().add(gates, recurrent) | across | {"candidate": projected["candidate"]}
-
-    def mix(self, carry: State, sums: Activations) -> tuple[State, Activations]:
-        h = carry
-        if self.update is not None:
-            z = self.gate_activation(sums["update"])
-        else:
-            z = jnp.full_like(h, (self.pinned == "keep") == self.keeps)
-        if self.candidate is None:
+    def step(self, h: State, x: StepInput) -> tuple[State, Activations]:
+        z = self.update(x, h)
+        if self.candidate is None:  # z always keeps
             return h, {"update": z}
-        r = jnp.ones_like(h)
-        candidate = sums["candidate"]
-        if self.reset is not None:
-            r = self.gate_activation(sums["reset"])
-            after = self.reset_after
-            candidate += r * sums["across"] if after else self.candidate.recur(r * h)
-        n = self.activation(candidate)
+        r = self.reset(x, h)
+        if self.reset_after:
+            across = r * base.add_bias(self.candidate.recur(h), self.recurrent_bias)
+        else:
+            across = self.candidate.recur(r * h)
+        n = self.activation(self.candidate.project(x) + across)
         h = z * h + (1 - z) * n if self.keeps else (1 - z) * h + z * n
         return h, {"reset": r, "update": z, "candidate": n}
 
@@ -156,7 +133,9 @@ class GRUCell(base.Cell):
         z = activations["update"]
         return z if self.keeps else 1 - z
 
-    def _gates(self) -> dict[str, base.Gate | base.ConstantGate]:
-        """Those that exist."""
-        gates = {"reset": self.reset, "update": self.update, "candidate": self.candidate}
-        return {name: gate for name, gate in gates.items() if gate is not None}
+    def torch_gates(self) -> tuple[list[base.AnyGate], nnx.Param] | None:
+        usual = self.gate_activation is jax.nn.sigmoid and self.activation is jnp.tanh
+        known = usual and self.reset_after and self.keeps
+        if not known or self.candidate is None or self.recurrent_bias is None:
+            return None
+        return [self.reset, self.update, self.candidate], self.recurrent_bias

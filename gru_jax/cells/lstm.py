@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Unpack
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -66,9 +67,9 @@ class LSTMCell(base.Cell):
     ):
         super().__init__(in_features, hidden_features, rngs=rngs, **options)
         fields.one_of("input", input, ("learned", "open"))
-        self.pinned = fields.one_of("forget", forget, base.KEEPING)
+        fields.one_of("forget", forget, base.KEEPING)
         fields.one_of("output", output, ("learned", "open"))
-        self.gate_activation = base.activation(
+        self.gate_activation = act = base.activation(
             "gate_activation", gate_activation, base.GATE_ACTIVATIONS
         )
         self.activation = base.activation("activation", activation, base.ACTIVATIONS)
@@ -90,50 +91,36 @@ class LSTMCell(base.Cell):
             raise fields.FieldError("forget_bias", forget_bias, "0 where the gate has no bias")
         forget_init = bias_or_chrono("forget_bias", forget_bias, chrono_max)
 
-        self.input = gates.learned("input") if exists["input"] else None
-        self.forget = gates.keeping("forget", forget, forget_init)
-        self.candidate = gates.learned("candidate")
-        self.output_gate = gates.learned("output") if exists["output"] else None
+        self.input = gates.open_or_learned("input", input, act)
+        self.forget = gates.keeping("forget", forget, act, forget_init)
+        self.candidate = gates.learned("candidate", self.activation)
+        self.output_gate = gates.open_or_learned("output", output, act)
         if forget_bias == "chrono" and "input" in gates.biases:
             _mirror(self.forget, self.input)
 
-    def project(self, inputs: StepInput) -> Activations:
-        return {name: gate.project(inputs) for name, gate in self._gates().items()}
-
-    def recur(self, carry: tuple[State, State]) -> Activations:
-        return base.recur_all(self._gates(), carry[1])
-
-    def mix(
-        self, carry: tuple[State, State], sums: Activations
+    def step(
+        self, carry: tuple[State, State], x: StepInput
     ) -> tuple[tuple[State, State], Activations]:
-        c, _ = carry
-
-        def gate(name, pinned):
-            return self.gate_activation(sums[name]) if name in sums else jnp.full_like(c, pinned)
-
-        i = gate("input", 1)
-        f = gate("forget", self.pinned == "keep")
-        g = self.activation(sums["candidate"])
-        o = gate("output", 1)
+        c, h = carry
+        i = self.input(x, h)
+        f = self.forget(x, h)
+        g = self.candidate(x, h)
+        o = self.output_gate(x, h)
         c = f * c + i * g
         h = o * self.activation(c)
         return (c, h), {"input": i, "forget": f, "candidate": g, "output": o}
 
-    def _gates(self) -> dict[str, base.Gate | base.ConstantGate]:
-        """Those that exist."""
-        gates = {
-            "input": self.input,
-            "forget": self.forget,
-            "candidate": self.candidate,
-            "output": self.output_gate,
-        }
-        return {name: gate for name, gate in gates.items() if gate is not None}
+    def torch_gates(self) -> tuple[list[base.AnyGate], None] | None:
+        usual = self.gate_activation is jax.nn.sigmoid and self.activation is jnp.tanh
+        return (
+            ([self.input, self.forget, self.candidate, self.output_gate], None) if usual else None
+        )
 
 
-def _mirror(forget: base.Gate | base.ConstantGate | None, input: base.Gate | None) -> None:
+def _mirror(forget: base.AnyGate, input: base.AnyGate) -> None:
     """b_i = -b_f: a unit takes in as little a step as it forgets."""
-    assert forget is not None
+    assert isinstance(forget, base.Gate | base.ConstantGate)
+    assert isinstance(input, base.Gate)
     assert forget.bias is not None
-    assert input is not None
     assert input.bias is not None
     input.bias[...] = -forget.bias[...]

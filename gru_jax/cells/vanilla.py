@@ -2,6 +2,8 @@
 
 from typing import Unpack
 
+import jax
+import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import orthogonal, zeros
 
@@ -62,13 +64,10 @@ class VanillaCell(base.Cell):
             **options,
         )
 
-    def project(self, inputs: StepInput) -> Activations:
-        return {"candidate": self.candidate.project(inputs)}
-
-    def recur(self, carry: State) -> Activations:
-        return {"candidate": self.candidate.recur(carry)}
-
-    def mix(self, carry: State, sums: Activations) -> tuple[State, Activations]:
-        del carry
-        h = self.activation(sums["candidate"])
+    def step(self, h: State, x: StepInput) -> tuple[State, Activations]:
+        h = self.activation(self.candidate(x, h))
         return h, {"candidate": h}
+
+    def torch_gates(self) -> tuple[list[base.AnyGate], None] | None:
+        usual = self.activation in (jnp.tanh, jax.nn.relu)
+        return ([self.candidate], None) if usual else None

@@ -107,7 +107,7 @@ def vanilla_bound(cell: VanillaCell, inputs: Inputs) -> ByLag:
     """
     before = dynamics(cell, inputs).states(inputs)[:-1]
     slope = jax.vmap(jax.vmap(jax.grad(cell.activation)))
-    sums = cell.candidate.project(inputs) + cell.candidate.recur(before)
+    sums = cell.candidate(inputs, before)
     steepest = jnp.max(jnp.abs(slope(sums)), axis=1)
     largest = lapack.largest_singular_value(cell.candidate.recurrent_kernel[...])
     steps = jnp.log(steepest[::-1]) + jnp.log(largest)

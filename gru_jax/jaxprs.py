@@ -1,0 +1,153 @@
+"""A function as a list of equations, and parts of it as functions again.
+
+This is the only module that uses `jax.extend.core`, which promises nothing between releases.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
+
+from gru_jax.axes import Array
+
+CALLS = {"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2"}
+Atom = Var | Literal
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Program:
+    """A function of arrays as equations, none of which calls another function.
+
+    inputs, outputs: variables; an output may be a literal as well.
+    constants: values of variables that no input and no equation gives.
+    """
+
+    inputs: list[Var]
+    outputs: list[Atom]
+    equations: list[JaxprEqn]
+    constants: dict[Var, Array]
+
+    def after(self, sources: Iterable[Atom]) -> set[Var]:
+        """All variables whose value depends on one of the sources, these included."""
+        found = set(variables(sources))
+        for equation in self.equations:
+            if not found.isdisjoint(variables(equation.invars)):
+                found.update(equation.outvars)
+        return found
+
+    def before(self, inputs: Iterable[Atom], outputs: Iterable[Atom]) -> list[JaxprEqn]:
+        """The equations that lead from inputs to outputs, in order."""
+        known, wanted, found = set(variables(inputs)), set(variables(outputs)), []
+        for equation in reversed(self.equations):
+            if not (wanted - known).isdisjoint(equation.outvars):
+                found.append(equation)
+                wanted.update(variables(equation.invars))
+        return found[::-1]
+
+    def part(self, inputs: Sequence[Var], outputs: Sequence[Atom]) -> Callable[..., list[Array]]:
+        """These outputs as a function of values of these variables."""
+        used = {a for e in self.before(inputs, outputs) for a in variables(e.invars)}
+        constants = {v: c for v, c in self.constants.items() if v in used | set(outputs)}
+        equations = self.before([*inputs, *constants], outputs)
+        jaxpr = Jaxpr(list(constants), list(inputs), list(outputs), equations)
+        closed = ClosedJaxpr(jaxpr, list(constants.values()))
+        return lambda *values: call(closed, values)
+
+
+def variables(atoms: Iterable[Atom]) -> list[Var]:
+    """Those that are no literals."""
+    return [atom for atom in atoms if isinstance(atom, Var)]
+
+
+def type_of(atom: Any) -> Any:
+    """Shape, dtype and the rest that is known of its value."""
+    return atom.aval
+
+
+def trace(function: Callable[..., Any], *arguments: list[Any], fixed: int = 0) -> Program:
+    """The function, of lists of arrays or of their types, as a program.
+
+    Products of something with a matrix that depends on the first `fixed` lists only are brought
+    into the form in which a loop is fastest, see `_product`.
+    """
+    closed = jax.make_jaxpr(function)(*arguments)
+    sizes = [len(argument) for argument in arguments]
+    flags = [place < fixed for place, size in enumerate(sizes) for _ in range(size)]
+    flat = lambda *values: _evaluate(closed.jaxpr, closed.consts, values, flags)[0]
+    found = jax.make_jaxpr(flat)(*closed.in_avals)
+    constants = dict(zip(found.jaxpr.constvars, found.consts, strict=True))
+    return Program(found.jaxpr.invars, found.jaxpr.outvars, found.jaxpr.eqns, constants)
+
+
+def value_of(atom: Atom, found: Mapping[Var, Any]) -> Any:
+    """What an atom stands for."""
+    return atom.val if isinstance(atom, Literal) else found[atom]
+
+
+def call(jaxpr: ClosedJaxpr, values: Sequence[Any]) -> list[Array]:
+    """A jaxpr's outputs."""
+    return list(jaxpr_as_fun(jaxpr)(*values))
+
+
+def bind(equation: JaxprEqn, values: Sequence[Array]) -> list[Array]:
+    """What an equation makes of these values."""
+    given = {a: v for a, v in zip(equation.invars, values, strict=True) if isinstance(a, Var)}
+    jaxpr = Jaxpr([], list(given), equation.outvars, [equation])
+    return call(ClosedJaxpr(jaxpr, []), list(given.values()))
+
+
+def _evaluate(
+    jaxpr: Jaxpr, constants: Sequence[Any], values: Sequence[Any], fixed: Sequence[bool]
+) -> tuple[list[Any], list[bool]]:
+    """The outputs, and which of them are fixed: calls are entered, products brought into form."""
+    found: dict[Any, tuple[Any, bool]] = {}
+    found |= {v: (value, True) for v, value in zip(jaxpr.constvars, constants, strict=True)}
+    found |= dict(zip(jaxpr.invars, zip(values, fixed, strict=True), strict=True))
+    read = lambda atom: (atom.val, True) if isinstance(atom, Literal) else found[atom]
+    for equation in jaxpr.eqns:
+        given, flags = (
+            zip(*map(read, equation.invars), strict=True) if equation.invars else ((), ())
+        )
+        inner = _called(equation)
+        if inner is not None:
+            outs, out_flags = _evaluate(inner.jaxpr, inner.consts, given, flags)
+        else:
+            form = _product if equation.primitive is lax.dot_general_p else _as_it_is
+            outs, out_flags = form(equation, given, flags), [all(flags)] * len(equation.outvars)
+        found.update(zip(equation.outvars, zip(outs, out_flags, strict=True), strict=True))
+    outputs, flags = zip(*map(read, jaxpr.outvars), strict=True) if jaxpr.outvars else ((), ())
+    return list(outputs), list(flags)
+
+
+def _called(equation: JaxprEqn) -> ClosedJaxpr | None:
+    if equation.primitive.name not in CALLS:
+        return None
+    inner = equation.params.get("jaxpr") or equation.params["call_jaxpr"]
+    return inner if isinstance(inner, ClosedJaxpr) else ClosedJaxpr(inner, ())
+
+
+def _as_it_is(equation: JaxprEqn, values: Sequence[Any], fixed: Sequence[bool]) -> list[Any]:
+    del fixed
+    return bind(equation, values)
+
+
+def _product(equation: JaxprEqn, values: Sequence[Any], fixed: Sequence[bool]) -> list[Any]:
+    """A product with a fixed matrix as (..., K) times (K, N).
+
+    The matrix is transposed where necessary, which then happens once, outside of a loop.
+    """
+    (lhs_dims, rhs_dims), batch = equation.params["dimension_numbers"]
+    place = 1 if fixed[1] else 0
+    other, matrix = values[1 - place], values[place]
+    dims, matrix_dims = (lhs_dims, rhs_dims) if place else (rhs_dims, lhs_dims)
+    if fixed[0] == fixed[1] or batch[0] or len(dims) != 1 or jnp.ndim(matrix) != 2:
+        return bind(equation, values)
+    matrix = matrix if matrix_dims[0] == 0 else lax.transpose(matrix, (1, 0))
+    other = jnp.moveaxis(other, dims[0], -1)
+    params = {**equation.params, "dimension_numbers": (((other.ndim - 1,), (0,)), ((), ()))}
+    found = lax.dot_general_p.bind(other, matrix, **params)
+    return [found if place else jnp.moveaxis(found, -1, 0)]
