@@ -32,6 +32,11 @@ def ordered(cells: Iterable[str]) -> list[str]:
     return sorted(dict.fromkeys(cells), key=place)
 
 
+def simplest() -> str:
+    """The one with the fewest options, which is the quickest to trace and to compile."""
+    return min(CELLS, key=lambda cell: len(CELLS[cell].options()))
+
+
 def style(cell: str) -> dict[str, Any]:
     """Matplotlib's colour and marker of its lines and points."""
     index = place(cell)
