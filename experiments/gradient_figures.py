@@ -6,12 +6,12 @@ from typing import Any
 
 import matplotlib
 
+from experiments import families
 from experiments.measurements import Measured
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-FAMILIES = {"vanilla": "vanilla RNN", "lstm": "LSTM", "gru": "GRU"}
 FLOOR = 1e-16  # below it a curve leaves the figure
 # Dark and light in turn, and a dash of its own each: they can be told apart in grey.
 LINES: list[dict[str, Any]] = [
@@ -46,13 +46,14 @@ def figures(found: dict[str, Group]) -> dict[str, bytes]:
 
 def _families(group: Group, curve: str, label: str) -> bytes:
     """A panel for each kind of cell: a line with its quartiles for each of its starts."""
-    families = {cell: _of(group, cell) for cell in FAMILIES}
-    families = {cell: members for cell, members in families.items() if members}
+    cells: dict[str, Group] = {}
+    for name, measured in group.items():
+        cells.setdefault(measured["cell"], {})[name] = measured
     figure, axes = plt.subplots(
-        1, len(families), figsize=(4.1 * len(families), 4.4), sharey=True, layout="constrained"
+        1, len(cells), figsize=(4.1 * len(cells), 4.4), sharey=True, layout="constrained"
     )
     top = 1.0
-    for axis, (cell, members) in zip(_list(axes), families.items(), strict=True):
+    for axis, (cell, members) in zip(_list(axes), cells.items(), strict=True):
         bound: str | None = "bound"  # one entry of the legend for all
         for line, (name, measured) in zip(_lines(len(members)), members.items(), strict=True):
             values = measured[curve]
@@ -64,7 +65,7 @@ def _families(group: Group, curve: str, label: str) -> bytes:
                 axis.plot(lags, limit, color=line["color"], lw=0.8, label=bound)
                 bound = None
         axis.set(yscale="log", xlim=(0, lags[-1]), xlabel="lag n (steps)")
-        axis.set_title(FAMILIES[cell], loc="left", fontsize=11)
+        axis.set_title(families.title(cell), loc="left", fontsize=11)
         axis.legend(
             frameon=False,
             fontsize=9,
@@ -180,10 +181,6 @@ def _grid(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
     for axis in axes.flat[count:]:
         axis.set_visible(False)
     return figure, list(axes.flat[:count])
-
-
-def _of(group: Group, cell: str) -> Group:
-    return {name: measured for name, measured in group.items() if measured["cell"] == cell}
 
 
 def _lines(count: int) -> list[dict[str, Any]]:

@@ -274,7 +274,7 @@ def _over_length(ended: list[Entry]) -> dict[str, dict[str, list[Entry]]]:
 
 
 def _common(line: list[Entry]) -> str:
-    """What the names of a line's trials share: T50-gru and T100-gru are "gru"."""
+    """What the names of a line's trials share: T50-chrono and T100-chrono are "chrono"."""
     first, *rest = [entry.name.split("-") for entry in line]
     return "-".join(word for word in first if all(word in other for other in rest)) or line[0].name
 

@@ -26,8 +26,8 @@ from rich.table import Table
 
 from experiments.commandline import guarded
 from experiments.files import write_json
-from gru_jax import fields
-from scripts.contenders import CHUNK, GATES, LeftOutError, Work, reference
+from gru_jax import CELLS, fields
+from scripts.contenders import CHUNK, LeftOutError, Work, reference
 from scripts.peers import CONTENDERS, DISTRIBUTIONS, OTHERWISE, VARIANTS
 
 WORKLOADS = {
@@ -48,7 +48,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--workloads", default=",".join(WORKLOADS), help="names or sizes")
-    parser.add_argument("--cells", default="gru", help=f"of {', '.join(GATES)}")
+    parser.add_argument("--cells", default=next(iter(CELLS)), help=f"of {', '.join(CELLS)}")
     parser.add_argument(
         "--contenders", default=",".join(CONTENDERS), help=f"or of {', '.join(VARIANTS)}"
     )
@@ -64,7 +64,7 @@ def compare(options: argparse.Namespace) -> int:
     """Measures every workload with every cell, and prints a table for each."""
     fields.integer("--repeats", options.repeats, 1)
     fields.real("--seconds", options.seconds, least=0)
-    cells = [fields.one_of("--cells", cell, GATES) for cell in options.cells.split(",")]
+    cells = [fields.one_of("--cells", cell, CELLS) for cell in options.cells.split(",")]
     works = {name: _work(name) for name in options.workloads.split(",")}
     names = [fields.one_of("--contenders", name, ALL) for name in options.contenders.split(",")]
     found = []
@@ -175,7 +175,7 @@ def _deviations(
     """How far loss and gradient are from those of our plain scan, relative to their size."""
     if loss is None or gradient is None:
         return {"loss_deviation": None, "gradient_deviation": None}
-    ours, kernels = reference(cell, work, **OTHERWISE.get((name, cell), {}))
+    ours, kernels = reference(cell, work, **OTHERWISE.get((name, CELLS[cell]), {}))
     return {
         "loss_deviation": abs(loss - ours) / abs(ours),
         "gradient_deviation": float(np.abs(gradient - kernels).max() / np.abs(kernels).max()),

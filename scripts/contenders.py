@@ -10,16 +10,31 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
+from flax import nnx
 
-GATES = {
-    "gru": ("reset", "update", "candidate"),
-    "lstm": ("input", "forget", "candidate", "output_gate"),
-    "vanilla": ("candidate",),
-}
+from gru_jax import CELLS, Cell
+from gru_jax.cells.base import Gate
+
 RATE = 1e-3  # of Adam
 CHUNK = 10  # steps of this project in one dispatch
 Weights = dict[str, Any]  # arrays of NumPy or JAX
+
+
+@functools.cache
+def gates(make: type[Cell]) -> tuple[str, ...]:
+    """The names of a cell's gates, in the order in which it makes them."""
+    names: list[str] = []
+
+    def look() -> None:
+        cell = make(1, 1, rngs=nnx.Rngs(0))
+        names.extend(name for name, part in vars(cell).items() if isinstance(part, Gate))
+
+    # Traced only: JAX's devices have to wait until a contender has said how many it takes, and
+    # there are none in the process of one that does not use JAX.
+    jax.eval_shape(look)
+    return tuple(names)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +55,7 @@ class Work:
     def weights(self, cell: str) -> Weights:
         """Kernels and bias of each gate, W, U, b; of the readout, V, v."""
         generator = np.random.default_rng(1)
-        count, width = len(GATES[cell]), 1 / np.sqrt(self.hidden)
+        count, width = len(gates(CELLS[cell])), 1 / np.sqrt(self.hidden)
         shapes = {
             "W": (count, self.features, self.hidden),
             "U": (count, self.hidden, self.hidden),
@@ -104,8 +119,6 @@ class Ours(Contender):
         seeds: int = 1,
         cores: int = 0,
     ):
-        import jax
-
         from gru_jax import Experiment, bptt, devices, training
 
         devices.use_cpu_cores(seeds, work.batch, cores)
@@ -147,9 +160,7 @@ def our_model(
     **options: Any,
 ) -> Any:
     """A model of ours with the weights that all start from."""
-    from flax import nnx
-
-    from gru_jax import CELLS, SequenceModel
+    from gru_jax import SequenceModel
 
     make = functools.partial(CELLS[cell], **options)
     sizes: dict[str, Any] = {"hidden_sizes": (work.hidden,), "rngs": rngs or nnx.Rngs(0)}
@@ -159,7 +170,8 @@ def our_model(
     for index, gate in enumerate(_gates(model, cell)):
         gate.kernel[...] = weights["W"][index]
         gate.recurrent_kernel[...] = weights["U"][index]
-        gate.bias[...] = weights["b"][index]
+        if gate.bias is not None:
+            gate.bias[...] = weights["b"][index]
     model.readout.kernel[...], model.readout.bias[...] = weights["V"], weights["v"]
     return model
 
@@ -168,20 +180,16 @@ def reference(
     cell: str, work: Work, gradient: str = "plain", **options: Any
 ) -> tuple[float, np.ndarray]:
     """Loss and gradient of the recurrent kernels before the first step, by our plain scan."""
-    import jax
-    from flax import nnx
-
     graph, params = nnx.split(our_model(cell, work, gradient=gradient, **options))
     inputs, targets = work.data()
     loss = lambda params: ((nnx.merge(graph, params)(inputs) - targets) ** 2).mean()
     value, slopes = jax.jit(jax.value_and_grad(loss))(params)
-    gates = _gates(nnx.merge(graph, slopes), cell)
-    return float(value), np.stack([np.asarray(gate.recurrent_kernel[...]) for gate in gates])
+    kernels = [gate.recurrent_kernel[...] for gate in _gates(nnx.merge(graph, slopes), cell)]
+    return float(value), np.stack([np.asarray(kernel) for kernel in kernels])
 
 
 def _fixed_task(work: Work) -> Any:
     """A task whose only batch lies on the device."""
-    import jax
     import jax.numpy as jnp
 
     from gru_jax.tasks.base import Example, Regression
@@ -208,7 +216,7 @@ def _fixed_task(work: Work) -> Any:
 
 
 def _gates(model: Any, cell: str) -> list[Any]:
-    return [getattr(model.layers[0].forward.cell, name) for name in GATES[cell]]
+    return [getattr(model.layers[0].forward.cell, name) for name in gates(CELLS[cell])]
 
 
 class Floor(Contender):
@@ -218,9 +226,7 @@ class Floor(Contender):
     """
 
     def __init__(self, cell: str, work: Work):
-        import jax
-
-        count = len(GATES[cell])
+        count = len(gates(CELLS[cell]))
         keys = jax.random.split(jax.random.key(0), 5)
         rows = work.batch * work.time
         shapes = [

@@ -13,45 +13,25 @@ from typing import Any
 
 from matplotlib import pyplot as plt
 
+from experiments import families
 from experiments.files import RunError, read_json, write_bytes, write_text
-from experiments.gradient_figures import FAMILIES, figures, png
+from experiments.gradient_figures import figures, png
 from experiments.gradients import AFTER, BEFORE, INITIAL
-from scripts import pages, results
+from scripts import pages, results, starts
 
 ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "results" / "gradients.json"
 FIGURES = ROOT / "docs" / "figures"
 SHOWN = ("transport", "loss", "weights", "exponents", "gates", "trained", "trained_gates")
-STARTS = {  # what the cells of configs/gradients.py are called
-    "tanh-0.5": "tanh, 0.5 x orthogonal",
-    "tanh-1": "tanh, orthogonal",
-    "tanh-1.5": "tanh, 1.5 x orthogonal",
-    "relu-0.5": "ReLU, 0.5 x orthogonal",
-    "relu-1": "ReLU, orthogonal",
-    "relu-1.5": "ReLU, 1.5 x orthogonal",
-    "lstm-bias0": "forget bias 0",
-    "lstm-bias1": "forget bias 1",
-    "lstm-chrono": "chrono",
-    "gru-bias0": "update bias 0",
-    "gru-bias1": "update bias 1",
-    "gru-chrono": "chrono",
-    "gru-open": "update bias 0, no reset gate",
-    "gru-before": "update bias 0, reset before the product",
-}
 # The poster's lines: a colour and a mark for each kind of cell, a dash for each start.
 POSTER = {
-    "gru-chrono": "-",
-    "gru-bias1": (0, (5, 1.5)),
-    "gru-bias0": (0, (1, 1)),
-    "lstm-chrono": "-",
-    "lstm-bias1": (0, (5, 1.5)),
-    "lstm-bias0": (0, (1, 1)),
+    "chrono": "-",
+    "bias1": (0, (5, 1.5)),
+    "bias0": (0, (1, 1)),
     "tanh-1.5": "-",
     "tanh-1": (0, (5, 1.5)),
     "tanh-0.5": (0, (1, 1)),
 }
-COLORS = {"gru": "#12355b", "lstm": "#c25a1a", "vanilla": "#a8a8a8"}  # apart in grey, too
-MARKERS = {"gru": "o", "lstm": "s", "vanilla": "^"}
 FLOOR = 1e-16
 LAG = 100  # at which tables show how much is carried
 MARK = 1  # which of adding's inputs marks the summands
@@ -114,7 +94,7 @@ def initial() -> str:
             _middle(_steps, measured["half_life"]),
             _middle("{:.0%}".format, measured["recent"]),
         ]
-        lines.append(f"| {FAMILIES[measured['cell']]} | {STARTS[name]} | {' | '.join(told)} |")
+        lines.append(f"| {_told(name, measured)} | {' | '.join(told)} |")
     return "\n".join([*lines, "", provenance(load(), "initial")])
 
 
@@ -137,7 +117,7 @@ def trained() -> str:
             *(_middle("{:+.2f}".format, _at(each["response"], MARK)) for each in (before, after)),
         ]
         lines.append(
-            f"| {FAMILIES[after['cell']]} | {STARTS[name]} "
+            f"| {_told(name, after)} "
             f"| {outcome.solved}/{outcome.seeds} | {steps} | {' | '.join(told)} |"
         )
     runs = next(iter(rows.values())).row
@@ -168,7 +148,7 @@ def units() -> str:
         if "gates" not in after:
             continue
         before = found["before"][name]
-        keeps = "update" if after["cell"] == "gru" else "forget"
+        keeps = families.keeping_gate(after["cell"])
         shown = [(before, "gate"), (after, "gate"), (after, keeps)]
         shown += [(before, "reset"), (after, "reset")]
         told = [
@@ -177,8 +157,14 @@ def units() -> str:
             for measured in (before, after)
         ]
         told += [_correlation(measured, gate) for measured, gate in shown]
-        lines.append(f"| {FAMILIES[after['cell']]} | {STARTS[name]} | {' | '.join(told)} |")
+        lines.append(f"| {_told(name, after)} | {' | '.join(told)} |")
     return "\n".join(lines)
+
+
+def _told(name: str, measured: dict[str, Any]) -> str:
+    """The first two columns: the cell and its start."""
+    cell = measured["cell"]
+    return f"{families.title(cell)} | {starts.words(cell, name)}"
 
 
 def _power(log: float | None) -> str:
@@ -214,7 +200,7 @@ def _steps(half_life: float | None) -> str:
     return "∞" if half_life is None else f"{half_life:.3g}"
 
 
-def _correlation(measured: dict[str, Any], gate: str) -> str:
+def _correlation(measured: dict[str, Any], gate: str | None) -> str:
     """Nothing where a cell has no such gate."""
     ranks = measured["gates"]["correlation"]
     if gate not in ranks:
@@ -242,9 +228,11 @@ def poster() -> bytes:
     """How much of a gradient each cell carries back, over the lag, at initialisation."""
     found = load()["initial"]
     figure, axis = plt.subplots(figsize=(9, 4.6), layout="constrained")
-    place = found[next(iter(POSTER))]["lags"].index(LAG)
+    started = {name: starts.start(measured["cell"], name) for name, measured in found.items()}
+    names = [name for name, start in started.items() if start in POSTER]
+    place = found[names[0]]["lags"].index(LAG)
     carried = lambda name: found[name]["transport"]["median"][place]
-    order = sorted(POSTER, key=lambda name: -math.inf if carried(name) is None else -carried(name))
+    order = sorted(names, key=lambda name: -math.inf if carried(name) is None else -carried(name))
     for name in order:
         measured = found[name]
         low, median, high = (
@@ -255,8 +243,8 @@ def poster() -> bytes:
             for logs in (measured["transport"][part] for part in ("low", "median", "high"))
         )
         cell = measured["cell"]
-        line: dict[str, Any] = {"color": COLORS[cell], "ls": POSTER[name], "marker": MARKERS[cell]}
-        label = f"{FAMILIES[cell]}, {STARTS[name]}: {_power(carried(name))}"
+        line = {"ls": POSTER[started[name]], **families.style(cell)}
+        label = f"{starts.title(cell, name)}: {_power(carried(name))}"
         axis.plot(measured["lags"], median, lw=2.2, ms=5, markevery=8, label=label, **line)
         axis.fill_between(measured["lags"], low, high, color=line["color"], alpha=0.2, lw=0)
     axis.set(yscale="log", ylim=(FLOOR, 1e2), xlim=(0, measured["lags"][-1]))

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from experiments import families
 from experiments.files import write_bytes
-from experiments.gradient_figures import FAMILIES, png
+from experiments.gradient_figures import png
 from scripts import gradients, pages, results
 
 ROOT = Path(__file__).parent.parent
@@ -117,8 +118,8 @@ def table() -> str:
         "all": (correlation, everything),
         "all, at equal T": (within, everything),
         **{
-            f"{FAMILIES[cell]} only": (correlation, [p for p in everything if p.cell == cell])
-            for cell in FAMILIES
+            f"{families.title(cell)} only": (correlation, [p for p in everything if p.cell == cell])
+            for cell in dict.fromkeys(point.cell for point in everything)
         },
     }
     lines = [
@@ -152,20 +153,21 @@ def scatter() -> bytes:
 
     everything = points()
     lengths = sorted({point.length for point in everything})
+    cells = families.ordered(point.cell for point in everything)
     figure, axes = plt.subplots(
         1, len(lengths), figsize=(11, 2.9), sharex=True, sharey=True, layout="constrained"
     )
     for axis, length in zip(axes, lengths, strict=True):
-        for place, (cell, color) in enumerate(gradients.COLORS.items()):
+        for place, cell in enumerate(cells):
             here = Counter(
                 (p.horizon, p.learned) for p in everything if (p.cell, p.length) == (cell, length)
             )
             # Beside each other, and the larger the more of them coincide.
-            x = [horizon * 1.1 ** (place - 1) for horizon, _ in here]
+            x = [horizon * 1.1 ** (place - (len(cells) - 1) / 2) for horizon, _ in here]
             y = [learned for _, learned in here]
             sizes = [45 * count for count in here.values()]
-            look: dict[str, Any] = {"color": color, "alpha": 0.8, "lw": 0, "clip_on": False}
-            axis.scatter(x, y, sizes, marker=gradients.MARKERS[cell], **look)
+            look: dict[str, Any] = {"alpha": 0.8, "lw": 0, "clip_on": False}
+            axis.scatter(x, y, sizes, **families.style(cell), **look)
         axis.axvline(length, color="#b03a2e", lw=0.8, ls=(0, (1, 3)))
         axis.set(xscale="log", xlim=(3, 600), ylim=(-0.05, 1.05))
         axis.set_xticks([10, 100], ["10", "100"])
@@ -174,10 +176,8 @@ def scatter() -> bytes:
     axes[0].set_ylabel("share of seeds that learned")
     figure.supxlabel("horizon at initialisation (steps)", fontsize=10)
     handles = [
-        plt.Line2D(
-            [], [], marker=gradients.MARKERS[cell], color=color, ls="", ms=7, label=FAMILIES[cell]
-        )
-        for cell, color in gradients.COLORS.items()
+        plt.Line2D([], [], ls="", ms=7, label=families.title(cell), **families.style(cell))
+        for cell in cells
     ]
     figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=9)
     return png(figure)

@@ -25,6 +25,7 @@ from typing import Any
 import rich.progress
 import safetensors.numpy
 
+from experiments import families
 from experiments.files import write_json
 from experiments.workdir import environment
 
@@ -33,7 +34,7 @@ STEPS = 600
 # Small, so that starting takes most of the time; a chunk, its lines and a checkpoint take turns.
 CONFIG = {
     "task.length": 6,
-    "model.cell": "vanilla",
+    "model.cell": families.simplest(),
     "model.hidden_sizes": "(4,)",
     "population.seeds": 2,
     "train.steps": STEPS,

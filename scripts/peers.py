@@ -1,5 +1,6 @@
 """The same training step in other libraries, as their documentation shows them used."""
 
+import dataclasses
 import functools
 import importlib
 import os
@@ -8,9 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from gru_jax import CELLS, Cell, GRUCell, LSTMCell, VanillaCell
 from scripts.contenders import (
     CHUNK,
-    GATES,
     RATE,
     Contender,
     Floor,
@@ -18,6 +19,7 @@ from scripts.contenders import (
     Ours,
     Weights,
     Work,
+    gates,
 )
 
 
@@ -33,7 +35,29 @@ def library(name: str) -> Any:
         raise LeftOutError(str(error)) from None
 
 
-class JaxPeer(Contender):
+Cells = dict[type[Cell], Any]
+
+
+class Peer(Contender):
+    """Another library.
+
+    cells: for each cell of ours that it has, how it is called there and what else differs.
+    """
+
+    cells: ClassVar[Cells]
+
+    def theirs(self, cell: str) -> Any:
+        """What `cells` says.
+
+        Raises:
+          LeftOutError: there is no such cell.
+        """
+        if CELLS[cell] not in self.cells:
+            raise LeftOutError(f"it has no {cell} cell")
+        return self.cells[CELLS[cell]]
+
+
+class JaxPeer(Peer):
     """A jitted step of value_and_grad and optax's Adam, in a Python loop.
 
     A subclass gives its library's parameters and forward pass; everything else is the same.
@@ -91,15 +115,20 @@ class JaxPeer(Contender):
 class NnxPeer(JaxPeer):
     """`flax.nnx.RNN` over its GRUCell, OptimizedLSTMCell or SimpleCell."""
 
+    cells: ClassVar[Cells] = {
+        GRUCell: "GRUCell",
+        LSTMCell: "OptimizedLSTMCell",
+        VanillaCell: "SimpleCell",
+    }
+
     def layer(self, weights: Weights) -> Any:
         nnx = library("flax.nnx")
 
-        makes = {"gru": nnx.GRUCell, "lstm": nnx.OptimizedLSTMCell, "vanilla": nnx.SimpleCell}
-        make: Any = makes[self.cell]
+        make = getattr(nnx, self.theirs(self.cell))
         rnn = nnx.RNN(make(self.work.features, self.work.hidden, rngs=nnx.Rngs(0)))
         rnn.cell.dense_i.kernel[...] = _beside(weights["W"])
         rnn.cell.dense_h.kernel[...] = _beside(weights["U"])
-        biased = rnn.cell.dense_h if self.cell == "lstm" else rnn.cell.dense_i
+        biased = rnn.cell.dense_h if rnn.cell.dense_i.bias is None else rnn.cell.dense_i
         biased.bias[...] = weights["b"].reshape(-1)
         self.graph, params, self.rest = nnx.split(rnn, nnx.Param, ...)
         return params
@@ -110,15 +139,19 @@ class NnxPeer(JaxPeer):
         return nnx.merge(self.graph, params, self.rest, copy=True)(inputs)[:, -1]
 
     def recurrent(self, params: Any) -> list[Any]:
-        return np.split(np.asarray(params["cell"]["dense_h"]["kernel"][...]), self.gates, axis=1)
-
-    @property
-    def gates(self) -> int:
-        return len(GATES[self.cell])
+        kernel = np.asarray(params["cell"]["dense_h"]["kernel"][...])
+        return np.split(kernel, len(gates(CELLS[self.cell])), axis=1)
 
 
 class LinenPeer(JaxPeer):
     """`flax.linen.RNN` over its cells."""
+
+    # The class, and the letters that name the parameters of each gate of ours.
+    cells: ClassVar[Cells] = {
+        GRUCell: ("GRUCell", ("r", "z", "n")),
+        LSTMCell: ("OptimizedLSTMCell", ("i", "f", "g", "o")),
+        VanillaCell: ("SimpleCell", ("",)),
+    }
 
     def layer(self, weights: Weights) -> Any:
         import jax
@@ -126,27 +159,16 @@ class LinenPeer(JaxPeer):
 
         linen = library("flax.linen")
 
-        makes = {
-            "gru": linen.GRUCell,
-            "lstm": linen.OptimizedLSTMCell,
-            "vanilla": linen.SimpleCell,
-        }
-        make: Any = makes[self.cell]
-        self.rnn = linen.RNN(make(self.work.hidden))
+        name, self.letters = self.theirs(self.cell)
+        self.rnn = linen.RNN(getattr(linen, name)(self.work.hidden))
         params = self.rnn.init(jax.random.key(0), jnp.ones((1, 2, self.work.features)))
         cell = params["params"]["cell"]
         for index, gate in enumerate(self.letters):
             into, across = cell[f"i{gate}"], cell[f"h{gate}"]
             into["kernel"], across["kernel"] = weights["W"][index], weights["U"][index]
-            biased = across if self.cell == "lstm" else into
+            biased = into if "bias" in into else across
             biased["bias"] = weights["b"][index]
-        if self.cell == "gru":
-            cell["hn"]["bias"] = jnp.zeros(self.work.hidden)
         return params
-
-    @property
-    def letters(self) -> tuple[str, ...]:
-        return {"gru": tuple("rzn"), "lstm": tuple("ifgo"), "vanilla": ("",)}[self.cell]
 
     def last_state(self, params: Any, inputs: Any) -> Any:
         return self.rnn.apply(params, inputs)[:, -1]
@@ -155,14 +177,28 @@ class LinenPeer(JaxPeer):
         return [params["params"]["cell"][f"h{gate}"]["kernel"] for gate in self.letters]
 
 
+@dataclasses.dataclass(frozen=True)
+class _InHaiku:
+    """A class of Haiku's beside a cell of ours.
+
+    order: where each of its gates stands among ours.
+    signs: in its order, -1 for a gate that is 1 less ours.
+    shifts: in its order, what it adds to a bias by itself.
+    """
+
+    name: str
+    order: tuple[int, ...] = (0,)
+    signs: tuple[int, ...] = (1,)
+    shifts: tuple[int, ...] = (0,)
+
+
 class HaikuPeer(JaxPeer):
     """`haiku.dynamic_unroll` over its GRU (reset before the product), LSTM or VanillaRNN."""
 
-    # Where the gate stands in Haiku's kernels: z, r, a; i, g, f, o.
-    order: ClassVar[dict[str, list[int]]] = {
-        "gru": [1, 0, 2],
-        "lstm": [0, 2, 1, 3],
-        "vanilla": [0],
+    cells: ClassVar[Cells] = {
+        GRUCell: _InHaiku("GRU", order=(1, 0, 2), signs=(-1, 1, 1)),  # z writes where ours keeps
+        LSTMCell: _InHaiku("LSTM", order=(0, 2, 1, 3), signs=(1,) * 4, shifts=(0, 0, 1, 0)),
+        VanillaCell: _InHaiku("VanillaRNN"),
     }
 
     def layer(self, weights: Weights) -> Any:
@@ -170,63 +206,52 @@ class HaikuPeer(JaxPeer):
         import jax
         import jax.numpy as jnp
 
-        makes = {"gru": haiku.GRU, "lstm": haiku.LSTM, "vanilla": haiku.VanillaRNN}
+        self.core: _InHaiku = self.theirs(self.cell)
 
         def run(inputs: Any) -> Any:
-            core = makes[self.cell](self.work.hidden)
+            core = getattr(haiku, self.core.name)(self.work.hidden)
             start = core.initial_state(inputs.shape[0])
             return haiku.dynamic_unroll(core, inputs, start, time_major=False)[0][:, -1]
 
         self.run = haiku.without_apply_rng(haiku.transform(run))
         params = self.run.init(jax.random.key(0), jnp.ones((1, 2, self.work.features)))
-        into, across, bias = (
-            _beside(weights[name][np.array(self.order[self.cell])]) for name in ("W", "U", "b")
-        )
-        if self.cell == "gru":  # it writes where ours keeps: z is 1 - z
-            sign = np.ones(into.shape[1], np.float32)
-            sign[: self.work.hidden] = -1
-            params["gru"].update({"w_i": into * sign, "w_h": across * sign, "b": bias[0] * sign})
-        elif self.cell == "lstm":  # it adds 1 to the forget gate
-            shift = np.zeros(into.shape[1], np.float32)
-            shift[2 * self.work.hidden : 3 * self.work.hidden] = 1
-            joined = jnp.concatenate([into, across])
-            params["lstm/linear"].update({"w": joined, "b": bias[0] - shift})
-        else:
-            params["vanilla_rnn/linear"].update({"w": into, "b": bias[0]})
-            params["vanilla_rnn/linear_1"].update({"w": across, "b": jnp.zeros(self.work.hidden)})
+        order, signs = np.array(self.core.order), np.array(self.core.signs, np.float32)
+        into, across, bias = ((weights[name][order].T * signs).T for name in ("W", "U", "b"))
+        bias -= np.array(self.core.shifts, np.float32)[:, None]
+        # Its kernels have an array each, or stand in one, that of the inputs above the other.
+        first, last = params[min(params)], params[max(params)]
+        self.kernels = ("w_i", "w_h") if "w_i" in first else ("w", "w")
+        of_inputs, of_state = self.kernels
+        first[of_inputs] = first[of_inputs].at[: self.work.features].set(_beside(into))
+        last[of_state] = last[of_state].at[-self.work.hidden :].set(_beside(across))
+        first["b"] = jnp.asarray(bias.reshape(-1))
         return params
 
     def last_state(self, params: Any, inputs: Any) -> Any:
         return self.run.apply(params, inputs)
 
     def recurrent(self, params: Any) -> list[Any]:
-        if self.cell == "gru":
-            update, reset, candidate = np.split(np.asarray(params["gru"]["w_h"]), 3, axis=1)
-            return [reset, -update, candidate]
-        if self.cell == "lstm":
-            kernel = np.asarray(params["lstm/linear"]["w"])[self.work.features :]
-            blocks = np.split(kernel, 4, axis=1)
-            return [blocks[0], blocks[2], blocks[1], blocks[3]]
-        return [params["vanilla_rnn/linear_1"]["w"]]
+        kernel = np.asarray(params[max(params)][self.kernels[1]])[-self.work.hidden :]
+        blocks = np.split(kernel, len(self.core.order), axis=1)
+        return [self.core.signs[at] * blocks[at] for at in np.argsort(self.core.order)]
 
 
 class EquinoxPeer(JaxPeer):
     """`jax.lax.scan` over equinox's GRUCell or LSTMCell, vmapped over examples."""
 
+    cells: ClassVar[Cells] = {GRUCell: "GRUCell", LSTMCell: "LSTMCell"}
+
     def layer(self, weights: Weights) -> Any:
         equinox = library("equinox")
         import jax
 
-        makes = {"gru": equinox.nn.GRUCell, "lstm": equinox.nn.LSTMCell}
-        if self.cell not in makes:
-            raise LeftOutError(f"it has no {self.cell} cell")
-        make: Any = makes[self.cell]
+        make = getattr(equinox.nn, self.theirs(self.cell))
         cell = make(self.work.features, self.work.hidden, key=jax.random.key(0))
         rows = lambda kernels: kernels.transpose(0, 2, 1).reshape(-1, kernels.shape[1])
         new = [rows(weights["W"]), rows(weights["U"]), weights["b"].reshape(-1)]
         where = lambda cell: [cell.weight_ih, cell.weight_hh, cell.bias]
         cell = equinox.tree_at(where, cell, new)
-        if self.cell == "gru":
+        if hasattr(cell, "bias_n"):  # of the state's product
             cell = equinox.tree_at(lambda cell: cell.bias_n, cell, 0 * cell.bias_n)
         params, self.rest = equinox.partition(cell, equinox.is_array)
         return params
@@ -237,22 +262,29 @@ class EquinoxPeer(JaxPeer):
         import jax.numpy as jnp
 
         cell = equinox.combine(params, self.rest)
-        zeros = jnp.zeros(self.work.hidden)
-        start = (zeros, zeros) if self.cell == "lstm" else zeros
+        states = [jnp.zeros(self.work.hidden) for _ in CELLS[self.cell].STATES]
+        start = states[0] if len(states) == 1 else tuple(states)
 
         def run(example: Any) -> Any:
             last, _ = jax.lax.scan(lambda carry, x: (cell(x, carry), None), start, example)
-            return last[0] if self.cell == "lstm" else last
+            return last if len(states) == 1 else last[0]  # it has the output first
 
         return jax.vmap(run)(inputs)
 
     def recurrent(self, params: Any) -> list[Any]:
-        blocks = np.split(np.asarray(params.weight_hh), len(GATES[self.cell]))
+        blocks = np.split(np.asarray(params.weight_hh), len(gates(CELLS[self.cell])))
         return [block.T for block in blocks]
 
 
-class KerasPeer(Contender):
+class KerasPeer(Peer):
     """Keras 3 on JAX: `compile` and `train_on_batch`."""
+
+    # The class, and where each of its gates stands among ours.
+    cells: ClassVar[Cells] = {
+        GRUCell: ("GRU", (1, 0, 2)),
+        LSTMCell: ("LSTM", (0, 1, 2, 3)),
+        VanillaCell: ("SimpleRNN", (0,)),
+    }
 
     def __init__(self, cell: str, work: Work):
         os.environ["KERAS_BACKEND"] = "jax"
@@ -260,23 +292,19 @@ class KerasPeer(Contender):
 
         keras = library("keras")
 
-        makes = {
-            "gru": keras.layers.GRU,
-            "lstm": keras.layers.LSTM,
-            "vanilla": keras.layers.SimpleRNN,
-        }
+        name, order = self.theirs(cell)
         self.inputs, self.targets = work.data()
         weights = work.weights(cell)
         self.model = keras.Sequential(
             [
                 keras.layers.Input((work.time, work.features)),
-                makes[cell](work.hidden),
+                getattr(keras.layers, name)(work.hidden),
                 keras.layers.Dense(1),
             ]
         )
-        order = np.array([1, 0, 2] if cell == "gru" else range(len(GATES[cell])))  # z, r, h
-        into, across, bias = (_beside(weights[name][order]) for name in ("W", "U", "b"))
-        biases = np.concatenate([bias, 0 * bias]) if cell == "gru" else bias[0]
+        into, across, bias = (_beside(weights[part][list(order)]) for part in ("W", "U", "b"))
+        biases = np.zeros_like(self.model.get_weights()[2])
+        biases.reshape(-1, bias.shape[1])[0] = bias  # a second one is of the state's product
         self.model.set_weights([into, across, biases, weights["V"], weights["v"]])
         self.model.compile(optimizer=keras.optimizers.Adam(RATE), loss="mse")
 
@@ -289,7 +317,7 @@ class KerasPeer(Contender):
         trainable = [variable.value for variable in self.model.trainable_variables]
         value, gradient = jax.value_and_grad(loss)(trainable)
         self.loss = float(value)
-        blocks = np.split(np.asarray(gradient[1]), len(GATES[cell]), axis=1)
+        blocks = np.split(np.asarray(gradient[1]), len(order), axis=1)
         self.gradient = np.stack([blocks[place] for place in np.argsort(order)])
         self.train(CHUNK)
 
@@ -298,18 +326,20 @@ class KerasPeer(Contender):
             self.model.train_on_batch(self.inputs, self.targets)
 
 
-class TorchPeer(Contender):
+class TorchPeer(Peer):
     """`torch.nn.GRU`, `LSTM` or `RNN`: cuDNN's where there is a GPU."""
+
+    cells: ClassVar[Cells] = {GRUCell: "GRU", LSTMCell: "LSTM", VanillaCell: "RNN"}
 
     def __init__(self, cell: str, work: Work):
         torch = library("torch")
 
         self.torch = torch
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        makes = {"gru": torch.nn.GRU, "lstm": torch.nn.LSTM, "vanilla": torch.nn.RNN}
+        make = getattr(torch.nn, self.theirs(cell))
         weights = work.weights(cell)
         self.inputs, self.targets = (torch.from_numpy(array).to(device) for array in work.data())
-        self.layer: Any = makes[cell](work.features, work.hidden, batch_first=True)
+        self.layer: Any = make(work.features, work.hidden, batch_first=True)
         self.readout: Any = torch.nn.Linear(work.hidden, 1)
         rows = lambda kernels: torch.from_numpy(
             kernels.transpose(0, 2, 1).reshape(-1, kernels.shape[1]).copy()
@@ -326,7 +356,7 @@ class TorchPeer(Contender):
         loss = self._loss()
         loss.backward()
         self.loss = float(loss.detach())
-        blocks = np.split(self.layer.weight_hh_l0.grad.cpu().numpy(), len(GATES[cell]))
+        blocks = np.split(self.layer.weight_hh_l0.grad.cpu().numpy(), len(gates(CELLS[cell])))
         self.gradient = np.stack([block.T for block in blocks])
         self.train(CHUNK)
 
@@ -349,9 +379,9 @@ def _beside(kernels: Any) -> Any:
 
 
 # Options of ours that make the equations of a peer whose cell is another one.
-OTHERWISE: dict[tuple[str, str], dict[str, Any]] = {
-    ("haiku", "gru"): {"reset_after": False},
-    ("haiku", "vanilla"): {"activation": "relu"},
+OTHERWISE: dict[tuple[str, type[Cell]], dict[str, Any]] = {
+    ("haiku", GRUCell): {"reset_after": False},
+    ("haiku", VanillaCell): {"activation": "relu"},
 }
 CONTENDERS: dict[str, Callable[[str, Work], Contender]] = {
     "gru_jax": Ours,

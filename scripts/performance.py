@@ -6,12 +6,15 @@ results/benchmark_NAME.json are `scripts.benchmark`'s, startup.json is
 
 import json
 import statistics
+from pathlib import Path
 from typing import Any
 
 from matplotlib import pyplot as plt
 
+from experiments import families
 from experiments.files import write_bytes
-from experiments.gradient_figures import FAMILIES, png
+from experiments.gradient_figures import png
+from gru_jax import CELLS, Cell, GRUCell, LSTMCell, VanillaCell
 from scripts import pages, results, startup
 from scripts.benchmark import FLOOR, OURS, WORKLOADS
 from scripts.contenders import Work
@@ -21,20 +24,27 @@ UNROLLED = ("unroll-2", "unroll-4")  # of the plain scan
 PEERS = ("flax.nnx", "flax.linen", "haiku", "equinox", "keras", "torch")
 POPULATION, ALONE = "gru_jax-8-seeds", "gru_jax-1-core"
 SEEDS = 8
-CELLS = tuple(reversed(FAMILIES))  # GRU first
-STATES = {"gru": 1, "lstm": 2, "vanilla": 1}
 # Arrays of a number for each example and unit: kept of each step by a batched gradient (states, and
 # sums of the gates); and of each step in the segment being worked on, as XLA was seen to plan them.
-KEPT = {"gru": 5, "lstm": 6, "vanilla": 2}
-WORKING = {
-    "batched": {"gru": 11, "lstm": 12, "vanilla": 4},
-    "recomputed": {"gru": 14, "lstm": 18, "vanilla": 6},
+KEPT: dict[type[Cell], int] = {GRUCell: 5, LSTMCell: 6, VanillaCell: 2}
+WORKING: dict[str, dict[type[Cell], int]] = {
+    "batched": {GRUCell: 11, LSTMCell: 12, VanillaCell: 4},
+    "recomputed": {GRUCell: 14, LSTMCell: 18, VanillaCell: 6},
 }
 Rows = dict[str, dict[str, Any]]
 
 
+def timed() -> tuple[str, ...]:
+    """The cells whose benchmark is committed."""
+    return tuple(cell for cell in CELLS if _path(cell).exists())
+
+
+def _path(name: str) -> Path:
+    return results.RESULTS / f"benchmark_{name}.json"
+
+
 def load(name: str) -> dict[str, Any]:
-    return json.loads((results.RESULTS / f"benchmark_{name}.json").read_text())
+    return json.loads(_path(name).read_text())
 
 
 def workloads(name: str) -> list[tuple[str, Work, Rows]]:
@@ -58,8 +68,9 @@ def times(rows: Rows, slow: str, fast: str = OURS) -> float:
     return milliseconds(rows[slow]) / milliseconds(rows[fast])
 
 
-def versus(cells: tuple[str, ...] = CELLS) -> str:
-    """Ours, the floor, and how many times as long each peer takes."""
+def versus(cells: tuple[str, ...] = ()) -> str:
+    """Ours, the floor, and how many times as long each peer takes: with all cells, or some."""
+    cells = cells or timed()
     lines = [
         f"| cell | workload | ours: ms a step | x floor | {' | '.join(PEERS)} |",
         f"|---|---|--:|--:|{'--:|' * len(PEERS)}",
@@ -69,7 +80,7 @@ def versus(cells: tuple[str, ...] = CELLS) -> str:
             low, high = (1e3 * end(rows[OURS]["seconds"]) for end in (min, max))
             peers = [f"{times(rows, peer):.2f}" if peer in rows else "" for peer in PEERS]
             lines.append(
-                f"| {FAMILIES[cell]} | {name} "
+                f"| {families.title(cell)} | {name} "
                 f"| {milliseconds(rows[OURS]):.1f} ({low:.1f}..{high:.1f}) "
                 f"| {times(rows, OURS, FLOOR):.2f} | {' | '.join(peers)} |"
             )
@@ -78,7 +89,7 @@ def versus(cells: tuple[str, ...] = CELLS) -> str:
 
 def headline() -> str:
     """README's table."""
-    return versus(CELLS[:1])
+    return versus(timed()[:1])
 
 
 def sizes() -> str:
@@ -97,13 +108,13 @@ def paths() -> str:
         f"| cell | workload | {ways} | {unrolled} | flax.nnx: MiB | `auto` takes |",
         f"|---|---|{'--:|' * (len(PATHS) + len(UNROLLED) + 1)}---|",
     ]
-    for cell in CELLS:
+    for cell in timed():
         for name, _, rows in workloads(cell):
             over = lambda way, rows=rows: f"{times(rows, f'{OURS}-{way}', FLOOR):.2f}"
             shown = [f"{over(path)}, {planned(rows[f'{OURS}-{path}']):.0f}" for path in PATHS]
             shown += [over(way) if f"{OURS}-{way}" in rows else "" for way in UNROLLED]
             lines.append(
-                f"| {FAMILIES[cell]} | {name} | {' | '.join(shown)} "
+                f"| {families.title(cell)} | {name} | {' | '.join(shown)} "
                 f"| {planned(rows['flax.nnx']):.0f} | {rows[OURS]['taken']['gradient']} |"
             )
     return "\n".join(lines)
@@ -136,21 +147,21 @@ def predicted(cell: str, work: Work, taken: dict[str, Any]) -> float:
     steps, w arrays at work, and k kept of each step: `KEPT` (batched), or the states before each
     segment, so that k = states / S (recomputed).
     """
-    path, segment = taken["gradient"], taken["segment"]
-    each = KEPT[cell] if path == "batched" else STATES[cell] / segment
+    path, segment, make = taken["gradient"], taken["segment"], CELLS[cell]
+    each = KEPT[make] if path == "batched" else len(make.STATES) / segment
     numbers = work.time * (each * work.hidden + work.features)
-    numbers += WORKING[path][cell] * segment * work.hidden
+    numbers += WORKING[path][make] * segment * work.hidden
     weights = sum(array.size for array in work.weights(cell).values())
     return 4 * work.batch // taken["devices"] * numbers + 4 * weights
 
 
 def formula() -> str:
     """The k and w of `predicted`."""
-    titles = [FAMILIES[cell] for cell in CELLS]
-    lines = [f"| gradient | {' | '.join(titles)} |", "|---|---|---|---|"]
+    titles = [cell.TITLE for cell in KEPT]
+    lines = [f"| gradient | {' | '.join(titles)} |", f"|---|{'---|' * len(titles)}"]
     for path, working in WORKING.items():
-        kept = {c: KEPT[c] if path == "batched" else f"{STATES[c]} / S" for c in CELLS}
-        each = [f"k = {kept[cell]}, w = {working[cell]}" for cell in CELLS]
+        kept = {c: KEPT[c] if path == "batched" else f"{len(c.STATES)} / S" for c in KEPT}
+        each = [f"k = {kept[cell]}, w = {working[cell]}" for cell in KEPT]
         lines.append(f"| `{path}` | {' | '.join(each)} |")
     return "\n".join(lines)
 
@@ -161,10 +172,10 @@ def long() -> str:
         "| T | ms an update | us a time step | planned: MiB | formula: MiB | process: MiB |",
         "|--:|--:|--:|--:|--:|--:|",
     ]
-    for _, work, rows in workloads("long"):
-        row = rows[f"{OURS}-recomputed"]
+    for found in load("long")["results"]:
+        work, row = _work(found), found["contenders"][f"{OURS}-recomputed"]
         update, taken = milliseconds(row), row["taken"]
-        formula = taken["devices"] * predicted("gru", work, taken) / 2**20
+        formula = taken["devices"] * predicted(found["cell"], work, taken) / 2**20
         lines.append(
             f"| {work.time:,} | {update:.0f} | {1e3 * update / work.time:.1f} "
             f"| {planned(row):.0f} | {formula:.0f} | {row['peak_bytes'] / 2**20:.0f} |"
@@ -202,7 +213,7 @@ def draw() -> None:
     figure, axes = plt.subplots(
         1, len(WORKLOADS), figsize=(9.6, 2.9), sharey=True, layout="constrained"
     )
-    for axis, (name, work, rows) in zip(axes, workloads(CELLS[0]), strict=True):
+    for axis, (name, work, rows) in zip(axes, workloads(timed()[0]), strict=True):
         for place, peer in enumerate(names):
             if peer not in rows:
                 continue

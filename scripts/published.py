@@ -1,6 +1,7 @@
-"""Published numbers beside those of the committed sweeps, as tables."""
+"""The published numbers of results/published.json beside the committed sweeps', as tables."""
 
 import dataclasses
+import json
 import shlex
 from typing import Any
 
@@ -9,14 +10,11 @@ from matplotlib import pyplot as plt
 from scipy import stats
 
 from experiments.files import write_bytes
-from experiments.gradient_figures import FAMILIES, png
+from experiments.gradient_figures import png
 from experiments.outcomes import quartiles
-from scripts import pages, results
+from scripts import pages, results, starts
 
-GREYDANUS = "Greydanus & Kobak (2024)"
-HOCHREITER = "Hochreiter & Schmidhuber (1997)"
-BAI = "Bai et al. (2018)"
-CHUNG = "Chung et al. (2014)"
+PUBLISHED = results.RESULTS / "published.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Published:
     why: the difference between the two, in one line.
     metric: "accuracy" in percent, "loss", or "sequences": of training, until solved. The first
       two are of the test split, or of fresh examples where the task makes its own.
-    cell: in words, where it is more than its family.
+    cell: it and its start, in words.
     """
 
     task: str
@@ -39,117 +37,50 @@ class Published:
     cell: str = ""
 
 
-FLATTEN = "MNIST-1D, both ways, all outputs flattened"
-LAST = "MNIST-1D, one way, last state"
-COPY_LENGTHS = (10, 30, 100)
-ORDER = "temporal order 6a, about 156 weights: sequences until solved"
-ADDING = "adding, marks anywhere, T = 200, about 70,000 weights: loss"
-STARTS = {"gru": "GRU", "gru_chrono": "GRU, chrono", "lstm": "LSTM", "lstm_chrono": "LSTM, chrono"}
+def load() -> list[dict[str, Any]]:
+    """Each problem with what is known of it: the number, whose it is, and where it stands there.
+
+    A row without a number says who has one that could not be read; without a source, nobody has.
+    """
+    return json.loads(PUBLISHED.read_text())
 
 
-def _order(trial: str, cell: str, published: str = "", why: str = "") -> Published:
-    trial = f"temporal_order-T100-{trial}"
-    return Published(ORDER, "reproductions", trial, published, why, "sequences", cell)
+def rows() -> list[Published]:
+    """Of each problem the rows that the file names, then what else the sweep has tried."""
+    return [row for problem in load() for row in _rows(problem)]
 
 
-def _adding(cell: str, published: str, why: str) -> Published:
-    trial = f"adding_anywhere-T200-{cell}"
-    return Published(ADDING, "reproductions", trial, f"{published} at T = 600 ({BAI})", why, "loss")
-
-
-def _copy(length: int, start: str) -> Published:
-    limit = {(100, "gru"): 200, (30, "lstm"): 50}.get((length, start))
-    return Published(
-        f"copy, T = {length}, about 10,000 weights: digits right",
-        "reproductions",
-        f"copy-T{length}-{start}",
-        f"under 20 % before T = {limit} ({BAI})" if limit else "",
-        "digits one-hot, not as scalars; 96,000 fresh sequences, not 10,000 again and again; Adam "
-        "at 0.01, not RMSprop at 0.0005"
-        if limit
-        else "",
-        cell=STARTS[start],
-    )
-
-
-REGULARISED = "nothing regularises but the choice by validation"
-MUSIC = {  # sweep: name, weights and losses of Bai et al.'s models, what differs
-    "chorales": (
-        "JSB Chorales",
-        "300,000",
-        {"gru": 8.43, "lstm": 8.45, "vanilla": 8.91},
-        f"Adam on windows of 64 steps; {REGULARISED}",
-    ),
-    "nottingham": (
-        "Nottingham",
-        "1,000,000",
-        {"gru": 3.46, "lstm": 3.29, "vanilla": 4.05},
-        f"the budget ends it, not overfitting; Adam, on a cosine to 0, on windows of 100 steps; "
-        f"{REGULARISED}",
-    ),
-}
-
-
-def _music(sweep: str) -> list[Published]:
-    """A sweep over piano rolls: the sizes of Chung et al., and those of Bai et al."""
-    name, weights, losses, why = MUSIC[sweep]
-    first = dict.fromkeys(FAMILIES, f"in {CHUNG}, not read")
-    if sweep == "chorales":
-        first["gru"] = f"8.54 ({CHUNG})"
-    sizes = [
-        ("small", "36 to 100 units", why, first),
-        (
-            "large",
-            f"about {weights} weights",
-            f"{why}; one rate",
-            {c: f"{losses[c]} ({BAI})" for c in FAMILIES},
-        ),
-    ]
-    return [
-        Published(
-            f"{name}, {amount}: nats a step",
-            sweep,
-            f"{size}-{cell}",
-            published[cell],
-            why,
-            "loss",
+def _rows(problem: dict[str, Any]) -> list[Published]:
+    known = {row["variant"]: row for row in problem["rows"]}
+    begins = f"{problem['trials']}-"
+    cells = {
+        each.row["trial"].removeprefix(begins).rpartition("-lr")[0]: each.row["cell"]
+        for each in results.load(problem["sweep"])
+        if each.row["trial"].startswith(begins)
+    }
+    found = []
+    for variant in dict.fromkeys([*known, *starts.ordered(cells)]):
+        row = known.get(variant, {})
+        found.append(
+            Published(
+                problem["task"],
+                problem["sweep"],
+                f"{begins}{variant}",
+                _published(row),
+                problem["why"] + row.get("more", "") if "source" in row else "",
+                problem["metric"],
+                row.get("cell") or starts.title(cells[variant], variant),
+            )
         )
-        for size, amount, why, published in sizes
-        for cell in FAMILIES
-    ]
+    return found
 
 
-SHORTER = "a third of the length; 64,000 fresh sequences, Adam from 0.005 on a cosine to 0"
-ROWS = [
-    _order(
-        "lstm_1997",
-        "LSTM without forget gate",
-        f"31,390 ({HOCHREITER})",
-        "Adam on batches of 16; every unit has gates of its own, which start half open; solved: 99 "
-        "% of 512 fresh sequences right",
-    ),
-    *(_order(start, words) for start, words in STARTS.items()),
-    _order("vanilla", FAMILIES["vanilla"]),
-    _adding(
-        "gru", "5.3e-05", f"{SHORTER}; a seed stops as soon as it has reached the published loss"
-    ),
-    _adding("lstm", "0.164", f"{SHORTER}: within reach of an LSTM"),
-    _adding("vanilla", "0.177", f"{SHORTER}: out of reach too"),
-    *(_copy(length, start) for length in COPY_LENGTHS for start in STARTS),
-    Published(
-        FLATTEN,
-        "mnist1d",
-        "flatten-gru",
-        f"91 % ({GREYDANUS}, README; one seed of the notebook: 89.1 %)",
-        "models chosen by a validation split, a tenth of the 4,000, in place of the test set; "
-        "24 parameters fewer, since PyTorch's GRU has a second bias for two of its gates",
-    ),
-    Published(FLATTEN, "mnist1d", "flatten-lstm"),
-    Published(FLATTEN, "mnist1d", "flatten-vanilla"),
-    *(Published(LAST, "mnist1d", f"last-{cell}") for cell in FAMILIES),
-    *(row for sweep in MUSIC for row in _music(sweep)),
-    *(Published("digits of 8 x 8 pixels, one by one", "digits", f"rows-{c}") for c in FAMILIES),
-]
+def _published(row: dict[str, str]) -> str:
+    if "source" not in row:
+        return ""
+    if "number" not in row:
+        return f"in {row['source']}, not read"
+    return f"{' '.join(row[part] for part in ('number', 'of') if part in row)} ({row['source']})"
 
 
 def chosen(row: Published) -> dict[str, Any]:
@@ -177,7 +108,7 @@ def interval(values: list[float]) -> tuple[float, float, float]:
     return float(mean), float(mean - half), float(mean + half)
 
 
-def table(rows: list[Published]) -> str:
+def table(some: list[Published]) -> str:
     """Published and ours, as a Markdown table, and each sweep's command."""
     lines = [
         "| task | cell | published | ours: mean (95 % interval) | seeds | parameters | rate "
@@ -185,12 +116,11 @@ def table(rows: list[Published]) -> str:
         "|---|---|---|--:|--:|--:|--:|---|",
     ]
     used: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
+    for row in some:
         trial = chosen(row)
         used.setdefault(row.sweep, []).append(trial)
         lines.append(
-            f"| {row.task} | {row.cell or FAMILIES[trial['cell']]} "
-            f"| {row.published or 'nobody'} | {_ours(row, trial)} "
+            f"| {row.task} | {row.cell} | {row.published or 'nobody'} | {_ours(row, trial)} "
             f"| {trial['seeds']} | {trial['parameters']:,} "
             f"| {trial['optimizer.learning_rate']:g} | {row.why} |"
         )
@@ -226,25 +156,32 @@ def _ours(row: Published, trial: dict[str, Any]) -> str:
 
 def whole() -> str:
     """The table of docs/published.md."""
-    return table(ROWS)
+    return table(rows())
 
 
 def headline() -> str:
     """README's: of made examples the rows that somebody has published, of collected ones all."""
-    return table([row for row in ROWS if row.published or row.sweep != "reproductions"])
+    return table([row for row in rows() if row.published or row.sweep != "reproductions"])
 
 
 def draw() -> None:
     """The digits that are right over the length of the copy problem, one line a start."""
     figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
-    for start, color, dashes in zip(STARTS, results.COLORS, results.DASHES, strict=False):
-        seeds = [judged(chosen(_copy(length, start)), "accuracy") for length in COPY_LENGTHS]
+    copies: dict[str, list[dict[str, Any]]] = {}
+    for row in rows():
+        if row.trial.startswith("copy-"):
+            copies.setdefault(row.cell, []).append(chosen(row))
+    for (label, trials), (color, dashes) in zip(
+        copies.items(), results.styles(len(copies)), strict=True
+    ):
+        lengths = [trial["length"] for trial in trials]
+        seeds = [judged(trial, "accuracy") for trial in trials]
         low, median, high = zip(*map(quartiles, seeds), strict=True)
-        axis.plot(COPY_LENGTHS, median, "o", ls=dashes, color=color, lw=1.8, label=STARTS[start])
-        axis.fill_between(COPY_LENGTHS, low, high, color=color, alpha=0.18, lw=0)
+        axis.plot(lengths, median, "o", ls=dashes, color=color, lw=1.8, label=label)
+        axis.fill_between(lengths, low, high, color=color, alpha=0.18, lw=0)
     axis.axhline(1 / 8, **results.BLIND, label="guessing")
     axis.set(xscale="log", ylim=(0, 1.02), xlabel="blank steps T", ylabel="digits right")
-    axis.set_xticks(COPY_LENGTHS, [str(length) for length in COPY_LENGTHS])
+    axis.set_xticks(lengths, [str(length) for length in lengths])
     axis.minorticks_off()
     axis.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)

@@ -15,25 +15,14 @@ from typing import Any
 from experiments.commandline import guarded
 from experiments.comparisons import Comparison, compared, ranked
 from experiments.files import RunError, write_text
-from experiments.gradient_figures import FAMILIES
 from experiments.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweep_folder import FINISHED
-from scripts import pages
+from scripts import pages, starts
 
 ROOT = Path(__file__).parent.parent
 RESULTS, FIGURES = ROOT / "results", ROOT / "docs" / "figures"
-# What each sweep compares: its variants in words, the one that the others are tested against first.
-ABLATIONS = {
-    "cells": {
-        "gru": "GRU",
-        "gru_bias1": "GRU, update bias 1",
-        "gru_chrono": "GRU, chrono",
-        "lstm": "LSTM",
-        "lstm_bias0": "LSTM, forget bias 0",
-        "lstm_wide": "LSTM, as wide as the GRU",
-        "lstm_chrono": "LSTM, chrono",
-        "vanilla": "vanilla RNN",
-    },
+# What sweeps of one cell compare: in words, the one that the others are tested against first.
+VARIANTS = {
     "gates": {
         "full": "GRU",
         "before": "reset before the product",
@@ -49,8 +38,8 @@ ABLATIONS = {
         "hard_gates": "tanh, hard sigmoid gates",
     },
 }
-SWEEPS = ABLATIONS | {"tasks": dict(reversed(FAMILIES.items()))}  # GRU first
-HEADLINE = ("gru", "gru_chrono", "lstm", "lstm_chrono", "vanilla")  # of the cells: in README
+ABLATIONS = ("cells", *VARIANTS)
+SWEEPS = (*ABLATIONS, "tasks")
 COLORS = ("#1f4e79", "#5b9bd5", "#c55a11", "#f4b183", "#7f7f7f")
 DASHES = ("-", (0, (4, 1)), "--", (0, (2, 1)), ":")
 BLIND: dict[str, Any] = {"color": "#b03a2e", "lw": 0.9, "ls": (0, (1, 3))}
@@ -142,28 +131,36 @@ def best(results: list[Result]) -> dict[tuple[tuple[str, int], str], Result]:
     return {(each.problem, each.variant): each for each in sorted(results, key=merit)}
 
 
+def variants(sweep: str) -> dict[str, str]:
+    """What a sweep compares, in words; the others are tested against the first."""
+    if sweep in VARIANTS:
+        return VARIANTS[sweep]
+    cells = {each.variant: each.row["cell"] for each in load(sweep)}
+    return {name: starts.title(cells[name], name) for name in starts.ordered(cells)}
+
+
 def compare(sweep: str) -> dict[tuple[tuple[str, int], str], Comparison]:
     """Each variant against the sweep's reference on the same problem, both at their better rate."""
     chosen = best(load(sweep))
-    reference = next(iter(SWEEPS[sweep]))
+    reference = next(iter(variants(sweep)))
     tested = [place for place in chosen if place[1] != reference]
     seeds = lambda result: ranked(result.losses, result.solved_steps)
     pairs = [(seeds(chosen[p]), seeds(chosen[p[0], reference])) for p in tested]
     return dict(zip(tested, compared(pairs), strict=True))
 
 
-def table(sweep: str, variants: tuple[str, ...] = ()) -> str:
+def table(sweep: str, some: tuple[str, ...] = ()) -> str:
     """A sweep's results as a Markdown table: all variants, or some."""
-    words, tests, chosen = SWEEPS[sweep], compare(sweep), best(load(sweep))
-    reference, variants = next(iter(words.values())), variants or tuple(words)
-    order = lambda place: (place[0], variants.index(place[1]))
+    told, tests, chosen = variants(sweep), compare(sweep), best(load(sweep))
+    reference, some = next(iter(told.values())), some or tuple(told)
+    order = lambda place: (place[0], some.index(place[1]))
     lines = [
         "| task | T | variant | units | parameters | rate | solved (95 % interval) "
         "| median steps to solve | final loss: median (quartiles) | input-blind loss | right "
         f"| ahead of {reference} | p |",
         "|---|" + "--:|" + "---|" + "--:|" * 3 + "---|" + "--:|---|" + "--:|" * 4,
     ]
-    for place in sorted((place for place in chosen if place[1] in variants), key=order):
+    for place in sorted((place for place in chosen if place[1] in some), key=order):
         result, test = chosen[place], tests.get(place)
         (task, length), sums = result.problem, result.outcomes
         low, high = sums.success
@@ -172,7 +169,7 @@ def table(sweep: str, variants: tuple[str, ...] = ()) -> str:
         first, median, third = sums.loss
         ahead = f"{test.better:.0%} | {_p(test.p_holm)}" if test else " | "
         lines.append(
-            f"| {task} | {length} | {words[result.variant]} | {units} "
+            f"| {task} | {length} | {told[result.variant]} | {units} "
             f"| {result.row['parameters']:,} | {result.rate:g} "
             f"| {sums.solved}/{sums.seeds} ({low:.0%}..{high:.0%}) | {steps} "
             f"| {median:.3g} ({first:.3g}..{third:.3g}) | {result.row['baseline_loss']:.4g} "
@@ -204,7 +201,13 @@ def _provenance(sweep: str) -> str:
 
 def headline() -> str:
     """README's table."""
-    return table("cells", HEADLINE)
+    return table("cells", shown())
+
+
+def shown() -> tuple[str, ...]:
+    """Of the cells what README shows: each with its usual start, and with chrono."""
+    cells = {each.variant: each.row["cell"] for each in load("cells")}
+    return tuple(v for v in variants("cells") if starts.start(cells[v], v) in ("", "chrono"))
 
 
 def ablations() -> dict[str, str]:
@@ -214,25 +217,31 @@ def ablations() -> dict[str, str]:
 
 def draw() -> None:
     """The figures of README and docs/ablations.md."""
-    _draw("cells", HEADLINE, FIGURES / "long_dependencies.png")
-    _draw("gates", tuple(SWEEPS["gates"]), FIGURES / "gated.png")
-    _draw("activations", tuple(SWEEPS["activations"]), FIGURES / "activations.png")
+    _draw("cells", shown(), FIGURES / "long_dependencies.png")
+    _draw("gates", tuple(VARIANTS["gates"]), FIGURES / "gated.png")
+    _draw("activations", tuple(VARIANTS["activations"]), FIGURES / "activations.png")
 
 
-def _draw(sweep: str, variants: tuple[str, ...], path: Path) -> None:
+def styles(count: int) -> list[tuple[str, Any]]:
+    """So many lines' colours and dashes; where colours come again, with other dashes."""
+    size = len(COLORS)
+    return [(COLORS[i % size], DASHES[(i + i // size) % size]) for i in range(count)]
+
+
+def _draw(sweep: str, some: tuple[str, ...], path: Path) -> None:
     """Learning curves on every problem, one line a variant at its better rate."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    chosen, styles = best(load(sweep)), list(zip(COLORS, DASHES, strict=True))
+    chosen, looks = best(load(sweep)), styles(len(some))
     problems = sorted({problem for problem, _ in chosen})
     figure, axes = plt.subplots(
         1, len(problems), figsize=(2.9 * len(problems), 3.6), sharey=True, layout="constrained"
     )
     for axis, (task, length) in zip(axes, problems, strict=True):
-        for variant, (color, dashes) in zip(variants, styles, strict=True):
+        for variant, (color, dashes) in zip(some, looks, strict=True):
             row = chosen[(task, length), variant].row
             low, median, high = (
                 [float("nan") if loss is None else loss / row["baseline_loss"] for loss in losses]
@@ -246,11 +255,12 @@ def _draw(sweep: str, variants: tuple[str, ...], path: Path) -> None:
         axis.set_title(f"{task}, T = {length}", fontsize=10)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("evaluation loss / input-blind loss")
-    lines = [plt.Line2D([], [], color=color, ls=dashes, lw=1.8) for color, dashes in styles]
+    lines = [plt.Line2D([], [], color=color, ls=dashes, lw=1.8) for color, dashes in looks]
     lines.append(plt.Line2D([], [], **BLIND))
+    told = variants(sweep)
     figure.legend(
         lines,
-        [*(SWEEPS[sweep][variant] for variant in variants), "input-blind"],
+        [*(told[variant] for variant in some), "input-blind"],
         loc="outside upper center",
         ncols=6 if len(problems) > 3 else 3,
         frameon=False,

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from gru_jax import bptt
+from gru_jax import CELLS, bptt
 from scripts.benchmark import WORKLOADS
 from scripts.contenders import LeftOutError, Work, reference
 from scripts.peers import CONTENDERS, OTHERWISE
@@ -29,10 +29,10 @@ def benchmark(*arguments):
 
 
 @pytest.mark.parametrize("name", JAX_PEERS)
-@pytest.mark.parametrize("cell", ["gru", "lstm", "vanilla"])
+@pytest.mark.parametrize("cell", CELLS)
 def test_peers_start_from_the_same_loss_and_gradient(cell, name):
     peer = CONTENDERS[name](cell, WORK)
-    loss, gradient = reference(cell, WORK, **OTHERWISE.get((name, cell), {}))
+    loss, gradient = reference(cell, WORK, **OTHERWISE.get((name, CELLS[cell]), {}))
     np.testing.assert_allclose(peer.loss, loss, rtol=1e-5)
     np.testing.assert_allclose(peer.gradient, gradient, atol=1e-6 * np.abs(gradient).max())
     assert (gradient != 0).mean() > 0.7

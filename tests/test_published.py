@@ -7,12 +7,16 @@ from scripts import published
 
 
 def row_of(trial):
-    (row,) = (row for row in published.ROWS if row.trial == trial)
+    (row,) = (row for row in published.rows() if row.trial == trial)
     return row
 
 
+def judged(row, metric="accuracy"):
+    return published.interval(published.judged(published.chosen(row), metric))
+
+
 def accuracy(trial, metric="accuracy"):
-    return published.interval(published.judged(published.chosen(row_of(trial)), metric))
+    return judged(row_of(trial), metric)
 
 
 def test_the_interval_holds_the_mean_nineteen_times_in_twenty():
@@ -48,18 +52,24 @@ def test_mnist1d():
     assert accuracy("last-vanilla")[2] < 0.21
 
 
-def rows_of(sweep, size):
-    """By cell, the row and our interval, of piano rolls."""
-    found = {}
-    for cell in published.FAMILIES:
-        (row,) = (r for r in published.ROWS if (r.sweep, r.trial) == (sweep, f"{size}-{cell}"))
-        found[cell] = published.interval(published.judged(published.chosen(row), "loss"))
-    return found
+def of_cells(sweep, part, metric="loss"):
+    """By cell, our interval."""
+    return {
+        row.trial.removeprefix(f"{part}-"): judged(row, metric)
+        for row in published.rows()
+        if row.sweep == sweep and row.trial.startswith(f"{part}-")
+    }
+
+
+def theirs_of(sweep):
+    """By cell, the published loss at the larger size."""
+    (problem,) = (p for p in published.load() if (p["sweep"], p["trials"]) == (sweep, "large"))
+    return {row["variant"]: float(row["number"]) for row in problem["rows"]}
 
 
 def test_chorales():
-    theirs = published.MUSIC["chorales"][2]
-    small, large = rows_of("chorales", "small"), rows_of("chorales", "large")
+    theirs = theirs_of("chorales")
+    small, large = of_cells("chorales", "small"), of_cells("chorales", "large")
     for cell in ("gru", "lstm"):
         assert theirs[cell] < large[cell][0] < theirs[cell] + 0.1
         assert large[cell][2] < small[cell][1]  # the larger is better
@@ -74,8 +84,8 @@ def test_chorales():
 
 
 def test_nottingham_ends_before_any_loss_rises():
-    theirs = published.MUSIC["nottingham"][2]
-    small, large = rows_of("nottingham", "small"), rows_of("nottingham", "large")
+    theirs = theirs_of("nottingham")
+    small, large = of_cells("nottingham", "small"), of_cells("nottingham", "large")
     assert small["vanilla"][2] < small["lstm"][1] < small["lstm"][2] < small["gru"][2]
     assert small["gru"][1] > small["lstm"][0]
     assert large["lstm"][2] < large["gru"][0] < large["vanilla"][1]
@@ -88,7 +98,7 @@ def test_nottingham_ends_before_any_loss_rises():
 
 
 def test_digits():
-    share = {cell: accuracy(f"rows-{cell}") for cell in published.FAMILIES}
+    share = of_cells("digits", "rows", "accuracy")
     assert min(share["gru"][1], share["lstm"][1]) > share["vanilla"][0] > 0.9
     losses = {t.row["trial"]: t.row["curve"]["median"] for t in published.results.load("digits")}
     assert losses["rows-vanilla-lr0.01"][-1] > 2 * min(losses["rows-vanilla-lr0.01"])
@@ -116,10 +126,10 @@ def test_adding_with_marks_anywhere():
 def test_copy_over_its_length():
     share = {
         (length, start): accuracy(f"copy-T{length}-{start}")[0]
-        for length in published.COPY_LENGTHS
-        for start in published.STARTS
+        for length in (10, 30, 100)
+        for start in ("gru", "gru_chrono", "lstm", "lstm_chrono")
     }
-    for length in published.COPY_LENGTHS:
+    for length in (10, 30, 100):
         assert share[length, "gru"] > 0.2
         for cell in ("gru", "lstm"):
             assert share[length, f"{cell}_chrono"] > share[length, cell] + 0.15

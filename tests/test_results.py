@@ -12,11 +12,11 @@ from configs import sweeps
 from experiments import workdir
 from experiments.files import RunError
 from experiments.trials import described
-from scripts import documentation, gradients, pages, performance, published, results
+from scripts import documentation, gradients, pages, performance, published, results, starts
 from tests.collected import music
 
 
-@pytest.fixture(params=[*results.SWEEPS, *sorted({row.sweep for row in published.ROWS})])
+@pytest.fixture(params=[*results.SWEEPS, *sorted({row.sweep for row in published.rows()})])
 def sweep(request):
     return request.param
 
@@ -44,7 +44,7 @@ def test_a_page_without_its_marks_is_an_error():
 def test_every_trial_of_the_sweep_is_there(sweep, tmp_path):
     file = importlib.import_module(f"configs.sweeps.{sweep}")
     # Any piano roll serves: all are 88 notes wide.
-    data = [str(music(tmp_path)[0])] if sweep in published.MUSIC else []
+    data = [str(music(tmp_path)[0])] if sweep in ("chorales", "nottingham") else []
     described_now = described(file.get_config(*data).to_dict(), file.sweep)
     assert [each.row["trial"] for each in results.load(sweep)] == [t.name for t in described_now]
     for each, trial in zip(results.load(sweep), described_now, strict=True):
@@ -79,7 +79,7 @@ def test_what_is_written_to_results_is_no_change_of_the_code(monkeypatch, tmp_pa
     assert workdir.environment()["modified"]
 
 
-BENCHMARKS = [f"benchmark_{name}" for name in (*performance.CELLS, "population", "long")]
+BENCHMARKS = [f"benchmark_{name}" for name in (*performance.timed(), "population", "long")]
 
 
 @pytest.mark.parametrize("file", ["gradients", "packing", "startup", *BENCHMARKS])
@@ -95,8 +95,9 @@ def test_every_measurement_says_what_it_takes_to_repeat_it(file):
 def test_gradients_were_measured_as_their_config_says():
     config = gradients_config.get_config()
     initial = gradients.load()["initial"]
-    assert list(initial) == list(gradients_config.cells(1.0)) == list(gradients.STARTS)
-    for measured in initial.values():
+    assert list(initial) == list(gradients_config.cells(1.0))
+    for name, measured in initial.items():
+        assert starts.start(measured["cell"], name) in starts.WORDS
         assert measured["seeds"] == config.population.seeds
         assert [measured["units"]] == list(config.model.hidden_sizes)
         assert measured["lags"][-1] == config.task.length
