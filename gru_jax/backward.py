@@ -149,8 +149,8 @@ class Derivative:
             e for e in joint.before(joint.inputs, results) if not backwards.isdisjoint(e.outvars)
         ]
         read = [v for e in steps_back for v in variables(e.invars)] + variables(operands)
-        required = [v for v in dict.fromkeys(read) if v in varying - backwards]
         free, shown = {*fixed, *inputs}, variables(seen)
+        required = [v for v in dict.fromkeys(read) if v in varying - backwards - free]
         kept = least_kept(joint, free, required, set(shown))
         # A carry is the one after the step before: of such a pair, one is stored.
         ends = dict(zip(carry, after, strict=True))

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
+from jax.extend.core import ClosedJaxpr, DebugInfo, Jaxpr, JaxprEqn, Literal, Var, jaxpr_as_fun
 
 from gru_jax.axes import Array
 
@@ -53,8 +53,7 @@ class Program:
         used = {a for e in self.before(inputs, outputs) for a in variables(e.invars)}
         constants = {v: c for v, c in self.constants.items() if v in used | set(outputs)}
         equations = self.before([*inputs, *constants], outputs)
-        jaxpr = Jaxpr(list(constants), list(inputs), list(outputs), equations)
-        closed = ClosedJaxpr(jaxpr, list(constants.values()))
+        closed = _closed(constants, inputs, outputs, equations)
         return lambda *values: call(closed, values)
 
 
@@ -96,8 +95,19 @@ def call(jaxpr: ClosedJaxpr, values: Sequence[Any]) -> list[Array]:
 def bind(equation: JaxprEqn, values: Sequence[Array]) -> list[Array]:
     """What an equation makes of these values."""
     given = {a: v for a, v in zip(equation.invars, values, strict=True) if isinstance(a, Var)}
-    jaxpr = Jaxpr([], list(given), equation.outvars, [equation])
-    return call(ClosedJaxpr(jaxpr, []), list(given.values()))
+    return call(_closed({}, list(given), equation.outvars, [equation]), list(given.values()))
+
+
+def _closed(
+    constants: Mapping[Var, Any],
+    inputs: Sequence[Var],
+    outputs: Sequence[Atom],
+    equations: Sequence[JaxprEqn],
+) -> ClosedJaxpr:
+    names = {"arg_names": ("",) * len(inputs), "result_paths": ("",) * len(outputs)}
+    about = DebugInfo(traced_for="gru_jax.scan", func_src_info="part of a step", **names)
+    jaxpr = Jaxpr([*constants], inputs, outputs, equations, debug_info=about)
+    return ClosedJaxpr(jaxpr, [*constants.values()])
 
 
 def _evaluate(

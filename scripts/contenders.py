@@ -135,10 +135,8 @@ class Ours(Contender):
         rates, bounds = (RATE,) * seeds, (np.inf,) * seeds
         self.state = training.init(experiment, mesh, tuple(range(seeds)), rates, bounds)
         # The training path computes the gradient of a device's share of the batch.
-        share = (work.time, work.batch // mesh.shape[devices.BATCH], work.features)
-        if gradient == "auto":
-            gradient = "batched" if bptt.pays(share, work.hidden) else "plain"
-        segment = bptt.segment_length(share[:-1], work.hidden, gradient == "recomputed")
+        share = (work.batch // mesh.shape[devices.BATCH], work.hidden)
+        segment = bptt.segment_length(work.time, [jax.ShapeDtypeStruct(share, np.float32)])
         self.taken = {"devices": mesh.size, "gradient": gradient, "segment": segment}
         self.loss, self.gradient = reference(cell, work, gradient)
         self.step = lambda state: training.train_chunk(experiment, mesh, state, data)[0]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
-from gru_jax import CELLS, RNN, FieldError, GRUCell, LSTMCell, VanillaCell, cells
+from gru_jax import CELLS, RNN, FieldError, GRUCell, LSTMCell, VanillaCell
 from gru_jax.initializers import chrono
 from tests import reference
 from tests.helpers import agree, randomise, split, weights
@@ -56,36 +56,6 @@ def double(make, shape, seed=1, **options):
 def states(shape, seed, count=1):
     found = np.random.default_rng(seed + 100).normal(size=(count, shape[0], shape[3]))
     return tuple(found) if count > 1 else found[0]
-
-
-@pytest.mark.parametrize(
-    ("make", "options"),
-    [(GRUCell, o) for o in GRU_OPTIONS] + [(LSTMCell, o) for o in LSTM_OPTIONS],
-    ids=str,
-)
-def test_one_product_for_all_gates_changes_nothing(monkeypatch, make, options):
-    """In narrow cells; values, and gradients of parameters, state and input."""
-
-    def found(narrow):
-        monkeypatch.setattr(cells.base, "NARROW", narrow)
-        cell = double(make, shape, **options)
-        carry = states(shape, 1, len(cell.STATES))
-        run, params = split(RNN(cell, return_carry=True))
-        loss = lambda params, x, carry: sum(
-            jnp.sum(jnp.sin(leaf)) for leaf in jax.tree.leaves(run(params, x, initial_carry=carry))
-        )
-        assert cell.separable or "candidate" not in cell.recur(carry)  # it waits for the reset
-        products = str(jax.make_jaxpr(cell.recur)(carry)).count("dot_general")
-        return products, jax.value_and_grad(loss, (0, 1, 2))(params, inputs(shape, 1), carry)
-
-    shape = (3, 4, 2, 5)
-    with jax.enable_x64(True):
-        together, actual = found(5)
-        apart, expected = found(4)
-        assert together == min(apart, 1)
-        for a, e in zip(jax.tree.leaves(actual), jax.tree.leaves(expected), strict=True):
-            np.testing.assert_allclose(a, e, rtol=1e-12, atol=1e-12)
-        assert apart > 1 or {"update", "forget"} & set(options)
 
 
 @given(SHAPES, st.integers(0, 99), st.sampled_from(GRU_OPTIONS))

@@ -1,0 +1,337 @@
+"""`gru_jax.scan`: for whatever a step computes, the values and gradients of `lax.scan`."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from jax import lax
+from jax.sharding import AxisType
+from jax.sharding import PartitionSpec as P
+
+from gru_jax import scan
+from tests.helpers import agree, randomise
+
+B, T, D, H = 3, 12, 2, 4
+sigmoid, tanh = jax.nn.sigmoid, jnp.tanh
+
+
+def draw(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng((seed, *shape)).normal(size=shape))
+
+
+def params(**shapes):
+    return {name: draw(*shape, seed=ord(name[0])) for name, shape in shapes.items()}
+
+
+def affine(w, gate, x, h):
+    return x @ w["W" + gate] + w["b" + gate] + h @ w["U" + gate]
+
+
+GATES = {
+    name + gate: shape
+    for gate in "rzn"
+    for name, shape in {"W": (D, H), "U": (H, H), "b": (H,)}.items()
+}
+
+
+def gru_after(w, h, x):
+    r, z = sigmoid(affine(w, "r", x, h)), sigmoid(affine(w, "z", x, h))
+    n = tanh(x @ w["Wn"] + r * (h @ w["Un"] + w["bn"]))
+    h = z * h + (1 - z) * n
+    return h, h
+
+
+def gru_before(w, h, x):
+    r, z = sigmoid(affine(w, "r", x, h)), sigmoid(affine(w, "z", x, h))
+    h = z * h + (1 - z) * tanh(affine(w, "n", x, r * h))
+    return h, (h, r)
+
+
+def lem(w, carry, x):
+    """Two stages: the second hears what the first has made in the same step."""
+    y, z = carry
+    step = sigmoid(affine(w, "r", x, y))
+    z = (1 - step) * z + step * tanh(y @ w["Wy"])
+    y = y + sigmoid(affine(w, "z", x, y)) * (tanh(affine(w, "n", x, z)) - y)
+    return (y, z), y
+
+
+def used_twice(w, h, x):
+    h = tanh(x @ w["W"] + h @ w["U"] + tanh(h @ w["U"]) @ w["U"].T + w["U"][0])
+    return h, h @ w["U"]
+
+
+def no_products(w, h, x):
+    h = tanh(x[:, :1] * w["a"] + w["u"] * h + w["b"])
+    return h, h
+
+
+def matrix_first(w, h, x):
+    """As Equinox does it: one example at a time, the weight on the left."""
+
+    def one(h, x):
+        h = tanh(w["U"] @ h + w["V"] @ x + w["b"])
+        return h, h
+
+    return jax.vmap(one)(h, x)
+
+
+def heads(w, h, x):
+    """A product with an axis of its own: one matrix for each of two heads."""
+    apart = h.reshape(B, 2, H // 2)
+    h = tanh(jnp.einsum("bhi,hij->bhj", apart, w["U"]).reshape(B, H) + x @ w["W"])
+    return h, None
+
+
+def tokens(w, carry, token):
+    """Whole numbers in, a row of a table for each; a carry that counts."""
+    h, count = carry
+    h = tanh(w["E"][token] + h @ w["U"] / (1 + count))
+    return (h, count + 1), (h, count)
+
+
+def constants_out(w, h, x):
+    """A constant as an output, another one as a part of the carry."""
+    h, _ = h
+    return (tanh(h @ w["U"] + x @ w["W"]), 2 * w["b"]), (w["b"], h, jnp.float64(1.0))
+
+
+def calls(w, h, x):
+    """Functions with rules of their own, jitted ones, checkpoints."""
+
+    @jax.custom_vjp
+    def doubled(a):
+        return 2 * a
+
+    doubled.defvjp(lambda a: (2 * a, a), lambda a, d: (2 * d * (1 + 0 * a),))
+    inner = jax.checkpoint(lambda h: jax.jit(lambda h: doubled(jax.nn.silu(h @ w["U"])))(h))
+    h = jax.nn.relu(inner(h) + x @ w["W"] + 0.3) - jnp.where(h > 0, h, w["b"]) / 2
+    return h / 3, h
+
+
+def control(w, h, x):
+    """A branch, and a loop inside the step whose weight comes from outside."""
+    h = lax.cond(x[0, 0] > 0, lambda h: h @ w["U"], lambda h: h * w["b"], h)
+    inner = lambda h, _: (tanh(h @ w["V"] + x @ w["W"]), None)
+    h, _ = lax.scan(inner, h, None, length=2)
+    return h, h
+
+
+def complex_numbers(w, s, x):
+    """A linear recurrence of complex numbers."""
+    decay = jnp.exp(-jnp.exp(w["n"]) + 1j * w["t"])
+    s = decay * s + x @ (w["B"] + 1j * w["C"])
+    return s, jnp.real(s @ (w["K"] - 1j * w["L"])) + x @ w["W"]
+
+
+def no_inputs(w, h, _):
+    h = tanh(h @ w["U"] + w["b"])
+    return h, h
+
+
+def flax_cell(make, w, carry, x):
+    graph, rest = FLAX[make]
+    return nnx.merge(graph, w, rest)(carry, x)
+
+
+def flax_params(make):
+    graph, weights, rest = nnx.split(randomise(make(D, H, rngs=nnx.Rngs(0))), nnx.Param, ...)
+    FLAX[make] = graph, rest
+    return jax.tree.map(lambda a: a.astype(jnp.float64), weights)
+
+
+FLAX = {}
+PAIR = lambda: (draw(B, H), draw(B, H, seed=1))
+X = functools.partial(draw, T, B, D)
+WUB = {"W": (D, H), "U": (H, H), "b": (H,)}
+# What a step is given: parameters, carry, inputs.
+STEPS = {
+    gru_after: lambda: (params(**GATES), draw(B, H), X()),
+    gru_before: lambda: (params(**GATES), draw(B, H), X()),
+    lem: lambda: (params(Wy=(H, H), **GATES), PAIR(), X()),
+    used_twice: lambda: (params(W=(D, H), U=(H, H)), draw(B, H), X()),
+    no_products: lambda: (params(a=(H,), u=(H,), b=(H,)), draw(B, H), X()),
+    matrix_first: lambda: (params(V=(H, D), U=(H, H), b=(H,)), draw(B, H), X()),
+    heads: lambda: (params(W=(D, H), U=(2, H // 2, H // 2)), draw(B, H), X()),
+    tokens: lambda: (
+        params(E=(5, H), U=(H, H)),
+        (draw(B, H), jnp.zeros(())),
+        jnp.arange(T * B).reshape(T, B) % 5,
+    ),
+    constants_out: lambda: (params(**WUB), (draw(B, H), draw(H)), X()),
+    calls: lambda: (params(**WUB), draw(B, H), X()),
+    control: lambda: (params(V=(H, H), **WUB), draw(B, H), X()),
+    complex_numbers: lambda: (
+        params(n=(H,), t=(H,), B=(D, H), C=(D, H), K=(H, 2), L=(H, 2), W=(D, 2)),
+        draw(B, H) + 1j * draw(B, H, seed=1),
+        X(),
+    ),
+    no_inputs: lambda: (params(U=(H, H), b=(H,)), draw(B, H), None),
+    functools.partial(flax_cell, nnx.GRUCell): lambda: (flax_params(nnx.GRUCell), draw(B, H), X()),
+    functools.partial(flax_cell, nnx.OptimizedLSTMCell): lambda: (
+        flax_params(nnx.OptimizedLSTMCell),
+        PAIR(),
+        X(),
+    ),
+}
+
+
+def name(value):
+    if isinstance(value, functools.partial):
+        value = value.args[0]
+    return getattr(value, "__name__", str(value))
+
+
+def real(leaf):
+    return jnp.real(leaf) + 0.5 * jnp.imag(leaf) if jnp.iscomplexobj(leaf) else leaf
+
+
+def loss_of(step, **options):
+    """A loss that hears every number that a scan returns."""
+
+    def loss(w, carry, xs):
+        run = functools.partial(scan, **options)
+        found = run(functools.partial(step, w), carry, xs, None if xs is not None else T)
+        leaves = jax.tree.leaves(found)
+        weights = [draw(*leaf.shape, seed=7 + i) for i, leaf in enumerate(leaves)]
+        return sum(
+            jnp.sum(weight * jnp.sin(real(leaf)))
+            for weight, leaf in zip(weights, leaves, strict=True)
+        )
+
+    return loss
+
+
+def value_and_slopes(step, gradient, segment=5, reverse=False):
+    w, carry, xs = STEPS[step]()
+    options = {"gradient": gradient, "segment": segment, "reverse": reverse}
+    floats = lambda tree: jax.tree.map(lambda a: jnp.issubdtype(a.dtype, jnp.inexact), tree)
+    wanted = (0, 1, 2) if jax.tree.all(floats(xs)) and xs is not None else (0, 1)
+    loss = loss_of(step, **options)
+    return jax.jit(jax.value_and_grad(loss, wanted))(w, carry, xs)
+
+
+@pytest.mark.parametrize("gradient", ["auto", "batched", "recomputed"])
+@pytest.mark.parametrize("step", STEPS, ids=name)
+@pytest.mark.usefixtures("x64")
+def test_values_and_gradients_are_those_of_lax_scan(step, gradient):
+    for reverse in (False, True):
+        expected = value_and_slopes(step, "plain", reverse=reverse)
+        for segment in (5, 4):  # some steps are left over; none
+            found = value_and_slopes(step, gradient, segment, reverse)
+            close = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
+            jax.tree.map(close, found, expected)
+    weights = jax.tree.leaves(expected[1][0])
+    assert all(jnp.abs(leaf).max() > 0 for leaf in weights)
+
+
+@pytest.mark.usefixtures("x64")
+def test_under_every_transformation():
+    w, carry, xs = STEPS[gru_before]()
+    twice = functools.partial(jax.tree.map, lambda a: jnp.stack([a, 0.5 * a]))
+    mesh = jax.make_mesh((2,), ("b",), axis_types=(AxisType.Auto,))
+    doubled = jnp.concatenate([carry, -carry])[:4], jnp.concatenate([xs, -xs], axis=1)[:, :4]
+
+    def found(gradient):
+        loss = loss_of(gru_before, gradient=gradient, segment=5)
+        slopes = jax.grad(loss, (0, 1, 2))
+        # The loss draws its weights by the shapes that it sees: those of a part.
+        apart = lambda w, h, x: lax.psum(loss(w, h, x), "b")
+        specs = (P(), P("b"), P(None, "b"))
+        shards = [
+            jax.shard_map(apart, mesh=mesh, in_specs=specs, out_specs=P(), check_vma=check)
+            for check in (False, True)
+        ]
+        return (
+            jax.vmap(slopes, (0, None, None))(twice(w), carry, xs),
+            jax.vmap(slopes, (None, 0, 0))(w, twice(carry), twice(xs)),
+            jax.grad(jax.checkpoint(loss))(w, carry, xs),
+            jax.grad(lambda x: jnp.sum(slopes(w, carry, x)[0]["Un"] ** 2))(xs),
+            jax.hessian(loss, 1)(w, carry, xs),
+            [jax.jit(jax.grad(shard, (0, 1, 2)))(w, *doubled) for shard in shards],
+        )
+
+    agree(found("batched"), expected := found("plain"), 1e-8)
+    agree(found("recomputed"), expected, 1e-8)
+
+
+@pytest.mark.parametrize("wrapped", [lambda f: f, jax.jit])
+def test_forward_mode_is_refused(wrapped):
+    step = lambda h, x: (tanh(h + x), h)
+    run = lambda h, gradient: scan(step, h, jnp.ones((5, 3)), gradient=gradient)[0]
+    jvp = lambda gradient: jax.jvp(
+        wrapped(functools.partial(run, gradient=gradient)), (jnp.ones(3),), (jnp.ones(3),)
+    )
+    assert jnp.all(jvp("plain")[1] > 0)
+    with pytest.raises(TypeError, match="forward-mode") as caught:
+        jvp("auto")
+    assert "\n" not in str(caught.value)
+    if wrapped is not jax.jit:
+        assert 'gradient="plain"' in str(caught.value)
+
+
+def test_what_cannot_gain_is_lax_scan_itself():
+    def program(step, init, xs, **options):
+        return str(jax.make_jaxpr(lambda init, xs: scan(step, init, xs, **options))(init, xs))
+
+    def prints(h, x):
+        jax.debug.print("{}", x)
+        return h + x, h
+
+    add = lambda h, x: (h + x, h)
+    assert "custom_vjp" in program(add, jnp.ones(3), jnp.ones((2, 3)))
+    assert "custom_vjp" not in program(add, jnp.ones(3), jnp.ones((2, 3)), gradient="plain")
+    assert "custom_vjp" not in program(add, jnp.ones(3), jnp.ones((1, 3)))
+    assert "custom_vjp" not in program(lambda _, x: (None, x), None, jnp.ones((2, 3)))
+    assert "debug_print" in (text := program(prints, jnp.ones(3), jnp.ones((2, 3))))
+    assert "custom_vjp" not in text
+    assert scan(add, jnp.ones(3), jnp.ones((0, 3)))[1].shape == (0, 3)
+
+
+def test_errors_are_those_of_lax_scan():
+    with pytest.raises(TypeError, match="carry"):
+        scan(lambda h, x: ((h, h), x), jnp.ones(3), jnp.ones((2, 3)))
+    with pytest.raises(ValueError, match="gradient = 'fast'"):
+        scan(lambda h, x: (h, x), jnp.ones(3), jnp.ones((2, 3)), gradient="fast")
+
+
+def by_depth(step, primitive):
+    """The equations of a gradient that call a primitive, by how deep in loops they stand."""
+    w, carry, xs = STEPS[step]()
+    loss = loss_of(step, gradient="batched", segment=4)
+    found = {0: [], 1: [], 2: []}
+
+    def walk(jaxpr, depth):
+        found[depth] += [e for e in jaxpr.eqns if e.primitive.name == primitive]
+        for equation in jaxpr.eqns:
+            for inner in jax.tree.leaves(equation.params):
+                if hasattr(inner := getattr(inner, "jaxpr", inner), "eqns"):
+                    walk(inner, depth + (equation.primitive.name == "scan"))
+
+    walk(jax.make_jaxpr(jax.grad(loss))(w, carry, xs).jaxpr, 0)
+    return found
+
+
+def shapes(equations):
+    return [equation.invars[0].aval.shape for equation in equations]
+
+
+@pytest.mark.parametrize(
+    ("step", "state"), [(gru_after, 3), (gru_before, 3), (lem, 4), (matrix_first, 1)], ids=name
+)
+def test_only_products_of_the_state_are_a_steps(step, state):
+    """In the loops: h U, and the gradient times U^T. All others are a segment's."""
+    found = by_depth(step, "dot_general")
+    assert shapes(found[2]) == [(B, H)] * 2 * state
+    assert found[1]
+    assert all(len(shape) == 2 and 4 * B in shape for shape in shapes(found[1]))
+
+
+@pytest.mark.parametrize("step", [gru_before, matrix_first], ids=name)
+def test_a_weight_is_transposed_before_the_loops(step):
+    found = by_depth(step, "transpose")
+    assert (H, H) in shapes(found[0])
+    assert (H, H) not in shapes(found[2])
