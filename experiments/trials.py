@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import functools
-import importlib.util
 import json
 import math
 import re
@@ -13,6 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments.files import RunError
+from experiments.own import imported
 from experiments.settings import Settings, resolve
 from gru_jax import FieldError, fields
 
@@ -45,15 +45,10 @@ def from_file(path: str, config: ConfigDict) -> list[Trial]:
       RunError: the file adds no trials, or raises an error of its own.
       FieldError: a trial is not what is allowed.
     """
-    spec = importlib.util.spec_from_file_location("sweep_file", path)
-    if spec is None or spec.loader is None:
-        raise RunError(f"--config: {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
+    sweep = getattr(imported(path, "--config"), "sweep", None)
+    if not callable(sweep):
+        raise RunError(f"--config: {path} has no sweep(add), so it describes one run")
     try:
-        spec.loader.exec_module(module)
-        sweep = getattr(module, "sweep", None)
-        if not callable(sweep):
-            raise RunError(f"--config: {path} has no sweep(add), so it describes one run")
         return described(config.to_dict(), sweep)
     except (FieldError, RunError):
         raise
