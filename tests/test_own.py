@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import os
 import re
 import shutil
+from unittest import mock
 
 import pytest
 from flax import nnx
@@ -12,7 +14,7 @@ from configs import adding, common
 from experiments import own
 from experiments.evaluate import evaluate
 from experiments.files import RunError
-from experiments.launchers import Job
+from experiments.launchers import SlurmLauncher
 from experiments.settings import resolve
 from experiments.sweep_folder import SweepFolder
 from experiments.trials import described, matched
@@ -44,6 +46,18 @@ class Scaled(Adding):
 
 
 TASKS["scaled"] = Scaled
+"""
+MISTAKE = """
+import jax.numpy
+
+
+class Mistaken(MineCell):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.wrong = jax.numpy.zeros(3) + jax.numpy.zeros(4)
+
+
+CELLS["mine"] = Mistaken
 """
 SWEEP = """
 def sweep(add):
@@ -163,12 +177,22 @@ def test_a_report_is_told_what_to_import(swept, files, tmp_path, monkeypatch):
 
 
 def test_jobs_of_a_cluster_import_as_well(tmp_path, monkeypatch):
-    started = []
-    monkeypatch.setattr("subprocess.Popen", lambda command: started.append(command) or 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        Job(tmp_path, ["a", "b"], ["--import=/x/mine.py"])()
-    assert started[0][-1] == "--import=/x/mine.py"
-    assert "--trials=a,b" in started[0]
+    for name in ("sbatch", "squeue"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    launcher = SlurmLauncher(SweepFolder(tmp_path), [], ["--import=/x/mine.py"])
+    (tmp_path / "slurm").mkdir()
+    submitit, started = mock.MagicMock(), mock.MagicMock()
+    submitit.AutoExecutor().submit.return_value.job_id = "7"
+    monkeypatch.setattr(launcher, "_submitit", submitit)
+    launcher.start([["a", "b"]])
+    (job,) = submitit.AutoExecutor().submit.call_args.args
+    monkeypatch.setattr("subprocess.Popen", started)
+    job()
+    (command,) = started.call_args.args
+    assert command[-1] == "--import=/x/mine.py"
+    assert "--trials=a,b" in command
 
 
 def test_workers_import_nothing_where_all_is_the_librarys(tmp_path):
@@ -221,6 +245,18 @@ def test_a_file_that_cannot_be_imported(tmp_path, code, message):
     refused = program("evaluate", f"--import={file}", "--run=nowhere", expect=2)
     assert one_line(refused.stderr)
     assert message in refused.stderr
+
+
+def test_a_mistake_in_a_cell_is_told_with_its_place(tmp_path):
+    file = tmp_path / "mistake.py"
+    file.write_text(CODE + MISTAKE)
+    out = program("train", f"--config={file}", f"--workdir={tmp_path / 'run'}", *tiny(), expect=1)
+    assert one_line(out.stderr)
+    (line,) = [n for n, text in enumerate(file.read_text().splitlines(), 1) if "zeros(3)" in text]
+    assert re.search(
+        rf"^error: unforeseen TypeError: .*shapes.* \(mistake.py:{line}\)$", out.stderr
+    )
+    assert not (tmp_path / "run").exists()
 
 
 class Options(Cell):
