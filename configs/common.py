@@ -1,7 +1,14 @@
 """Every field that a run has, with its default."""
 
+import typing
+from typing import Any
+
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
+
+from gru_jax import CELLS, Cell, FieldError
+
+KINDS = (float, int, bool, str, tuple)  # what the value of a field may be
 
 
 def get_config() -> ConfigDict:
@@ -12,7 +19,7 @@ def get_config() -> ConfigDict:
     config.task = ConfigDict()  # the task's name and fields: see the task's config
 
     config.model = model = ConfigDict()
-    model.cell = "gru"  # gru, lstm or vanilla: which of the three sections below is used
+    model.cell = "gru"  # a name in gru_jax.CELLS: which of the cells' sections is used
     model.hidden_sizes = (64,)  # units of each layer, the lowest first
     model.bidirectional = False  # every layer runs both ways in time
     model.encoder = "auto"  # of tokens: one_hot, embedding or scalar; auto: one_hot
@@ -23,32 +30,10 @@ def get_config() -> ConfigDict:
     model.segment = 0  # time steps that a batched gradient takes together; 0: by the sizes
     model.unroll = 1  # time steps in one iteration of a plain scan
 
-    model.gru = gru = ConfigDict()
-    gru.reset_after = True  # reset acts on the product (True) or on the state (False)
-    gru.update_gate = "keep"  # what z = 1 does: keep the old state, or write the new one
-    gru.bias = "all"  # all, none, reset, update, candidate or recurrent
-    gru.reset = "learned"  # or open: r = 1
-    gru.update = "learned"  # or keep, replace, constant
-    gru.update_bias = 0.0  # start; positive keeps
-    gru.chrono_max = placeholder(float)  # given: update_bias = log U(1, chrono_max - 1)
-    gru.gate_activation = "sigmoid"  # or hard_sigmoid
-    gru.activation = "tanh"  # or relu, softsign, identity
-
-    model.lstm = lstm = ConfigDict()
-    lstm.bias = "all"  # all, none, input, forget, candidate or output
-    lstm.input = "learned"  # or open: i = 1
-    lstm.forget = "learned"  # or keep, replace, constant
-    lstm.output = "learned"  # or open: o = 1
-    lstm.forget_bias = placeholder(float)  # start; not given: 1 where the gate has a bias
-    lstm.chrono_max = placeholder(float)  # given: forget_bias = log U(1, chrono_max - 1)
-    lstm.gate_activation = "sigmoid"  # or hard_sigmoid
-    lstm.activation = "tanh"  # or relu, softsign, identity
-
-    model.vanilla = vanilla = ConfigDict()
-    vanilla.activation = "tanh"  # or relu, softsign, identity
-    vanilla.bias = "all"  # or none
-    vanilla.recurrent_start = "orthogonal"  # or identity
-    vanilla.scale = 1.0  # times that start
+    for name, cell in CELLS.items():  # config.model.NAME: the options of that cell
+        if name in model:
+            raise FieldError("CELLS", name, "a name that is no field of config.model")
+        model[name] = options(cell)
 
     config.optimizer = optimizer = ConfigDict()
     optimizer.name = "adam"  # adam, adamw, rmsprop or sgd
@@ -87,3 +72,34 @@ def collected() -> ConfigDict:
     config.train.evaluation_examples = 0  # the whole split
     config.train.keep = "best"  # by the validation split
     return config
+
+
+def options(cell: type[Cell]) -> ConfigDict:
+    """A cell's options with their defaults, as its constructor's signature has them.
+
+    A default that no config can hold, such as a function, makes no field.
+    """
+    section = ConfigDict()
+    try:
+        hints = typing.get_type_hints(cell.__init__)
+    except NameError:  # a name that only type checkers import
+        hints = {}
+    for name, default in cell.options().items():
+        kind = _kind(hints.get(name))
+        if default is None:
+            section[name] = placeholder(kind)
+        elif kind is float and type(default) is int:
+            section[name] = float(default)  # `scale: float = 1` may become 0.5
+        elif _plain(default):
+            section[name] = default
+    return section
+
+
+def _kind(hint: Any) -> type:
+    """What an option that is annotated so takes: float where it is `float | str | None`."""
+    allowed = (hint, *typing.get_args(hint))
+    return next((kind for kind in KINDS if kind in allowed), object)
+
+
+def _plain(value: Any) -> bool:
+    return all(map(_plain, value)) if isinstance(value, tuple) else isinstance(value, KINDS)

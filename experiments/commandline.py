@@ -17,6 +17,7 @@ from ml_collections.config_flags import config_path
 
 from experiments import compilation
 from experiments.files import RunError
+from experiments.own import imported
 from gru_jax import FieldError, fields
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -40,6 +41,24 @@ def define_config(values: flags.FlagValues = flags.FLAGS, argv: list[str] | None
     )
 
 
+def define_import(values: flags.FlagValues = flags.FLAGS) -> None:
+    flags.DEFINE_multi_string(
+        "import",
+        [],
+        "a Python file that registers cells or tasks of your own; once for each",
+        flag_values=values,
+    )
+
+
+def imports(argv: list[str]) -> list[str]:
+    """The files that arguments say are to be imported, which is before a config is read."""
+    values = flags.FlagValues()
+    define_import(values)
+    values.set_gnu_getopt()
+    values(argv, known_only=True)
+    return list(values["import"].value or [])
+
+
 def config_file() -> str:
     """The file that --config names, without the argument behind a colon."""
     return config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
@@ -48,6 +67,7 @@ def config_file() -> str:
 def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
     """Parses flags, calls `main`, and exits with its status; bad input is one line, status 2."""
     foreign = set(flags.FLAGS)
+    define_import()
     define_flags()
     if {"--help", "-h"} & set(sys.argv):
         print(sys.modules["__main__"].__doc__)
@@ -66,6 +86,8 @@ def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
 
 def _run(main: Callable[[], int]) -> int:
     def parsed() -> int:
+        for file in imports(sys.argv):
+            imported(file)
         parse(sys.argv, flags.FLAGS)
         compilation.use_cache()
         return main()
@@ -86,7 +108,9 @@ def guarded(main: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:  # unforeseen, and a bug: the place is all that a user can report
-        where = traceback.extract_tb(error.__traceback__)[-1]
+        frames = traceback.extract_tb(error.__traceback__)
+        ours = [frame for frame in frames if "site-packages" not in frame.filename]
+        where = (ours or frames)[-1]
         place = f"{Path(where.filename).name}:{where.lineno}"
         return _complain(f"unforeseen {type(error).__name__}: {error} ({place})", FAILED)
 

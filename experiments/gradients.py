@@ -20,6 +20,7 @@ from experiments.estimates import duration
 from experiments.files import RunError, check_plain, read_json, synchronise, write_bytes, write_json
 from experiments.lock import held
 from experiments.results import entries
+from experiments.schema import identity
 from experiments.settings import Settings
 from experiments.trials import from_file
 from experiments.workdir import environment, load, start
@@ -103,7 +104,7 @@ def _measured(
     for index, subject in enumerate(todo, 1):
         path = folder / subject.when / f"{subject.name}.json"
         run = str(subject.workdir.resolve()) if subject.workdir else None
-        config = subject.settings.config
+        config = identity(subject.settings.config)
         asked = json.loads(json.dumps({"config": config, "run": run, **measure}))
         if path.exists():
             result = read_json(path, "")

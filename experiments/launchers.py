@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -31,7 +32,7 @@ class Launcher(Protocol):
         """Ends what can be ended, waits for it, and says what goes on."""
 
 
-def worker(folder: Path, batch: Batch, *options: str) -> list[str]:
+def worker(folder: Path, batch: Batch, options: list[str]) -> list[str]:
     """The command that trains a batch."""
     program = [sys.executable, "-m", "experiments.worker", f"--sweep={folder}"]
     return [*program, f"--trials={','.join(batch)}", *options]
@@ -43,10 +44,11 @@ class LocalLauncher:
     Args:
       workers: how many at a time; 0: one a CPU, but no more than there is work for. Where a
         process cannot be kept on some CPUs (macOS): one, on all of them.
+      imports: flags that say what the workers import.
     """
 
-    def __init__(self, folder: SweepFolder, workers: int = 0):
-        self._folder = folder
+    def __init__(self, folder: SweepFolder, workers: int = 0, imports: Sequence[str] = ()):
+        self._folder, self._imports = folder, imports
         self._workers = fields.integer("--workers", workers, 0, 10_000)
 
     def waiting(self) -> set[str]:
@@ -72,7 +74,7 @@ class LocalLauncher:
             batch = self._waiting.pop(0)
             with self._folder.log(batch[0]).open("ab") as log:
                 process = subprocess.Popen(
-                    worker(self._folder.path, batch, *options, "--attached"),
+                    worker(self._folder.path, batch, [*options, "--attached", *self._imports]),
                     stdin=subprocess.PIPE,  # it ends with this process
                     stdout=log,
                     stderr=log,
@@ -111,6 +113,7 @@ class SlurmLauncher:
 
     Args:
       options: NAME=VALUE, of those in `OPTIONS`.
+      imports: flags that say what the workers import.
     """
 
     OPTIONS: ClassVar = {
@@ -126,8 +129,9 @@ class SlurmLauncher:
     }
     NUMBERS = ("array_parallelism", "cpus_per_task", "gpus_per_node", "mem_gb", "minutes")
 
-    def __init__(self, folder: SweepFolder, options: list[str]):
+    def __init__(self, folder: SweepFolder, options: list[str], imports: Sequence[str] = ()):
         self._folder, self._path = folder, folder.path.resolve() / SLURM
+        self._imports = imports
         self._options: dict[str, Any] = {"timeout_min": 240}
         for text in options:
             name, _, value = text.partition("=")
@@ -168,7 +172,8 @@ class SlurmLauncher:
             executor.update_parameters(name="gru_jax", **self._options)
             with executor.batch():
                 jobs = [
-                    executor.submit(Job(self._folder.path.resolve(), batch)) for batch in batches
+                    executor.submit(Job(self._folder.path.resolve(), batch, self._imports))
+                    for batch in batches
                 ]
             self._jobs |= {job.job_id: batch for job, batch in zip(jobs, batches, strict=True)}
         write_json(self._path / "jobs.json", self._jobs)
@@ -199,11 +204,11 @@ class SlurmLauncher:
 class Job:
     """What a job of the cluster does: it runs the worker, and can be put back into the queue."""
 
-    def __init__(self, folder: Path, batch: Batch):
-        self.folder, self.batch = folder, batch
+    def __init__(self, folder: Path, batch: Batch, imports: Sequence[str]):
+        self.folder, self.batch, self.imports = folder, batch, list(imports)
 
     def __call__(self) -> int:
-        self._process = subprocess.Popen(worker(self.folder, self.batch))
+        self._process = subprocess.Popen(worker(self.folder, self.batch, self.imports))
         return self._process.wait()
 
     def checkpoint(self) -> Any:
@@ -214,4 +219,4 @@ class Job:
         # Not Popen.wait, which this signal may have interrupted while it holds its lock.
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        return submitit.helpers.DelayedSubmission(Job(self.folder, self.batch))
+        return submitit.helpers.DelayedSubmission(Job(self.folder, self.batch, self.imports))

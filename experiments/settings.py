@@ -15,8 +15,20 @@ import jax.numpy as jnp
 from flax import nnx
 from ml_collections import ConfigDict
 
+from experiments import schema
 from experiments.datasets import SOURCES, digest_of, load_task
-from gru_jax import CELLS, TASKS, Experiment, FieldError, Optimizer, SequenceModel, Task, fields
+from experiments.schema import check_names, within
+from gru_jax import (
+    CELLS,
+    TASKS,
+    Cell,
+    Experiment,
+    FieldError,
+    Optimizer,
+    SequenceModel,
+    Task,
+    fields,
+)
 from gru_jax.tasks.dataset import Dataset
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -26,7 +38,7 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 class Settings:
     """A run, resolved: what the library needs, and the config that it came from.
 
-    config: nested dicts, lists and plain values, as `config.json` holds them.
+    config: every field, as `schema.checked` gives them and `config.json` holds them.
     """
 
     config: dict[str, Any]
@@ -64,18 +76,20 @@ class Settings:
     @property
     def name(self) -> str:
         """CONFIG-HASH: the same config has the same name, in every process."""
-        text = json.dumps(self.config, sort_keys=True)
+        text = json.dumps(schema.identity(self.config), sort_keys=True)
         return f"{self.config['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     """Checks every field of a config and builds the run that it describes.
 
+    Args:
+      config: what a file in `configs` returns, or a stored one, which has a schema.
+
     Raises:
       FieldError: a field is missing, unknown, or holds what is not allowed.
     """
-    raw = _plain(config)
-    _check_sections(raw)
+    raw = schema.checked(config)
     fields_of = lambda section: dict(raw[section])
     name = raw["name"]
     if (
@@ -86,41 +100,46 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     ):
         raise FieldError("config.name", name, "a word of letters, digits, - and _, not too long")
 
-    task = _within("config.task", resolve_task, fields_of("task"))
+    task = within("config.task", resolve_task, fields_of("task"))
     if raw["task"].get("path"):  # a run is its data, too
         raw["task"]["sha256"] = digest_of(raw["task"]["path"])
-    build = _within("config.model", _model_builder, task, fields_of("model"))
+    build = within("config.model", _model_builder, task, fields_of("model"))
     optimizer_fields = fields_of("optimizer")
-    peak = _within(
+    peak = within(
         "config.optimizer", _learning_rate, "learning_rate", optimizer_fields.pop("learning_rate")
     )
-    clip = _within("config.optimizer", _clip_norm, "clip_norm", optimizer_fields.pop("clip_norm"))
-    optimizer = _within("config.optimizer", Optimizer, **optimizer_fields)
-    seeds, learning_rates, clip_norms = _within(
+    clip = within("config.optimizer", _clip_norm, "clip_norm", optimizer_fields.pop("clip_norm"))
+    optimizer = within("config.optimizer", Optimizer, **optimizer_fields)
+    seeds, learning_rates, clip_norms = within(
         "config.population", _population, peak, clip, **raw["population"]
     )
-    budget, loop = _within("config.train", _loop, fields_of("train"))
+    budget, loop = within("config.train", _loop, fields_of("train"))
     if isinstance(task, Dataset):
-        loop["evaluation_examples"] = _within("config.train", _whole, task, loop)
-    experiment = _within(
+        loop["evaluation_examples"] = within("config.train", _whole, task, loop)
+    experiment = within(
         "config.train", Experiment, task=task, build=build, optimizer=optimizer, **loop
     )
     # Sizes that only show when the model is laid out (nothing is computed).
-    _within("config.model", lambda: experiment.parameters)
+    within("config.model", lambda: experiment.parameters)
     return Settings(raw, experiment, seeds, learning_rates, clip_norms, **budget)
 
 
 def resolve_task(section: dict[str, Any]) -> Task:
     """The task that a section such as {"name": "adding", "length": 100} describes."""
-    options = dict(section)
+    options = {name: _frozen(value) for name, value in section.items()}
     name = fields.one_of("name", options.pop("name", None), (*TASKS, *SOURCES))
     if name in SOURCES:
         known = list(inspect.signature(SOURCES[name]).parameters)
         digest = options.pop("sha256", None) if "path" in known else None
-        _check_names(options, known)
+        check_names(options, known)
         return load_task(name, digest, **options)
     task = TASKS[name]
-    _check_names(options, [field.name for field in dataclasses.fields(task)])
+    declared = [field for field in dataclasses.fields(task) if field.init]
+    check_names(options, [field.name for field in declared])
+    for field in declared:
+        missing = field.default is field.default_factory is dataclasses.MISSING
+        if missing and field.name not in options:
+            raise FieldError(field.name, None, "given")
     try:
         return task(**options)
     except FieldError as error:  # what is allowed depends on the task
@@ -129,26 +148,22 @@ def resolve_task(section: dict[str, Any]) -> Task:
 
 
 def _model_builder(task: Task, model: dict[str, Any]) -> Any:
-    cell = fields.one_of("cell", model.pop("cell"), CELLS)
-    sections = {name: model.pop(name) for name in CELLS}
-    for name, section in sections.items():
-        known = inspect.signature(CELLS[name].__init__).parameters.values()
-        names = [option.name for option in known if option.default is not option.empty]
-        _within(name, _check_names, section, names)
-    options = dict(sections[cell])
-    if options.get("chrono_max") is not None:
-        bias = "update_bias" if cell == "gru" else "forget_bias"
-        if options[bias]:
-            raise FieldError(f"{cell}.{bias}", options[bias], "left at its default with chrono_max")
+    name = model.pop("cell")
+    cell, section = CELLS[name], model.pop(name)
+    options = {field: _frozen(value) for field, value in section.items()}
+    bias = cell.KEEPING_BIAS
+    if bias and options.get("chrono_max") is not None:
+        if options[bias] != cell.options()[bias]:
+            raise FieldError(f"{name}.{bias}", options[bias], "left at its default with chrono_max")
         options[bias] = "chrono"
-    options["dtype"] = DTYPES[fields.one_of("dtype", model.pop("dtype"), DTYPES)]
-    options["learn_initial_state"] = fields.boolean(
-        "learn_initial_state", model.pop("learn_initial_state")
+    make_cell = functools.partial(
+        _cell,
+        cell=cell,
+        section=name,
+        options=options,
+        dtype=DTYPES[fields.one_of("dtype", model.pop("dtype"), DTYPES)],
+        learn_initial_state=fields.boolean("learn_initial_state", model.pop("learn_initial_state")),
     )
-    make_cell: Any = functools.partial(CELLS[cell], **options)
-    # Cell options are named from their own section, sizes from the model's.
-    _within(cell, nnx.eval_shape, lambda: make_cell(1, 1, rngs=nnx.Rngs(0)))
-
     encoder = fields.one_of(
         "encoder", model.pop("encoder"), ("auto", "one_hot", "embedding", "scalar")
     )
@@ -173,6 +188,23 @@ def _model_builder(task: Task, model: dict[str, Any]) -> Any:
 
 def _build(rngs: nnx.Rngs, **options: Any) -> SequenceModel:
     return SequenceModel(rngs=rngs, **options)
+
+
+def _cell(
+    in_features: int,
+    hidden_features: int,
+    *,
+    rngs: nnx.Rngs,
+    cell: type[Cell],
+    section: str,
+    options: dict[str, Any],
+    **shared: Any,
+) -> Cell:
+    try:
+        return cell(in_features, hidden_features, rngs=rngs, **options, **shared)
+    except FieldError as error:
+        # An option is named from the cell's section, a size from the model's.
+        raise (error.inside(section) if error.field in options else error) from None
 
 
 def _learning_rate(field: str, value: float) -> float:
@@ -226,53 +258,9 @@ def _loop(train: dict[str, Any]) -> tuple[dict[str, int], dict[str, Any]]:
     return {**budget, "checkpoints_kept": kept}, {"chunk": log_every, **train}
 
 
-def _within(section: str, function: Any, *args: Any, **kwargs: Any) -> Any:
-    """function(...), with the section put before the field that an error names."""
-    try:
-        return function(*args, **kwargs)
-    except FieldError as error:
-        raise error.inside(section) from None
-
-
-def _check_sections(raw: dict[str, Any]) -> None:
-    """Every section has all of the base config's fields and no others."""
-    from configs import common
-
-    base = _plain(common.get_config())
-
-    def check(path, given, expected):
-        _within(path, _check_names, given, list(expected))
-        for name, default in expected.items():
-            if name not in given:
-                raise FieldError(f"{path}.{name}", None, "given")
-            if isinstance(default, dict):
-                if not isinstance(given[name], dict):
-                    raise FieldError(f"{path}.{name}", given[name], "a section with fields")
-                if default:
-                    check(f"{path}.{name}", given[name], default)
-
-    check("config", raw, base)
-
-
-def _check_names(given: dict[str, Any], known: list[str]) -> None:
-    for name, value in given.items():
-        if name not in known:
-            raise FieldError(
-                name, value, f"left out: there is no such field{fields.nearest(name, known)}"
-            )
-
-
-def _plain(value: Any, path: str = "config") -> Any:
-    """The config as JSON would give it back: dicts, lists and plain values."""
-    if isinstance(value, ConfigDict):
-        value = value.to_dict()
-    if isinstance(value, dict):
-        return {str(name): _plain(inner, f"{path}.{name}") for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner, path) for inner in value]
-    if value is not None and not isinstance(value, bool | int | float | str):
-        raise FieldError(path, value, "a number, a word, a list or a section")
-    return value
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, since cells and tasks are compared by their hashes."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def default_workdir(settings: Settings) -> Path:

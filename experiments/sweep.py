@@ -8,15 +8,16 @@ import collections
 import fnmatch
 import itertools
 import shlex
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import rich.progress
 import rich.table
 from absl import flags
 
-from experiments import commandline, estimates
+from experiments import commandline, estimates, own
 from experiments.files import RunError, synchronise
 from experiments.launchers import Batch, Launcher, LocalLauncher, SlurmLauncher
 from experiments.lock import held
@@ -54,16 +55,17 @@ def main() -> int:
         commandline.console().print(table(chosen))
         return 0
     folder = SweepFolder(Path(options.workdir or Path("runs", "sweeps", Path(file).stem)))
+    imports = own.flags([*commandline.imports(sys.argv), file])
     launcher: Launcher
     if fields.one_of("--launcher", options.launcher, LAUNCHERS) == "slurm":
-        launcher = SlurmLauncher(folder, options.slurm)
+        launcher = SlurmLauncher(folder, options.slurm, imports)
     else:
-        launcher = LocalLauncher(folder, options.workers)
+        launcher = LocalLauncher(folder, options.workers, imports)
     folder.path.mkdir(parents=True, exist_ok=True)
     synchronise(folder.path.parent)
     with held(folder.path), stop_requests() as stop:
         folder.open(trials)
-        return run(folder, chosen, launcher, stop, options.pack)
+        return run(folder, chosen, launcher, stop, options.pack, imports)
 
 
 def run(
@@ -72,6 +74,7 @@ def run(
     launcher: Launcher,
     stop: Callable[[], int],
     pack: bool = True,
+    imports: Sequence[str] = (),
 ) -> int:
     """Runs those trials that are missing; returns the exit status."""
     from experiments.report import write_report
@@ -106,7 +109,7 @@ def run(
         print(launcher.stop())
     write_results(folder)
     if any(state.reason or state.status == DONE for state in map(folder.state, before)):
-        again = shlex.join(["python", "-m", "scripts.report", str(folder.path)])
+        again = shlex.join(["python", "-m", "scripts.report", str(folder.path), *imports])
         write_report([folder.path], folder.path / "report.html", again)
     return STOPPED + stop() if left else conclude(folder, trials)
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from experiments.files import RunError, check_plain, read_json, synchronise, write_json
 from experiments.lock import LOCK
+from experiments.schema import complete
 from experiments.settings import resolve
 from experiments.trials import NAME, Trial
 from experiments.workdir import check_config, command, read_summary
@@ -98,8 +99,8 @@ class SweepFolder:
         """
         found = {}
         for row in _rows(self._read().get("trials"), self.path / SWEEP):
-            trial = Trial(row["name"], resolve(row["config"]), row["overrides"], row["reference"])
-            found[trial.name] = trial
+            settings = resolve(complete(row["config"]))
+            found[row["name"]] = Trial(row["name"], settings, row["overrides"], row["reference"])
         return found
 
     def state(self, name: str) -> State:
@@ -148,6 +149,7 @@ def _rows(found: Any, path: Path) -> list[dict[str, Any]]:
         and NAME.fullmatch(row["name"])
         and isinstance(row["reference"], str | None)
         and isinstance(row["overrides"], dict)
+        and isinstance(row["config"], dict)
         for row in found
     )
     if not sound:

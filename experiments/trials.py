@@ -3,7 +3,6 @@
 import copy
 import dataclasses
 import functools
-import importlib.util
 import json
 import math
 import re
@@ -13,6 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from experiments.files import RunError
+from experiments.own import imported
 from experiments.settings import Settings, resolve
 from gru_jax import FieldError, fields
 
@@ -45,15 +45,10 @@ def from_file(path: str, config: ConfigDict) -> list[Trial]:
       RunError: the file adds no trials, or raises an error of its own.
       FieldError: a trial is not what is allowed.
     """
-    spec = importlib.util.spec_from_file_location("sweep_file", path)
-    if spec is None or spec.loader is None:
-        raise RunError(f"--config: {path} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
+    sweep = getattr(imported(path, "--config"), "sweep", None)
+    if not callable(sweep):
+        raise RunError(f"--config: {path} has no sweep(add), so it describes one run")
     try:
-        spec.loader.exec_module(module)
-        sweep = getattr(module, "sweep", None)
-        if not callable(sweep):
-            raise RunError(f"--config: {path} has no sweep(add), so it describes one run")
         return described(config.to_dict(), sweep)
     except (FieldError, RunError):
         raise
@@ -67,7 +62,7 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
     `sweep` calls add(name, overrides, parameters=None, reference=None) for each:
 
       name: of the trial and of its folder.
-      overrides: {"model.cell": "lstm", ...}; a whole section, such as "task", is replaced.
+      overrides: {"task.length": 200, ...}; a whole section, such as "task", is replaced.
       parameters: every layer gets as many units as bring the model nearest to that number.
       reference: the name of the trial that this one is tested against.
 
@@ -78,7 +73,7 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
     """
     found: dict[str, Trial] = {}
     names_by_config: dict[str, str] = {}
-    # Finding a width takes half a second, and many trials differ in what has no say in it.
+    # Finding a width takes a while, and many trials differ in what has no say in it.
     widths: dict[str, tuple[int, ...]] = {}
 
     def add(
@@ -142,18 +137,38 @@ def matched(base: dict[str, Any], overrides: dict[str, Any], parameters: int) ->
     """
     fields.integer("parameters", parameters, 1)
     layers = len(overridden(base, overrides)["model"]["hidden_sizes"])
+    one_unit = {"model.hidden_sizes": (1,) * layers}
+    experiment = resolve(overridden(base, overrides | one_unit)).experiment
+    smallest: Any = experiment.build
 
     @functools.cache
     def count(units: int) -> int:
-        sizes = {"model.hidden_sizes": (units,) * layers}
-        return resolve(overridden(base, overrides | sizes)).experiment.parameters
+        build = functools.partial(smallest, hidden_sizes=(units,) * layers)
+        other = dataclasses.replace(experiment, build=build)
+        return (experiment if units == 1 else other).parameters
 
     if count(1) > parameters:
         raise FieldError("parameters", parameters, f"at least {count(1)}, those of one unit")
+    units = _nearest(_parabola(count), parameters)
+    if _parabola(count)(units) != count(units):  # somebody's cell may count otherwise
+        units = _nearest(count, parameters)
+    return (units,) * layers
+
+
+def _parabola(count: Callable[[int], int]) -> Callable[[int], int]:
+    """The counts as three of them say that they go on: products are quadratic in the units."""
+    first, second, third = count(1), count(2), count(3)
+    bend = third - 2 * second + first
+    rise = lambda units: (units - 1) * (second - first) + (units - 1) * (units - 2) // 2 * bend
+    return lambda units: max(first + rise(units), 1)
+
+
+def _nearest(count: Callable[[int], int], parameters: int) -> int:
+    """The units whose count is nearest, the fewer of two."""
     units = 64
     for _ in range(3):  # about quadratic in the units
         units = max(1, round(units * math.sqrt(parameters / count(units))))
     distance = lambda units: abs(count(units) - parameters)
     while (better := min((max(units - 1, 1), units, units + 1), key=distance)) != units:
         units = better
-    return (units,) * layers
+    return units

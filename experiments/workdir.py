@@ -1,6 +1,6 @@
 """What a run leaves on disk, and how it is read back.
 
-WORKDIR/config.json        the resolved config
+WORKDIR/config.json        the resolved config: every field, and the schema that they follow
         environment.json   versions, git commit, devices, command line
         metrics.jsonl      {"step", "split", "seed", metrics...}; no timings: equal runs
                            have equal files
@@ -28,6 +28,7 @@ import jax
 
 from experiments.checkpoints import Arrays, Checkpoints, decode
 from experiments.files import RunError, check_plain, read_json, write_json
+from experiments.schema import complete
 from experiments.settings import Settings, resolve
 from gru_jax import SequenceModel, Task, training
 from gru_jax.devices import make_mesh, one_device, to_devices
@@ -68,9 +69,11 @@ class Run:
 def load(workdir: str | os.PathLike[str]) -> Run:
     """A run's trained models, task, settings, metrics and summary, in one call.
 
+    A cell or task of your own has to be registered before: import the module that does it.
+
     Raises:
       RunError: the folder holds no run, or none of its checkpoints can be used.
-      FieldError: its config holds what is not allowed.
+      FieldError: its config holds what is not allowed, or names what nobody has registered.
     """
     path = Path(workdir)
     check_plain(path)
@@ -164,10 +167,16 @@ def _raised(old: Any, new: int) -> bool:
 
 
 def _differences(old: Any, new: Any, path: str = "config") -> dict[str, str]:
-    """The fields that differ, with what is said of each."""
+    """The fields that differ, with what is said of each; of another cell or task, only its name."""
     if isinstance(old, dict) and isinstance(new, dict):
+        names = sorted(old.keys() | new.keys())
+        if path == "config.task" and old.get("name") != new.get("name"):
+            names = ["name"]
+        if path == "config.model" and old.get("cell") != new.get("cell"):
+            section = lambda name: isinstance(old.get(name, new.get(name)), dict)
+            names = [name for name in names if not section(name)]
         lines: dict[str, str] = {}
-        for name in sorted(old.keys() | new.keys()):
+        for name in names:
             lines |= _differences(old.get(name), new.get(name), f"{path}.{name}")
         return lines
     return {} if old == new else {path: f"{path} is {old!r} there and {new!r} here"}
@@ -237,7 +246,8 @@ def _git(*command: str) -> str | None:
 
 
 def read_config(workdir: Path) -> dict[str, Any]:
-    return read_json(workdir / "config.json", f"{workdir} holds no run")
+    """A run's config, with the fields that were added since at their defaults."""
+    return complete(read_json(workdir / "config.json", f"{workdir} holds no run"))
 
 
 def read_environment(workdir: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Runs some of a sweep's trials: python -m experiments.worker DIR NAME [NAME...]
+"""Runs some of a sweep's trials: python -m experiments.worker --sweep=DIR --trials=NAME,NAME
 
 experiments.sweep starts it, here or on a cluster's node. Several trials are trained together.
 """

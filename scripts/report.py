@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from experiments import commandline
+from experiments.own import imported
 from experiments.report import write_report
 
 
@@ -14,7 +15,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="of a run or a sweep")
     parser.add_argument("--output", type=Path, help="the page (DIR/report.html of the first one)")
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="registers cells or tasks of your own",
+    )
     chosen = parser.parse_args()
+    for file in chosen.imports:
+        imported(file)
     output = chosen.output or chosen.folders[0] / "report.html"
     command = shlex.join(["python", "-m", "scripts.report", *sys.argv[1:]])
     write_report(chosen.folders, output, command)

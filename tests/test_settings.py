@@ -2,13 +2,15 @@
 
 import copy
 import importlib
+import inspect
+import re
 from pathlib import Path
 
 import pytest
 
 from configs import adding, common
 from experiments.settings import resolve
-from gru_jax import FieldError
+from gru_jax import CELLS, FieldError
 from tests.collected import music, texts
 
 CONFIGS = {
@@ -50,10 +52,11 @@ def test_configs_resolve_and_every_field_is_read(name, tmp_path):
     assert resolve(config).name.startswith(name + "-")
     for path in leaves(config):
         # Each cell's section is read when that cell is chosen.
-        chosen = path[1] if path[0] == "model" and path[1] in ("gru", "lstm", "vanilla") else "gru"
-        changed = with_value(config, path, BAD)
-        if path != ("model", "cell"):
-            changed["model"]["cell"] = chosen
+        chosen = path[1] if path[1:2] and path[1] in CELLS else config["model"]["cell"]
+        base = copy.deepcopy(config)
+        others = {name: defaults(name) for name in CELLS if name != chosen}
+        base["model"] |= {"cell": chosen, **others}
+        changed = with_value(base, path, BAD)
         with pytest.raises(FieldError) as caught:
             resolve(changed)
         message = str(caught.value)
@@ -115,17 +118,116 @@ def test_a_missing_field():
         resolve(config)
 
 
+def defaults(cell):
+    """The section of a cell that nothing is set in."""
+    return common.get_config().model[cell].to_dict()
+
+
 def test_every_base_field_has_a_comment():
-    text = Path(common.__file__).read_text()
-    lines = [line for line in text.splitlines() if " = " in line and "ConfigDict()" not in line]
-    assert lines
+    text = inspect.getsource(common.get_config) + inspect.getsource(common.collected)
+    fields = re.compile(r"(config|model|optimizer|population|train)[.\w]* = (?!.*ConfigDict\()")
+    lines = [line for line in text.splitlines() if fields.match(line.strip())]
+    assert len(lines) > 30
     assert all("  # " in line for line in lines), [line for line in lines if "  # " not in line]
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_options_of_a_cell_are_fields_that_its_docstring_describes(name):
+    made = CELLS[name].options()
+    assert made.keys() == defaults(name).keys()
+    assert {option: value for option, value in defaults(name).items() if value is not None} == {
+        option: value for option, value in made.items() if value is not None
+    }
+    for option in made:
+        assert re.search(rf"^ +([\w]+, )*{option}(, \w+)*: ", CELLS[name].__doc__, re.MULTILINE), (
+            option
+        )
 
 
 def test_equal_configs_have_equal_names_and_others_do_not():
     config = get_config("adding")
     assert resolve(config).name == resolve(adding.get_config()).name
     assert resolve(config).name != resolve(with_value(config, ["train", "steps"], 50)).name
+
+
+def test_the_names_of_runs_stay():
+    """A run's folder is found again by a later version: what is added may not change these."""
+    assert resolve(adding.get_config()).name == "adding-1669ee5a"
+    config = with_value(get_config("copy_first"), ["train", "steps"], 500)
+    assert resolve(config).name == "copy_first-08b6b4a2"
+    chosen = with_value(get_config("adding"), ["model", "cell"], "lstm")
+    chosen = with_value(chosen, ["model", "lstm", "forget_bias"], 2.0)
+    assert resolve(chosen).name == "adding-13ca1071"
+
+
+def test_a_run_is_the_same_whether_its_defaults_are_given_or_not():
+    whole = get_config("adding")
+    assert whole["task"]["protocol"] == "halves"
+    config = copy.deepcopy(whole)
+    del config["task"]["protocol"]
+    assert resolve(config).config == resolve(whole).config
+    assert resolve(config).name == resolve(whole).name
+    assert (
+        resolve(with_value(config, ["task", "protocol"], "anywhere")).name != resolve(config).name
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("gru.chrono_max", 75.0, "75.0: must be left at its default: model.cell is 'lstm'"),
+        ("vanilla.bias", BAD, ".*: must be left at its default: model.cell is 'lstm'"),
+        ("gru.chrono", 75.0, "75.0: must be left out: .*did you mean 'chrono_max'"),
+        ("gru", 3, "3: must be a section with fields"),
+    ],
+)
+def test_an_option_of_a_cell_that_is_not_chosen(path, value, message):
+    config = with_value(get_config("adding"), ["model", "cell"], "lstm")
+    resolve(with_value(config, ["model", "gru", "update_bias"], 0))  # as good as its default
+    with pytest.raises(FieldError, match=f"^config.model.{path} = {message}"):
+        resolve(with_value(config, ["model", *path.split(".")], value))
+
+
+def test_a_resolved_config_has_the_chosen_cells_section_alone_and_resolves_to_itself():
+    config = with_value(get_config("adding"), ["model", "cell"], "lstm")
+    settings = resolve(config)
+    assert settings.config["model"].keys() & CELLS.keys() == {"lstm"}
+    assert resolve(settings.config).config == settings.config
+    assert resolve(settings.config).name == settings.name
+
+
+def test_a_stored_config_that_lacks_fields_gets_their_defaults():
+    settings = resolve(adding.get_config())
+    stored = copy.deepcopy(settings.config)
+    for path in (["task", "protocol"], ["model", "gru", "activation"], ["train", "keep"]):
+        section = stored
+        for name in path[:-1]:
+            section = section[name]
+        del section[path[-1]]
+    del stored["population"]
+    assert resolve(stored).config == settings.config
+    del stored["schema"]  # somebody's own config: what is missing may have been forgotten
+    with pytest.raises(FieldError, match="= None: must be given"):
+        resolve(stored)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("schema", 2, "2: must be 1: another version of this program has stored it"),
+        ("train.patience", 3, "3: must be left out: there is no such field"),
+        ("model.gru.reset_befor", 3, "3: must be left out: there is no such field"),
+        ("model", 3, "3: must be a section with fields"),
+        ("task", None, "None: must be a section with fields"),
+        ("model.cell", "mine", r"'mine': must be registered first: .*CELLS\['mine'\] = .*--import"),
+        ("task.name", "mine", r"'mine': must be registered first: .*TASKS\['mine'\] = .*--import"),
+        ("model.cell", ["gru"], "must be one of gru"),
+    ],
+)
+def test_a_stored_config_that_cannot_be_used_here(path, value, message):
+    stored = with_value(resolve(adding.get_config()).config, path.split("."), value)
+    with pytest.raises(FieldError, match=f"^config.{path} = .*{message}"):
+        resolve(stored)
 
 
 def test_per_seed_values_and_no_clip():

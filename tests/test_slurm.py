@@ -9,7 +9,8 @@ import pytest
 
 from experiments.sweep_folder import SweepFolder
 from experiments.workdir import load, read_metrics
-from tests.programs import program
+from tests.programs import program, tiny
+from tests.test_own import CODE
 from tests.test_sweep import LONG, rows, start, wait_for, write
 
 
@@ -56,6 +57,13 @@ def test_jobs_that_are_killed_and_queued_again_end_with_the_same_bits(tmp_path):
         assert read_metrics(folder / "trials" / name) == read_metrics(whole / "trials" / name)
     assert [row["status"] for row in rows(folder)] == ["done"] * 2
     assert (folder / "report.html").exists()
+
+
+def test_jobs_import_a_cell_of_ones_own(tmp_path):
+    (tmp_path / "mine.py").write_text(CODE + '\ndef sweep(add):\n    add("a", {})\n')
+    options = [f"--config={tmp_path / 'mine.py'}", f"--workdir={tmp_path / 'runs'}", *tiny()]
+    program("sweep", *options, *SLURM)
+    assert [row["status"] for row in rows(tmp_path / "runs")] == ["done"]
 
 
 def test_jobs_outlive_the_command_which_finds_them_again(tmp_path):

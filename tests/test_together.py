@@ -122,7 +122,6 @@ def test_a_fault_in_one_leaves_the_others_as_they_are(together, tmp_path):
         {"population.seeds": 3, "population.first_seed": 7},
         {"model.gru.update_bias": -1.0},
         {"model.gru.chrono_max": 9.0},
-        {"model.lstm.forget_bias": 3.0},
         {"train.checkpoints_kept": 5},
         {"name": "another"},
     ],

@@ -29,7 +29,8 @@ def test_trials_are_resolved_in_the_order_in_which_they_are_added():
     assert lstm.settings.config["train"] == gru.settings.config["train"]
     assert lstm.reference == "gru"
     assert lstm.overrides == {"model.cell": "lstm", "population.seeds": 2}
-    assert copy.settings.config["task"] == {"name": "copy_memory", "length": 3}
+    whole = {"name": "copy_memory", "length": 3, "protocol": "arjovsky"}
+    assert copy.settings.config["task"] == whole
     assert tiny_config().to_dict() == BASE, "the base config was changed"
 
 
