@@ -1,7 +1,7 @@
 """A small, fast, exact laboratory for gated recurrence in JAX and Flax."""
 
 from gru_jax.bptt import scan
-from gru_jax.cells import CELLS, Cell, GRUCell, LSTMCell, VanillaCell
+from gru_jax.cells import CELLS, Cell, Gate, GRUCell, LSTMCell, VanillaCell
 from gru_jax.fields import FieldError
 from gru_jax.model import SequenceModel, parameter_count
 from gru_jax.optimizer import Optimizer
@@ -21,6 +21,7 @@ __all__ = [
     "Experiment",
     "FieldError",
     "GRUCell",
+    "Gate",
     "LSTMCell",
     "Optimizer",
     "SequenceModel",
