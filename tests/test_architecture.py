@@ -8,9 +8,12 @@ ROOT = Path(__file__).parent.parent
 # A module may import those of its own rank only if listed before it here, and lower ranks.
 RANKS = [
     {"gru_jax.axes", "gru_jax.fields", "gru_jax.lapack"},
+    {"gru_jax.bptt.jaxprs", "gru_jax.bptt.lists"},
+    {"gru_jax.bptt.recomputation"},
+    {"gru_jax.bptt.derivative"},
+    {"gru_jax.bptt"},
     {"gru_jax.initializers"},
     {"gru_jax.cells"},
-    {"gru_jax.bptt"},
     {"gru_jax.recurrence"},
     {"gru_jax.model", "gru_jax.tasks", "gru_jax.optimizer", "gru_jax.devices"},
     {"gru_jax.torch_weights", "gru_jax.training", "gru_jax.diagnostics"},

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell, bptt
-from tests.helpers import agree, equations, randomise
+from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell
+from gru_jax.bptt.loops import CACHED, ROWS, ROWS_A_UNIT, SEGMENTS, segment_length
+from tests.helpers import agree, randomise
 from tests.test_cells import GRU_OPTIONS, LSTM_OPTIONS
 
 B, T, D, H = 3, 7, 2, 4
@@ -94,12 +95,65 @@ def test_what_padding_holds_reaches_nothing():
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
-def test_gates_are_the_plain_scans_and_no_steps_are_none():
+@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.usefixtures("x64")
+def test_activations_and_their_gradients_are_the_plain_scans(make):
+    cell = randomise(make(D, H, param_dtype=jnp.float64, rngs=nnx.Rngs(0)))
+    graph, params = nnx.split(cell)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(B, T, D)))
+
+    def found(gradient):
+        def loss(params):
+            rnn = RNN(nnx.merge(graph, params), gradient=gradient, segment=3)
+            seen, gates = rnn(x, seq_lengths=LENGTHS, return_activations=True)
+            return jnp.sum(seen**2) + sum(jnp.sum(jnp.sin(a)) for a in gates.values())
+
+        return jax.value_and_grad(loss)(params)
+
+    agree(found("batched"), found("plain"), 1e-9)
+
+
+def test_no_steps_are_none():
     rnn = RNN(randomise(GRUCell(D, H, rngs=nnx.Rngs(0))), gradient="batched")
-    outputs, gates = rnn(jnp.ones((B, T, D)), return_activations=True)
-    assert gates["reset"].shape == (B, T, H)
-    agree(rnn(jnp.ones((B, T, D))), outputs, 1e-6)
     assert rnn(jnp.ones((B, 0, D))).shape == (B, 0, H)
+
+
+@pytest.mark.parametrize("make", [nnx.GRUCell, nnx.OptimizedLSTMCell, nnx.LSTMCell, nnx.SimpleCell])
+def test_cells_of_flax_as_they_are(make):
+    """Values and gradients of `nnx.RNN`, and what that lacks: exact lengths, and resets."""
+    cell = randomise(make(D, H, rngs=nnx.Rngs(0)))
+    graph, params, rest = nnx.split(cell, nnx.Param, ...)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(B, T, D)), jnp.float32)
+
+    def slopes(run):
+        loss = lambda params: jnp.sum(jnp.sin(run(nnx.merge(graph, params, rest))))
+        return jax.value_and_grad(loss)(params)
+
+    for gradient in ("auto", "plain", "recomputed"):
+        ours = lambda cell, gradient=gradient: RNN(cell, gradient=gradient, segment=3)(x)
+        agree(slopes(ours), slopes(lambda cell: nnx.RNN(cell)(x)), 1e-5)
+        masked = lambda cell, gradient=gradient: RNN(cell, gradient=gradient, segment=3)(
+            x, seq_lengths=LENGTHS, resets=RESETS
+        )
+        # An episode that starts at step 3 is a sequence of its own; what is beyond 4 is padding.
+        apart = lambda cell: jnp.concatenate(
+            [
+                nnx.RNN(cell)(x[:1, :3])[0],
+                nnx.RNN(cell)(x[:1, 3:])[0],
+                nnx.RNN(cell)(x[2:, :4])[0],
+            ]
+        )
+        agree(slopes(masked), slopes(apart), 1e-5)
+    assert jnp.all(masked(cell)[1] == 0)
+    with pytest.raises(ValueError, match=f"^{make.__name__} shows no activations: must be a Cell"):
+        RNN(cell)(x, return_activations=True)
+
+
+def test_a_model_of_cells_of_flax():
+    model = SequenceModel(nnx.OptimizedLSTMCell, D, 2, hidden_sizes=(H, H), rngs=nnx.Rngs(0))
+    carry, outputs = model(jnp.ones((B, T, D)), return_carry=True)
+    np.testing.assert_allclose(outputs, model.readout(carry[1][1]), rtol=1e-6)
+    assert jax.tree.map(jnp.shape, model.initialize_carry((B,))) == jax.tree.map(jnp.shape, carry)
 
 
 def test_products_in_bfloat16():
@@ -156,44 +210,21 @@ def test_memory():
     assert longer - long < 1.1 * added
 
 
-def test_auto_is_batched_where_a_steps_products_have_few_rows():
-    x = jnp.ones((4, T, D))
-
-    def batched(hidden, gradient="auto", **options):
-        rnn = RNN(GRUCell(D, hidden, rngs=nnx.Rngs(0), **options), gradient=gradient)
-        return "custom_vjp" in str(jax.make_jaxpr(lambda x: nnx.merge(*nnx.split(rnn))(x))(x))
-
-    assert batched(16)
-    assert not batched(15)
-    assert not batched(16, "plain")
-    assert batched(4, "batched")
-    assert not batched(16, "batched", reset_after=False)  # r * h is known in its step only
-
-
-@pytest.mark.parametrize("recompute", [False, True])
-@pytest.mark.parametrize("hidden", [128, 512])
-def test_a_segment_has_rows_for_its_products_and_fits_a_cache(hidden, recompute):
-    enough = bptt.ROWS_RECOMPUTED if recompute else bptt.ROWS * hidden
-    for shape in ((199, 32), (751, 50), (101, 1), (3, 64), (53, 4096)):
-        length = bptt.segment_length(shape, hidden, recompute)
-        most = -(-shape[0] // bptt.SEGMENTS)
+@pytest.mark.parametrize("hidden", [16, 128, 512])
+def test_a_segment_has_rows_for_its_products_and_fits_a_cache(hidden):
+    enough = min(ROWS, ROWS_A_UNIT * hidden)
+    for time, batch in ((199, 32), (751, 50), (101, 1), (3, 64), (53, 4096)):
+        length = segment_length(time, [np.zeros((batch, hidden)), np.zeros(batch)])
+        most = -(-time // SEGMENTS)
         assert 1 <= length <= most
         if length < most:
-            assert (length + 1) * shape[1] > enough
-            assert (length + 1) * shape[1] * hidden > bptt.CACHED
+            assert (length + 1) * batch > enough
+            assert (length + 1) * batch * hidden > CACHED
         if length > 1:
-            rows = length * shape[1]
-            assert rows <= enough or rows * hidden <= bptt.CACHED
-
-
-@pytest.mark.parametrize(("gradient", "segment"), [("batched", 32), ("recomputed", 8)])
-def test_recomputing_takes_shorter_segments_of_many_units(gradient, segment):
-    graph, params = nnx.split(RNN(GRUCell(3, 512, rngs=nnx.Rngs(0)), gradient=gradient))
-    run = lambda params: nnx.merge(graph, params)(jnp.ones((32, 128, 3)))
-    scans = equations(jax.make_jaxpr(run)(params).jaxpr, {"scan"})
-    assert {scan.params["length"] for scan in scans} == {segment, 128 // segment}
+            assert length * batch <= enough or length * batch * hidden <= CACHED
 
 
 def test_a_segment_divides_the_sequence_where_that_hardly_shortens_it():
-    lengths = {time: bptt.segment_length((time, 4), 128) for time in (1009, 1000, 640, 2 * 509)}
+    state = [np.zeros((4, 128))]
+    lengths = {time: segment_length(time, state) for time in (1009, 1000, 640, 2 * 509)}
     assert lengths == {1009: 64, 1000: 50, 640: 64, 2 * 509: 64}

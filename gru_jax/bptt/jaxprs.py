@@ -16,6 +16,7 @@ from gru_jax.axes import Array
 
 CALLS = {"jit", "pjit", "closed_call", "core_call", "checkpoint", "remat2"}
 Atom = Var | Literal
+Arrays = list[Array]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,6 +49,35 @@ class Program:
                 wanted.update(variables(equation.invars))
         return found[::-1]
 
+    def varying(self, sources: Iterable[Atom]) -> set[Var]:
+        """What depends on the sources, and what is fixed but only spread out for their sake."""
+        found = self.after(sources)
+        fixed = [e for e in self.equations if found.isdisjoint(e.outvars)]
+        read = {*variables(self.outputs), *(v for e in fixed for v in variables(e.invars))}
+        spread = [e.outvars[0] for e in fixed if e.primitive is lax.broadcast_in_dim_p]
+        return found | set(spread) - read
+
+    def entering(self, varying: set[Var]) -> list[Var]:
+        """The fixed variables that varying equations read, or that are outputs."""
+        read = [a for e in self.equations if not varying.isdisjoint(e.outvars) for a in e.invars]
+        found = dict.fromkeys(variables([*read, *self.outputs]))
+        return [v for v in found if v not in varying and v not in self.constants]
+
+    def unconverted(self, names: Iterable[Var]) -> list[Var]:
+        """What these are before a conversion of their precision.
+
+        Gradients of several segments add up there: in bfloat16 what is small would be lost.
+        """
+        makers = {v: e for e in self.equations for v in e.outvars}
+        found: list[Any] = []
+        for name in names:
+            found.append(name)
+            while (
+                maker := makers.get(found[-1])
+            ) and maker.primitive is lax.convert_element_type_p:
+                (found[-1],) = maker.invars
+        return list(dict.fromkeys(variables(found)))
+
     def part(self, inputs: Sequence[Var], outputs: Sequence[Atom]) -> Callable[..., list[Array]]:
         """These outputs as a function of values of these variables."""
         used = {a for e in self.before(inputs, outputs) for a in variables(e.invars)}
@@ -65,6 +95,19 @@ def variables(atoms: Iterable[Atom]) -> list[Var]:
 def type_of(atom: Any) -> Any:
     """Shape, dtype and the rest that is known of its value."""
     return atom.aval
+
+
+def differentiable(atom: Any) -> bool:
+    """Whether a variable, or an array, holds real or complex numbers."""
+    return jnp.issubdtype(getattr(atom, "aval", atom).dtype, jnp.inexact)
+
+
+def blank(type: Any, *axes: int) -> Array:
+    """Zeros of a type, with more axes before its own."""
+    zeros = jnp.zeros((*axes, *type.shape), type.dtype)
+    # The axes of a shard_map over which it varies: JAX has changed the name.
+    varying = getattr(getattr(type, "manual_axis_type", type), "varying", getattr(type, "vma", ()))
+    return lax.pcast(zeros, tuple(varying), to="varying") if varying else zeros
 
 
 def trace(function: Callable[..., Any], *arguments: list[Any], fixed: int = 0) -> Program:
@@ -161,3 +204,36 @@ def _product(equation: JaxprEqn, values: Sequence[Any], fixed: Sequence[bool]) -
     params = {**equation.params, "dimension_numbers": (((other.ndim - 1,), (0,)), ((), ()))}
     found = lax.dot_general_p.bind(other, matrix, **params)
     return [found if place else jnp.moveaxis(found, -1, 0)]
+
+
+def over_time(equation: JaxprEqn, found: dict[Var, Array], stacked: set[Var]) -> Arrays:
+    """What an equation gives for several steps: `stacked` variables have a leading axis of time."""
+    values = [value_of(atom, found) for atom in equation.invars]
+    axes = [0 if isinstance(atom, Var) and atom in stacked else None for atom in equation.invars]
+    if 0 not in axes:
+        return bind(equation, values)
+    if _is_product(equation) and axes == [0, None] and values[0].ndim == 3:
+        # As rows of one matrix: a product over two axes would copy its operands.
+        (rows,) = bind(equation, [values[0].reshape(-1, values[0].shape[-1]), values[1]])
+        return [rows.reshape(*values[0].shape[:-1], -1)]
+    return jax.vmap(lambda *each: bind(equation, each), axes)(*values)
+
+
+def _is_product(equation: JaxprEqn) -> bool:
+    """Whether this is (..., K) times (K, N)."""
+    if equation.primitive is not lax.dot_general_p:
+        return False
+    left, right = map(type_of, equation.invars)
+    expected = (((left.ndim - 1,), (0,)), ((), ()))
+    found = jax.tree.map(int, equation.params["dimension_numbers"])
+    return right.ndim == 2 and found == expected
+
+
+@jax.custom_jvp
+def marked(value: Array, probe: Array) -> Array:
+    """The value; the gradient of the probe is the value's."""
+    del probe
+    return value
+
+
+marked.defjvp(lambda primals, tangents: (primals[0], tangents[0] + tangents[1]))

@@ -1,19 +1,4 @@
-"""Backpropagation through time: what need not be a step's is computed for many steps at once.
-
-The derivative of a scan multiplies matrices step by step. Only one of its products has to: the one
-that carries the gradient from a step to the one before. What the inputs add to the gates, and what
-all steps together add to the gradients of weights and biases, is one product for a whole segment of
-steps, short enough to stay in a core's cache. Of an Elman network, for instance:
-
-    forward, from the first segment to the last:
-      p = x W + b                      all steps of the segment at once
-      h_t = tanh(p_t + h_{t-1} U)      step by step
-    backward, from the last segment to the first:
-      da_t, dh_{t-1} = da_t U^T        step by step, of the sum a_t inside the tanh
-      dW, dU, db, dx                   all steps of the segment at once
-
-Which equations of a step go where is found by `Derivative`.
-"""
+"""`jax.lax.scan`, with the gradient that this folder derives."""
 
 import dataclasses
 import functools
@@ -27,8 +12,9 @@ from jax.custom_derivatives import SymbolicZero
 
 from gru_jax import fields
 from gru_jax.axes import Array
-from gru_jax.backward import Arrays, Body, Derivative, blank, divided, has_slope, replaced
-from gru_jax.jaxprs import bind, value_of
+from gru_jax.bptt.derivative import Body, Derivative, derivative
+from gru_jax.bptt.jaxprs import Arrays, bind, blank, differentiable, type_of, value_of
+from gru_jax.bptt.lists import chosen, divided, replaced
 
 GRADIENTS = ("auto", "plain", "batched", "recomputed")
 ROWS = 256  # of a segment's products: more gain little, and
@@ -201,7 +187,7 @@ def _segment(
 def _forward(loop: Loop, *arguments: Any) -> Any:
     wanted = jax.tree.map(lambda argument: argument.perturbed, arguments)
     constants, carry, inputs = jax.tree.map(lambda argument: argument.value, arguments)
-    parts = Derivative(loop.body, wanted[0], wanted[2])
+    parts = derivative(loop.body, tuple(wanted[0]), tuple(wanted[2]))
     border = parts.fix(constants)
     fixed = parts.prepare(border)
 
@@ -216,15 +202,16 @@ def _forward(loop: Loop, *arguments: Any) -> Any:
 
 def _backward(loop: Loop, residuals: Any, cotangents: Any) -> Any:
     parts, constants, inputs, found = residuals
-    d_carry = [_instantiated(d) for d in cotangents[0] if has_slope(d)]
+    carried, given = ([differentiable(d) for d in some] for some in cotangents)
+    d_carry = [_instantiated(d) for d in chosen(cotangents[0], carried)]
     # Outputs that nobody reads have no gradient, which would be as large as they.
-    d_outputs = [None if _is_zero(d) else loop.segments(d) for d in cotangents[1] if has_slope(d)]
+    d_outputs = [None if _is_zero(d) else loop.segments(d) for d in chosen(cotangents[1], given)]
     border = parts.fix(constants)
     fixed = parts.prepare(border)
 
     def back_one_step(d_carry, now):
         kept, inputs, d_outputs = now
-        types = parts.slopes[len(d_carry) :]
+        types = parts.cotangents[len(d_carry) :]
         d_outputs = [blank(t) if d is None else d for d, t in zip(d_outputs, types, strict=True)]
         return parts.back(fixed, kept, inputs, [*d_carry, *d_outputs])
 
@@ -240,14 +227,14 @@ def _backward(loop: Loop, residuals: Any, cotangents: Any) -> Any:
         d_here, d_inputs = parts.late(loop.size, border, fixed, inputs, kept, emitted)
         return (d_carry, jax.tree.map(jnp.add, d_border, d_here)), d_inputs
 
-    zeros = [blank(v.aval) for v, yes in zip(parts.border, parts.learned, strict=True) if yes]
+    zeros = [blank(type_of(v)) for v in chosen(parts.border, parts.learned)]
     now = loop.segments(inputs), found, d_outputs
     (d_carry, d_border), d_inputs = loop.run(back, (d_carry, zeros), now, loop.count, back=True)
-    nothing = lambda values: [None] * len(values)
+    spread = lambda flags, some: replaced([None] * len(flags), flags, some)
     return (
-        replaced(nothing(constants), parts.wanted, parts.of_constants(constants, d_border)),
-        replaced(nothing(cotangents[0]), [has_slope(d) for d in cotangents[0]], d_carry),
-        replaced(nothing(inputs), parts.moved, loop.steps(d_inputs)),
+        spread(parts.wanted_constants, parts.of_constants(constants, d_border)),
+        spread(carried, d_carry),
+        spread(parts.wanted_inputs, loop.steps(d_inputs)),
     )
 
 
@@ -260,4 +247,4 @@ def _is_zero(cotangent: Any) -> bool:
 
 
 def _instantiated(cotangent: Any) -> Array:
-    return blank(cotangent.aval) if _is_zero(cotangent) else cotangent
+    return blank(type_of(cotangent)) if _is_zero(cotangent) else cotangent
