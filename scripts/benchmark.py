@@ -17,7 +17,9 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,8 +29,8 @@ from rich.table import Table
 from experiments.commandline import guarded
 from experiments.files import write_json
 from gru_jax import CELLS, fields
-from scripts.contenders import CHUNK, LeftOutError, Work, reference
-from scripts.peers import CONTENDERS, DISTRIBUTIONS, OTHERWISE, VARIANTS
+from scripts.contenders import CHUNK, Contender, LeftOutError, Work, reference
+from scripts.entrants import CONTENDERS, VARIANTS
 
 WORKLOADS = {
     "A": Work(128, 220, 10, 128),
@@ -52,6 +54,9 @@ def main() -> int:
     parser.add_argument(
         "--contenders", default=",".join(CONTENDERS), help=f"or of {', '.join(VARIANTS)}"
     )
+    parser.add_argument(
+        "--beside", type=Path, help="another checkout of this project, which takes part as well"
+    )
     parser.add_argument("--repeats", type=int, default=7, help="turns of each")
     parser.add_argument("--seconds", type=float, default=2.0, help="of a turn, about")
     parser.add_argument("--output", type=Path, help="a JSON file")
@@ -67,10 +72,15 @@ def compare(options: argparse.Namespace) -> int:
     cells = [fields.one_of("--cells", cell, CELLS) for cell in options.cells.split(",")]
     works = {name: _work(name) for name in options.workloads.split(",")}
     names = [fields.one_of("--contenders", name, ALL) for name in options.contenders.split(",")]
+    places = {}
+    if options.beside:
+        name = f"{OURS}@{_commit(options.beside)}"
+        names.insert(1, name)
+        places[name] = options.beside
     found = []
     for cell in cells:
         for name, work in works.items():
-            rows = measure(cell, name, names, options.repeats, options.seconds)
+            rows = measure(cell, name, names, options.repeats, options.seconds, places)
             found.append({"cell": cell, "workload": name, **vars(work), "contenders": rows})
             Console(width=max(110, Console().width)).print(
                 table(f"{cell}, workload {name} {tuple(vars(work).values())}", rows)
@@ -79,21 +89,32 @@ def compare(options: argparse.Namespace) -> int:
         from experiments.workdir import environment
 
         made = environment()
-        taken = [DISTRIBUTIONS[name] for name in found[0]["contenders"] if name in DISTRIBUTIONS]
-        made["packages"] |= {name: importlib.metadata.version(name) for name in taken}
+        taken = {getattr(ALL.get(name), "distribution", None) for name in found[0]["contenders"]}
+        for name in sorted(filter(None, taken)):
+            made["packages"][name] = importlib.metadata.version(name)
         write_json(options.output, {"results": found, "environment": made})
     return 0
 
 
 def measure(
-    cell: str, workload: str, names: list[str], repeats: int, seconds: float
+    cell: str,
+    workload: str,
+    names: list[str],
+    repeats: int,
+    seconds: float,
+    places: Mapping[str, Path] = MappingProxyType({}),
 ) -> dict[str, Measured]:
-    """What each contender takes: seconds a step, one number a turn, and what it says of itself."""
+    """What each contender takes: seconds a step, one number a turn, and what it says of itself.
+
+    Args:
+      places: folders of contenders that are ours in another checkout.
+    """
     rows: dict[str, Measured] = {}
     with contextlib.ExitStack() as stack:
         processes = {}
         for name in names:
-            process = stack.enter_context(_Process(name, cell, workload, seconds))
+            place = places.get(name, ROOT)
+            process = stack.enter_context(_Process(name, cell, workload, seconds, place))
             ready = process.ask()
             if "left_out" in ready:
                 print(f"{name} is left out: {ready['left_out']}")
@@ -109,17 +130,18 @@ def measure(
 class _Process:
     """A contender in a process of its own; it answers a line with a line of JSON."""
 
-    def __init__(self, name: str, cell: str, workload: str, seconds: float):
+    def __init__(self, name: str, cell: str, workload: str, seconds: float, place: Path):
         self.name = name
+        served = name.partition("@")[0]
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "scripts.benchmark", f"--serve={name}"),
+                *(sys.executable, "-m", "scripts.benchmark", f"--serve={served}"),
                 *(f"--cells={cell}", f"--workloads={workload}", f"--seconds={seconds}"),
             ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=ROOT,
+            cwd=place,
         )
 
     def ask(self, line: str = "") -> Measured:
@@ -160,7 +182,7 @@ def serve(options: argparse.Namespace) -> int:
         compile_seconds=contender.compile_seconds,
         temporary_bytes=contender.temporary_bytes,
         taken=contender.taken,
-        **_deviations(options.serve, cell, work, contender.loss, contender.gradient),
+        **_deviations(contender, cell, work),
     )
     for _ in sys.stdin:  # a line is a turn
         began = time.perf_counter()
@@ -169,13 +191,12 @@ def serve(options: argparse.Namespace) -> int:
     return 0
 
 
-def _deviations(
-    name: str, cell: str, work: Work, loss: float | None, gradient: np.ndarray | None
-) -> Measured:
+def _deviations(contender: Contender, cell: str, work: Work) -> Measured:
     """How far loss and gradient are from those of our plain scan, relative to their size."""
+    loss, gradient = contender.loss, contender.gradient
     if loss is None or gradient is None:
         return {"loss_deviation": None, "gradient_deviation": None}
-    ours, kernels = reference(cell, work, **OTHERWISE.get((name, CELLS[cell]), {}))
+    ours, kernels = reference(cell, work, **contender.otherwise)
     return {
         "loss_deviation": abs(loss - ours) / abs(ours),
         "gradient_deviation": float(np.abs(gradient - kernels).max() / np.abs(kernels).max()),
@@ -210,6 +231,15 @@ def table(title: str, rows: dict[str, Measured]) -> Table:
         "relative deviation from our plain scan"
     )
     return shown
+
+
+def _commit(checkout: Path) -> str:
+    """The first digits of a checkout's commit."""
+    command = ["git", "-C", str(checkout), "rev-parse", "--short=8", "HEAD"]
+    found = subprocess.run(command, capture_output=True, text=True)
+    if found.returncode:
+        raise fields.FieldError("--beside", str(checkout), "a checkout of this project")
+    return found.stdout.strip()
 
 
 def _work(name: str) -> Work:

@@ -7,7 +7,8 @@ linear readout of its last state, the mean squared error, Adam.
 import dataclasses
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -78,6 +79,8 @@ class Contender:
     compile_seconds, temporary_bytes: of the compiled step, the latter as XLA plans them for all
       devices; None where the peer compiles out of sight, or not at all.
     taken: what ours has chosen for these sizes.
+    otherwise: options of our cell that make the equations of this contender's.
+    distribution: what its release is found under, beside those that `environment` names.
     """
 
     loss: float | None = None
@@ -85,6 +88,8 @@ class Contender:
     compile_seconds: float | None = None
     temporary_bytes: int | None = None
     taken: dict[str, Any] | None = None
+    otherwise: Mapping[str, Any] = MappingProxyType({})
+    distribution: str | None = None
 
     def __init__(self, cell: str, work: Work):
         raise NotImplementedError
@@ -107,6 +112,7 @@ class Ours(Contender):
 
     gradient, unroll: those of the model.
     cores: 0 takes as many as the batch or the seeds divide over.
+    options: of the cell.
     """
 
     def __init__(
@@ -118,14 +124,18 @@ class Ours(Contender):
         unroll: int = 1,
         seeds: int = 1,
         cores: int = 0,
+        **options: Any,
     ):
         from gru_jax import Experiment, bptt, devices, training
 
+        if not options.keys() <= CELLS[cell].options().keys():
+            raise LeftOutError(f"{cell} has no such option: {', '.join(options)}")
+        self.otherwise = options
         devices.use_cpu_cores(seeds, work.batch, cores)
         self.wait = jax.block_until_ready
         experiment = Experiment(
             _fixed_task(work),
-            lambda rngs: our_model(cell, work, rngs, gradient, unroll),
+            lambda rngs: our_model(cell, work, rngs, gradient, unroll, **options),
             batch_size=work.batch,
             chunk=CHUNK,
             evaluation_examples=work.batch,
@@ -138,7 +148,7 @@ class Ours(Contender):
         share = (work.batch // mesh.shape[devices.BATCH], work.hidden)
         segment = bptt.segment_length(work.time, [jax.ShapeDtypeStruct(share, np.float32)])
         self.taken = {"devices": mesh.size, "gradient": gradient, "segment": segment}
-        self.loss, self.gradient = reference(cell, work, gradient)
+        self.loss, self.gradient = reference(cell, work, gradient, **options)
         self.step = lambda state: training.train_chunk(experiment, mesh, state, data)[0]
         lower = lambda: training.train_chunk.lower(experiment, mesh, self.state, data)
         self._compiled(lower, mesh.size)

@@ -1,10 +1,9 @@
 """The same training step in other libraries, as their documentation shows them used."""
 
 import dataclasses
-import functools
 import importlib
 import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,9 +13,7 @@ from scripts.contenders import (
     CHUNK,
     RATE,
     Contender,
-    Floor,
     LeftOutError,
-    Ours,
     Weights,
     Work,
     gates,
@@ -184,22 +181,27 @@ class _InHaiku:
     order: where each of its gates stands among ours.
     signs: in its order, -1 for a gate that is 1 less ours.
     shifts: in its order, what it adds to a bias by itself.
+    otherwise: options of ours that make its equations.
     """
 
     name: str
     order: tuple[int, ...] = (0,)
     signs: tuple[int, ...] = (1,)
     shifts: tuple[int, ...] = (0,)
+    otherwise: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 class HaikuPeer(JaxPeer):
     """`haiku.dynamic_unroll` over its GRU (reset before the product), LSTM or VanillaRNN."""
 
     cells: ClassVar[Cells] = {
-        GRUCell: _InHaiku("GRU", order=(1, 0, 2), signs=(-1, 1, 1)),  # z writes where ours keeps
+        GRUCell: _InHaiku(  # z writes where ours keeps
+            "GRU", order=(1, 0, 2), signs=(-1, 1, 1), otherwise={"reset_after": False}
+        ),
         LSTMCell: _InHaiku("LSTM", order=(0, 2, 1, 3), signs=(1,) * 4, shifts=(0, 0, 1, 0)),
-        VanillaCell: _InHaiku("VanillaRNN"),
+        VanillaCell: _InHaiku("VanillaRNN", otherwise={"activation": "relu"}),
     }
+    distribution = "dm-haiku"
 
     def layer(self, weights: Weights) -> Any:
         haiku = library("haiku")
@@ -207,6 +209,7 @@ class HaikuPeer(JaxPeer):
         import jax.numpy as jnp
 
         self.core: _InHaiku = self.theirs(self.cell)
+        self.otherwise = self.core.otherwise
 
         def run(inputs: Any) -> Any:
             core = getattr(haiku, self.core.name)(self.work.hidden)
@@ -240,6 +243,7 @@ class EquinoxPeer(JaxPeer):
     """`jax.lax.scan` over equinox's GRUCell or LSTMCell, vmapped over examples."""
 
     cells: ClassVar[Cells] = {GRUCell: "GRUCell", LSTMCell: "LSTMCell"}
+    distribution = "equinox"
 
     def layer(self, weights: Weights) -> Any:
         equinox = library("equinox")
@@ -259,17 +263,26 @@ class EquinoxPeer(JaxPeer):
     def last_state(self, params: Any, inputs: Any) -> Any:
         equinox = library("equinox")
         import jax
-        import jax.numpy as jnp
 
         cell = equinox.combine(params, self.rest)
-        states = [jnp.zeros(self.work.hidden) for _ in CELLS[self.cell].STATES]
-        start = states[0] if len(states) == 1 else tuple(states)
 
         def run(example: Any) -> Any:
-            last, _ = jax.lax.scan(lambda carry, x: (cell(x, carry), None), start, example)
-            return last if len(states) == 1 else last[0]  # it has the output first
+            step = lambda state, x: (cell(x, state), None)
+            return self.shown(jax.lax.scan(step, self.start(), example)[0])
 
         return jax.vmap(run)(inputs)
+
+    def start(self, batch: tuple[int, ...] = ()) -> Any:
+        """The state before the first step."""
+        import jax.numpy as jnp
+
+        zeros = jnp.zeros((*batch, self.work.hidden))
+        states = tuple(zeros for _ in CELLS[self.cell].STATES)
+        return states if len(states) > 1 else zeros
+
+    def shown(self, state: Any) -> Any:
+        """Of a state the output, which it has first."""
+        return state[0] if isinstance(state, tuple) else state
 
     def recurrent(self, params: Any) -> list[Any]:
         blocks = np.split(np.asarray(params.weight_hh), len(gates(CELLS[self.cell])))
@@ -285,6 +298,7 @@ class KerasPeer(Peer):
         LSTMCell: ("LSTM", (0, 1, 2, 3)),
         VanillaCell: ("SimpleRNN", (0,)),
     }
+    distribution = "keras"
 
     def __init__(self, cell: str, work: Work):
         os.environ["KERAS_BACKEND"] = "jax"
@@ -330,6 +344,7 @@ class TorchPeer(Peer):
     """`torch.nn.GRU`, `LSTM` or `RNN`: cuDNN's where there is a GPU."""
 
     cells: ClassVar[Cells] = {GRUCell: "GRU", LSTMCell: "LSTM", VanillaCell: "RNN"}
+    distribution = "torch"
 
     def __init__(self, cell: str, work: Work):
         torch = library("torch")
@@ -376,35 +391,3 @@ class TorchPeer(Peer):
 def _beside(kernels: Any) -> Any:
     """(gates, rows, H) -> (rows, gates * H), or biases (gates, H) -> (1, gates * H)."""
     return np.concatenate(list(np.asarray(kernels).reshape(len(kernels), -1, kernels.shape[-1])), 1)
-
-
-# Options of ours that make the equations of a peer whose cell is another one.
-OTHERWISE: dict[tuple[str, type[Cell]], dict[str, Any]] = {
-    ("haiku", GRUCell): {"reset_after": False},
-    ("haiku", VanillaCell): {"activation": "relu"},
-}
-CONTENDERS: dict[str, Callable[[str, Work], Contender]] = {
-    "gru_jax": Ours,
-    "flax.nnx": NnxPeer,
-    "flax.linen": LinenPeer,
-    "haiku": HaikuPeer,
-    "equinox": EquinoxPeer,
-    "keras": KerasPeer,
-    "torch": TorchPeer,
-    "floor": Floor,
-}
-# What a peer's release is found under, beside those that `environment` names.
-DISTRIBUTIONS = {"haiku": "dm-haiku", "equinox": "equinox", "keras": "keras", "torch": "torch"}
-# Ours otherwise, where asked for by name.
-OTHER_PATHS: dict[str, dict[str, Any]] = {
-    "gru_jax-plain": {"gradient": "plain"},
-    "gru_jax-unroll-2": {"gradient": "plain", "unroll": 2},
-    "gru_jax-unroll-4": {"gradient": "plain", "unroll": 4},
-    "gru_jax-batched": {"gradient": "batched"},
-    "gru_jax-recomputed": {"gradient": "recomputed"},
-    "gru_jax-1-core": {"cores": 1},
-    "gru_jax-8-seeds": {"seeds": 8},
-}
-VARIANTS: dict[str, Callable[[str, Work], Contender]] = {
-    name: functools.partial(Ours, **options) for name, options in OTHER_PATHS.items()
-}

@@ -46,3 +46,14 @@ def vanilla(x, h, w, activation=np.tanh):
         h = activation(x_t @ w["W_n"] + h @ w["U_n"] + w["b_n"])
         states.append(h)
     return np.stack(states)
+
+
+def mgu(x, h, w):
+    """x (T, D), h (H,) -> states (T, H)."""
+    states = []
+    for x_t in x:
+        f = sigmoid(x_t @ w["W_f"] + h @ w["U_f"] + w["b_f"])
+        n = np.tanh(x_t @ w["W_n"] + (f * h) @ w["U_n"] + w["b_n"])
+        h = (1 - f) * h + f * n
+        states.append(h)
+    return np.stack(states)

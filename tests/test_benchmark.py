@@ -8,14 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from gru_jax import CELLS
-from scripts.benchmark import WORKLOADS
+from gru_jax import CELLS, devices
+from scripts.benchmark import ALL, WORKLOADS
 from scripts.contenders import LeftOutError, Work, reference
-from scripts.peers import CONTENDERS, OTHERWISE
+from scripts.entrants import CONTENDERS
 from tests.programs import ROOT, one_line
 
 WORK = Work(batch=3, time=5, features=2, hidden=4)
-JAX_PEERS = ("flax.nnx", "flax.linen", "haiku")
+JAX_PEERS = ("flax.nnx", "flax.linen", "haiku", "flax.nnx-in-scan", "haiku-in-scan")
 
 
 def benchmark(*arguments):
@@ -31,8 +31,8 @@ def benchmark(*arguments):
 @pytest.mark.parametrize("name", JAX_PEERS)
 @pytest.mark.parametrize("cell", CELLS)
 def test_peers_start_from_the_same_loss_and_gradient(cell, name):
-    peer = CONTENDERS[name](cell, WORK)
-    loss, gradient = reference(cell, WORK, **OTHERWISE.get((name, CELLS[cell]), {}))
+    peer = ALL[name](cell, WORK)
+    loss, gradient = reference(cell, WORK, **peer.otherwise)
     np.testing.assert_allclose(peer.loss, loss, rtol=1e-5)
     np.testing.assert_allclose(peer.gradient, gradient, atol=1e-6 * np.abs(gradient).max())
     assert (gradient != 0).mean() > 0.7
@@ -94,6 +94,34 @@ def test_contenders_take_turns_and_deviate_by_rounding_only(tmp_path):
             assert row["gradient_deviation"] < 1e-5
 
 
+def test_another_checkout_takes_part():
+    out = benchmark(
+        "--workloads=3/5/2/4",
+        "--repeats=1",
+        "--seconds=0",
+        "--contenders=gru_jax",
+        f"--beside={ROOT}",
+    )
+    assert out.returncode == 0, out.stderr
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short=8", "HEAD"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=True,
+    )
+    assert f"gru_jax@{commit.stdout.strip()} " in out.stdout
+
+
+def test_a_cell_without_an_option_is_left_out(monkeypatch):
+    monkeypatch.setattr(devices, "use_cpu_cores", lambda *_: None)  # the tests have theirs
+    with pytest.raises(LeftOutError, match="vanilla has no such option: reset_after"):
+        ALL["gru_jax-reset-before"]("vanilla", WORK)
+    before = ALL["gru_jax-reset-before-plain"]("gru", WORK)
+    loss, _ = reference("gru", WORK, reset_after=False)
+    assert before.loss == loss != reference("gru", WORK)[0]
+
+
 @pytest.mark.parametrize(
     ("option", "message"),
     [
@@ -102,6 +130,7 @@ def test_contenders_take_turns_and_deviate_by_rounding_only(tmp_path):
         ("--cells=gruu", "did you mean 'gru'"),
         ("--contenders=pytorch", "--contenders = 'pytorch'"),
         ("--repeats=0", "--repeats = 0"),
+        ("--beside=nowhere", "--beside = 'nowhere': must be a checkout of this project"),
     ],
 )
 def test_bad_options_take_one_line(option, message):

@@ -10,7 +10,7 @@ from experiments import families, gradient_figures
 from gru_jax import CELLS, VanillaCell
 from scripts import gradients, horizons, performance, published, results
 from scripts.contenders import LeftOutError, Work, gates
-from scripts.peers import CONTENDERS
+from scripts.entrants import CONTENDERS
 from tests.programs import ROOT
 
 matplotlib.use("Agg")
