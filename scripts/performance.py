@@ -19,17 +19,21 @@ from scripts import pages, results, startup
 from scripts.benchmark import FLOOR, OURS, WORKLOADS
 from scripts.contenders import Work
 
-PATHS = ("plain", "batched", "recomputed")
-UNROLLED = ("unroll-2", "unroll-4")  # of the plain scan
+PATHS = {"plain": "-plain", "batched": "", "recomputed": "-recomputed"}  # whose row is which
 PEERS = ("flax.nnx", "flax.linen", "haiku", "equinox", "keras", "torch")
+IN = "-in-scan"
 POPULATION, ALONE = "gru_jax-8-seeds", "gru_jax-1-core"
 SEEDS = 8
-# Arrays of a number for each example and unit: kept of each step by a batched gradient (states, and
-# sums of the gates); and of each step in the segment being worked on, as XLA was seen to plan them.
-KEPT: dict[type[Cell], int] = {GRUCell: 5, LSTMCell: 6, VanillaCell: 2}
+# Arrays of a number for each example and unit, as XLA was seen to plan them: kept of each step by a
+# batched gradient, and kept of each segment beside; and at work in the segment being worked on.
+KEPT: dict[type[Cell], tuple[int, int]] = {
+    GRUCell: (5, 0),  # both gates, candidate, state, and the state's product in the candidate
+    LSTMCell: (6, 0),  # three gates, candidate, both states
+    VanillaCell: (1, 1),  # the state, which is also the one before the next step
+}
 WORKING: dict[str, dict[type[Cell], int]] = {
-    "batched": {GRUCell: 11, LSTMCell: 12, VanillaCell: 4},
-    "recomputed": {GRUCell: 14, LSTMCell: 18, VanillaCell: 6},
+    "batched": {GRUCell: 11, LSTMCell: 11, VanillaCell: 4},
+    "recomputed": {GRUCell: 13, LSTMCell: 15, VanillaCell: 4},
 }
 Rows = dict[str, dict[str, Any]]
 
@@ -103,20 +107,48 @@ def sizes() -> str:
 def paths() -> str:
     """Each way to compute the gradient: time over the floor, and what it plans."""
     ways = " | ".join(f"{path}: x floor, MiB" for path in PATHS)
-    unrolled = " | ".join(f"plain, {way.replace('-', ' ')}: x floor" for way in UNROLLED)
     lines = [
-        f"| cell | workload | {ways} | {unrolled} | flax.nnx: MiB | `auto` takes |",
-        f"|---|---|{'--:|' * (len(PATHS) + len(UNROLLED) + 1)}---|",
+        f"| cell | workload | {ways} | flax.nnx: MiB |",
+        f"|---|---|{'--:|' * len(PATHS)}--:|",
     ]
     for cell in timed():
         for name, _, rows in workloads(cell):
-            over = lambda way, rows=rows: f"{times(rows, f'{OURS}-{way}', FLOOR):.2f}"
-            shown = [f"{over(path)}, {planned(rows[f'{OURS}-{path}']):.0f}" for path in PATHS]
-            shown += [over(way) if f"{OURS}-{way}" in rows else "" for way in UNROLLED]
+            found = [f"{OURS}{end}" for end in PATHS.values()]
+            shown = [f"{times(rows, row, FLOOR):.2f}, {planned(rows[row]):.0f}" for row in found]
             lines.append(
                 f"| {families.title(cell)} | {name} | {' | '.join(shown)} "
-                f"| {planned(rows['flax.nnx']):.0f} | {rows[OURS]['taken']['gradient']} |"
+                f"| {planned(rows['flax.nnx']):.0f} |"
             )
+    return "\n".join(lines)
+
+
+def derived() -> str:
+    """The last commit whose cells were split by hand, beside what is derived from a step."""
+    lines = [
+        "| cell | workload | split by hand: x derived | split by hand: MiB | derived: MiB |",
+        "|---|---|--:|--:|--:|",
+    ]
+    for cell in timed():
+        for name, _, rows in workloads(cell):
+            (old,) = (row for row in rows if row.startswith(f"{OURS}@"))
+            lines.append(
+                f"| {families.title(cell)} | {name} | {times(rows, old):.2f} "
+                f"| {planned(rows[old]):.0f} | {planned(rows[OURS]):.0f} |"
+            )
+    return "\n".join(lines)
+
+
+def foreign() -> str:
+    """Other libraries' cells in `scan` instead of their loop, and a reset before the product."""
+    ends = {f"{peer}{IN}": peer for peer in PEERS}
+    ends[f"{OURS}-reset-before"] = f"{OURS}-reset-before-plain"
+    names = [row for row in ends if any(row in rows for _, _, rows in workloads(timed()[0]))]
+    titles = [name.removesuffix(IN).replace(f"{OURS}-", "ours, ") for name in names]
+    lines = [f"| cell | workload | {' | '.join(titles)} |", f"|---|---|{'--:|' * len(names)}"]
+    for cell in timed():
+        for name, _, rows in workloads(cell):
+            shown = [f"{times(rows, ends[row], row):.2f}" if row in rows else "" for row in names]
+            lines.append(f"| {families.title(cell)} | {name} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
@@ -141,18 +173,24 @@ def population() -> str:
 def predicted(cell: str, work: Work, taken: dict[str, Any]) -> float:
     """Bytes of temporaries a device, of a batched or recomputed gradient whose last state is read.
 
-        4 r (T (k H + D) + w S H) + 4 P
+        4 r (T (k H + D) + w S H) + 8 P
 
     with r examples of T steps and D inputs on the device, H units, P parameters, segments of S
     steps, w arrays at work, and k kept of each step: `KEPT` (batched), or the states before each
-    segment, so that k = states / S (recomputed).
+    segment, so that k = states / S (recomputed). Inputs count twice where segments leave a rest.
     """
-    path, segment, make = taken["gradient"], taken["segment"], CELLS[cell]
-    each = KEPT[make] if path == "batched" else len(make.STATES) / segment
-    numbers = work.time * (each * work.hidden + work.features)
+    path, segment, make = _gradient(taken), taken["segment"], CELLS[cell]
+    each, beside = KEPT[make] if path == "batched" else (0, len(make.STATES))
+    inputs = work.features * (2 if work.time % segment else 1)
+    numbers = work.time * ((each + beside / segment) * work.hidden + inputs)
     numbers += WORKING[path][make] * segment * work.hidden
     weights = sum(array.size for array in work.weights(cell).values())
-    return 4 * work.batch // taken["devices"] * numbers + 4 * weights
+    return 4 * work.batch // taken["devices"] * numbers + 8 * weights
+
+
+def _gradient(taken: dict[str, Any]) -> str:
+    """The gradient that was taken: "auto" takes products over many steps."""
+    return "batched" if taken["gradient"] == "auto" else taken["gradient"]
 
 
 def formula() -> str:
@@ -160,10 +198,15 @@ def formula() -> str:
     titles = [cell.TITLE for cell in KEPT]
     lines = [f"| gradient | {' | '.join(titles)} |", f"|---|{'---|' * len(titles)}"]
     for path, working in WORKING.items():
-        kept = {c: KEPT[c] if path == "batched" else f"{len(c.STATES)} / S" for c in KEPT}
+        kept = {c: _kept(c) if path == "batched" else f"{len(c.STATES)} / S" for c in KEPT}
         each = [f"k = {kept[cell]}, w = {working[cell]}" for cell in KEPT]
         lines.append(f"| `{path}` | {' | '.join(each)} |")
     return "\n".join(lines)
+
+
+def _kept(cell: type[Cell]) -> str:
+    each, beside = KEPT[cell]
+    return f"{each} + {beside} / S" if beside else str(each)
 
 
 def long() -> str:
@@ -195,7 +238,7 @@ def first() -> str:
 
 def parts() -> dict[str, str]:
     """The tables of docs/performance.md."""
-    tables = (sizes, versus, paths, population, formula, long, first)
+    tables = (sizes, versus, derived, foreign, paths, population, formula, long, first)
     return {table.__name__: table() for table in tables}
 
 

@@ -37,14 +37,20 @@ def test_the_formula_predicts_what_is_planned(monkeypatch, cell, work, gradient)
 def timed(milliseconds, mebibytes=1, **taken):
     seconds = [1e-3 * milliseconds * share for share in (0.9, 1, 5)]
     row = {"seconds": seconds, "temporary_bytes": mebibytes * 2**20, "peak_bytes": 2**30}
-    return row | {"taken": {"devices": 2, "segment": 50, "gradient": "batched"} | taken}
+    return row | {"taken": {"devices": 2, "segment": 50, "gradient": "auto"} | taken}
 
 
 def test_tables_show_medians_and_ratios(monkeypatch, tmp_path):
-    rows = {"gru_jax": timed(10), "floor": timed(8), "flax.nnx": timed(25, 90), "torch": timed(40)}
-    rows |= {"gru_jax-plain": timed(16, 64), "gru_jax-batched": timed(12, 37)}
+    rows = {
+        "gru_jax": timed(10, 37),
+        "floor": timed(8),
+        "flax.nnx": timed(25, 90),
+        "torch": timed(40),
+    }
+    rows |= {"gru_jax-plain": timed(16, 64), "gru_jax@12345678": timed(12, 70)}
     rows |= {"gru_jax-recomputed": timed(20, 22, gradient="recomputed")}
-    rows |= {"gru_jax-unroll-2": timed(18), "gru_jax-unroll-4": timed(28)}
+    rows |= {"flax.nnx-in-scan": timed(20), "gru_jax-reset-before": timed(11)}
+    rows |= {"gru_jax-reset-before-plain": timed(22)}
     rows |= {"gru_jax-1-core": timed(18), "gru_jax-8-seeds": timed(72)}
     made = {
         "command": "COMMAND",
@@ -62,12 +68,12 @@ def test_tables_show_medians_and_ratios(monkeypatch, tmp_path):
     shown = performance.parts()
     assert "| GRU | A | 10.0 (9.0..50.0) | 1.25 | 2.50 |  |  |  |  | 4.00 |" in shown["versus"]
     assert "`COMMAND` at commit cccccccc, on CPU" in shown["versus"]
-    assert (
-        "| GRU | A | 2.00, 64 | 1.50, 37 | 2.50, 22 | 2.25 | 3.50 | 90 | batched |"
-        in shown["paths"]
-    )
+    assert "| GRU | A | 2.00, 64 | 1.25, 37 | 2.50, 22 | 90 |" in shown["paths"]
+    assert "| GRU | A | 1.20 | 70 | 37 |" in shown["derived"]
+    assert "| cell | workload | flax.nnx | ours, reset-before |" in shown["foreign"]
+    assert "| GRU | A | 1.25 | 2.00 |" in shown["foreign"]
     assert "| A | 18.0 | 72.0 | 2.00 |" in shown["population"]
-    assert "| 220 | 20 | 90.9 | 22 | 46 | 1024 |" in shown["long"]
+    assert "| 220 | 20 | 90.9 | 22 | 44 | 1024 |" in shown["long"]
 
 
 def test_the_first_metric_is_waited_for(tmp_path):
