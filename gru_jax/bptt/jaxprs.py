@@ -135,6 +135,12 @@ def call(jaxpr: ClosedJaxpr, values: Sequence[Any]) -> list[Array]:
     return list(jaxpr_as_fun(jaxpr)(*values))
 
 
+def with_constants(jaxpr: ClosedJaxpr) -> ClosedJaxpr:
+    """The same function, which is given its constants first."""
+    inner = jaxpr.jaxpr
+    return _closed({}, [*inner.constvars, *inner.invars], inner.outvars, inner.eqns, inner.effects)
+
+
 def bind(equation: JaxprEqn, values: Sequence[Array]) -> list[Array]:
     """What an equation makes of these values."""
     given = {a: v for a, v in zip(equation.invars, values, strict=True) if isinstance(a, Var)}
@@ -146,10 +152,11 @@ def _closed(
     inputs: Sequence[Var],
     outputs: Sequence[Atom],
     equations: Sequence[JaxprEqn],
+    effects: Any = frozenset(),
 ) -> ClosedJaxpr:
     names = {"arg_names": ("",) * len(inputs), "result_paths": ("",) * len(outputs)}
     about = DebugInfo(traced_for="gru_jax.scan", func_src_info="part of a step", **names)
-    jaxpr = Jaxpr([*constants], inputs, outputs, equations, debug_info=about)
+    jaxpr = Jaxpr([*constants], inputs, outputs, equations, effects, debug_info=about)
     return ClosedJaxpr(jaxpr, [*constants.values()])
 
 

@@ -13,7 +13,7 @@ from jax.custom_derivatives import SymbolicZero
 from gru_jax import fields
 from gru_jax.axes import Array
 from gru_jax.bptt.derivative import Body, Derivative, derivative
-from gru_jax.bptt.jaxprs import Arrays, bind, blank, differentiable, type_of, value_of
+from gru_jax.bptt.jaxprs import Arrays, blank, differentiable, type_of, with_constants
 from gru_jax.bptt.lists import chosen, divided, replaced
 
 GRADIENTS = ("auto", "plain", "batched", "recomputed")
@@ -67,21 +67,19 @@ def scan(
     plain = functools.partial(lax.scan, step, length=length, reverse=reverse, unroll=unroll)
     if gradient == "plain":
         return plain(init, xs)
-    # lax.scan has traced the step, checked it, and found out what it closes over.
-    traced, shapes = jax.make_jaxpr(plain, return_shape=True)(init, xs)
-    program = traced.jaxpr
-    found = dict(zip(program.constvars, traced.consts, strict=True))
-    found |= dict(zip(program.invars, jax.tree.leaves((init, xs)), strict=True))
-    for equation in program.eqns:
-        values = [value_of(atom, found) for atom in equation.invars]
-        if equation.primitive.name == "scan" and _gains(equation.params):
-            outs = _segmented(equation.params, values, gradient == "recomputed", segment)
-        else:
-            outs = bind(equation, values)
-        found.update(zip(equation.outvars, outs, strict=True))
-    return jax.tree.unflatten(
-        jax.tree.structure(shapes), [value_of(atom, found) for atom in program.outvars]
-    )
+    # lax.scan's own errors, and the types that it gives the carry.
+    types, _ = jax.eval_shape(plain, init, xs)
+    init = jax.tree.map(_converted, init, types)
+    carry, leaves = jax.tree.leaves(init), jax.tree.leaves(xs)
+    time = int(leaves[0].shape[0] if leaves else length or 0)
+    if time < 2 or not carry:
+        return plain(init, xs)
+    body, constants, structure = _traced(step, types, xs)
+    if body.jaxpr.effects:
+        return plain(init, xs)
+    loop = Loop(body, time, 1, reverse, gradient == "recomputed")
+    found = _segmented(loop, constants, carry, leaves, segment or segment_length(time, carry))
+    return jax.tree.unflatten(structure, found)
 
 
 def segment_length(time: int, carry: Sequence[Any]) -> int:
@@ -127,29 +125,32 @@ class Loop:
         return lax.scan(step, carry, xs, length=length, reverse=self.reverse ^ back)
 
 
-def _gains(params: dict[str, Any]) -> bool:
-    """Whether a scan's gradient can gain by taking steps together."""
-    return params["length"] > 1 and params["num_carry"] > 0 and not params["jaxpr"].effects
+def _converted(value: Any, type: Any) -> Any:
+    return value if jnp.asarray(value).dtype == type.dtype else jnp.asarray(value, type.dtype)
 
 
-def _segmented(params: dict[str, Any], values: Arrays, recompute: bool, segment: int) -> Arrays:
+def _traced(step: Any, carry: Any, xs: Any) -> tuple[Body, Arrays, Any]:
+    """The body of a scan, what it closes over, and the structure of what it returns."""
+    first = jax.eval_shape(lambda xs: jax.tree.map(lambda a: a[0], xs), xs)
+    traced, shapes = jax.make_jaxpr(step, return_shape=True)(carry, first)
+    body = Body(with_constants(traced), len(traced.consts), len(jax.tree.leaves(carry)))
+    return body, list(traced.consts), jax.tree.structure(shapes)
+
+
+def _segmented(loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays, size: int) -> Arrays:
     """The outputs of a scan, in segments; the steps that fill no segment are taken first."""
-    body = Body(params["jaxpr"], params["num_consts"], params["num_carry"])
-    constants, carry, inputs = body.arguments(values)
-    time, reverse = params["length"], params["reverse"]
-    size = min(segment or segment_length(time, carry), time)
-    count, rest = divmod(time, size)
+    time = loop.count
+    count, rest = divmod(time, min(size, time))
+    whole = dataclasses.replace(loop, count=count, size=min(size, time))
     if not rest:
-        loop = Loop(body, count, size, reverse, recompute)
-        carry, outputs = _reverse_only(loop, constants, carry, inputs)
+        carry, outputs = _reverse_only(whole, constants, carry, inputs)
         return [*carry, *outputs]
-    cut = time - rest if reverse else rest
+    cut = time - rest if loop.reverse else rest
     parts = [[a[:cut] for a in inputs], [a[cut:] for a in inputs]]
     halves: list[Arrays] = [[], []]
-    first = 1 if reverse else 0
-    for place, segments, steps in ((first, 1, rest), (1 - first, count, size)):
-        loop = Loop(body, segments, steps, reverse, recompute)
-        carry, halves[place] = _reverse_only(loop, constants, carry, parts[place])
+    first = 1 if loop.reverse else 0
+    for place, part in ((first, dataclasses.replace(loop, count=1, size=rest)), (1 - first, whole)):
+        carry, halves[place] = _reverse_only(part, constants, carry, parts[place])
     return [*carry, *(jnp.concatenate(pair) for pair in zip(*halves, strict=True))]
 
 
