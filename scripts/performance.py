@@ -142,13 +142,16 @@ def foreign() -> str:
     """Other libraries' cells in `scan` instead of their loop, and a reset before the product."""
     ends = {f"{peer}{IN}": peer for peer in PEERS}
     ends[f"{OURS}-reset-before"] = f"{OURS}-reset-before-plain"
-    names = [row for row in ends if any(row in rows for _, _, rows in workloads(timed()[0]))]
+    cells = {cell: workloads(cell) for cell in timed()}
+    there = {row for found in cells.values() for _, _, rows in found for row in rows}
+    names = [row for row in ends if row in there]
     titles = [name.removesuffix(IN).replace(f"{OURS}-", "ours, ") for name in names]
     lines = [f"| cell | workload | {' | '.join(titles)} |", f"|---|---|{'--:|' * len(names)}"]
-    for cell in timed():
-        for name, _, rows in workloads(cell):
+    for cell, found in cells.items():
+        for name, _, rows in found:
             shown = [f"{times(rows, ends[row], row):.2f}" if row in rows else "" for row in names]
-            lines.append(f"| {families.title(cell)} | {name} | {' | '.join(shown)} |")
+            if any(shown):
+                lines.append(f"| {families.title(cell)} | {name} | {' | '.join(shown)} |")
     return "\n".join(lines)
 
 
