@@ -273,6 +273,19 @@ def test_forward_mode_is_refused(wrapped):
         assert 'gradient="plain"' in str(caught.value)
 
 
+@pytest.mark.parametrize("gradient", ["plain", "batched", "recomputed"])
+def test_gradients_of_many_segments_add_up_in_float32(gradient):
+    """In bfloat16 a sum of ones would end at 256."""
+    half = lambda a: a.astype(jnp.bfloat16)
+
+    def loss(w):
+        product = lambda x: jnp.matmul(half(x), half(w), preferred_element_type=jnp.float32)
+        step = lambda h, x: (h + 1, product(x))
+        return scan(step, 0.0, jnp.ones((1024, 1, 2)), gradient=gradient, segment=2)[1].sum()
+
+    assert jnp.all(jax.grad(loss)(jnp.ones((2, 3))) == 1024)
+
+
 def test_what_cannot_gain_is_lax_scan_itself():
     def program(step, init, xs, **options):
         return str(jax.make_jaxpr(lambda init, xs: scan(step, init, xs, **options))(init, xs))
