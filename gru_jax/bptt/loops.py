@@ -38,10 +38,10 @@ def scan(
 
         carry, y_t = step(carry, x_t),  t = 1..T
 
-    A drop-in for anybody's recurrent function. Values are those of `lax.scan`, gradients too, to
-    rounding, whatever the step computes: matrix products are only where they are found to be
-    possible taken for many steps at once. It works under `jit`, `grad`, `vmap`, `shard_map` and
-    `jax.checkpoint`, and its gradient can be differentiated again.
+    A drop-in for anybody's recurrent function. Whatever the step computes, values are those of
+    `lax.scan`, and so are gradients, to rounding: what can be computed for many steps at once is
+    found in the step's equations, and the rest is left as it is. It works under `jit`, `grad`,
+    `vmap`, `shard_map` and `jax.checkpoint`, and its gradient can be differentiated again.
 
     Args:
       step, init, xs, length, reverse, unroll: as for `lax.scan`; `unroll` is of "plain" only.
@@ -52,7 +52,7 @@ def scan(
 
     Raises:
       FieldError: an option is outside what is allowed.
-      TypeError: forward-mode differentiation of anything but "plain".
+      TypeError: forward-mode differentiation (`jax.jvp`, `jax.jacfwd`) of anything but "plain".
 
     >>> import jax, jax.numpy as jnp
     >>> def step(h, x):
