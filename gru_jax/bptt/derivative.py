@@ -25,11 +25,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import ClosedJaxpr, Var
 
 from gru_jax.axes import Array
 from gru_jax.bptt.jaxprs import (
     Arrays,
+    ClosedJaxpr,
+    Var,
     bind,
     blank,
     call,

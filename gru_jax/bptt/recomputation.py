@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
-from jax.extend.core import Var
 from scipy.sparse import csgraph, csr_array
 
-from gru_jax.bptt.jaxprs import Program, type_of, variables
+from gru_jax.bptt.jaxprs import Program, Var, type_of, variables
 
 # What computing one number again costs, in bytes that might have been kept instead: an element-wise
 # equation is fused with those that read it. What is not named here is never computed again.
