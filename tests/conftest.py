@@ -9,6 +9,8 @@ import pytest
 
 from gru_jax import devices
 
+collect_ignore = ["mgu.py"]  # it registers a cell, for the tests that ask for that
+
 devices.use_cpu_cores(seeds=4, batch=4, cores=4)
 
 hypothesis.settings.register_profile(

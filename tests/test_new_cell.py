@@ -26,6 +26,7 @@ FILE = ROOT / "tests" / "mgu.py"
 def mgu():
     """The cell is registered during a test, by its file and nothing else."""
     before = dict(CELLS)
+    assert "mgu" not in before
     own.imported(str(FILE))
     yield CELLS["mgu"]
     CELLS.clear()
