@@ -23,7 +23,7 @@ check: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m scripts.documentation --check
+	$(BIN)/python -m scripts.paper --check
 
 venv: $(VENV)/installed
 

@@ -8,11 +8,12 @@ import jax
 import rich.table
 from absl import flags
 
-from experiments import commandline
-from experiments.files import write_json
-from experiments.outcomes import quartiles
-from experiments.settings import resolve
-from experiments.workdir import Run, load, read_config
+from experiments.runs import Run, load
+from experiments.runs.records import read_config
+from experiments.settings.resolution import resolve
+from experiments.stats.outcomes import quartiles
+from experiments.system import commandline, terminal
+from experiments.system.files import write_bytes, write_json
 from gru_jax import FieldError, Task, training
 from gru_jax.devices import make_mesh, use_cpu_cores
 from gru_jax.tasks.dataset import TEST, VALIDATION, Dataset
@@ -80,17 +81,18 @@ def main() -> int:
     if isinstance(task, Dataset):
         splits: dict[str, Task] = {name: task.judged_on(name) for name in (VALIDATION, TEST)}
         shown = {name: evaluate(run, split=name) for name in splits}
-        commandline.console().print(table("split", splits, shown))
+        terminal.console().print(table("split", splits, shown))
         return 0
     found = {length: evaluate(run, length) for length in lengths or [task.length]}
     tasks: dict[str, Task] = {str(length): task.with_length(length) for length in found}
     named = {str(length): metrics for length, metrics in found.items()}
-    commandline.console().print(table("length", tasks, named))
+    terminal.console().print(table("length", tasks, named))
     if len(found) > 1:
         # Imported where it is needed: matplotlib reads a file of the folder that one is in.
-        from experiments.curves import draw_lengths
+        from experiments.figures import curves
 
-        draw_lengths(workdir, settings, dict(sorted(found.items())))
+        drawn = curves.over_length(settings, dict(sorted(found.items())))
+        write_bytes(workdir / "lengths.png", drawn)
         write_json(workdir / "lengths.json", named)
         print(f"over length: {workdir / 'lengths.png'}, lengths.json")
     return 0

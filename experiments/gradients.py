@@ -15,15 +15,26 @@ from typing import Any
 
 from absl import flags
 
-from experiments import commandline, gradient_figures, measurements
-from experiments.estimates import duration
-from experiments.files import RunError, check_plain, read_json, synchronise, write_bytes, write_json
-from experiments.lock import held
-from experiments.results import entries
-from experiments.schema import identity
-from experiments.settings import Settings
-from experiments.trials import from_file
-from experiments.workdir import environment, load, start
+from experiments.figures import gradients as gradient_figures
+from experiments.measurements import gradients as measurements
+from experiments.reports.results import entries
+from experiments.runs import load
+from experiments.runs.environment import environment
+from experiments.runs.state import start
+from experiments.settings.resolution import Settings
+from experiments.settings.schema import identity
+from experiments.settings.trials import from_file
+from experiments.system import commandline
+from experiments.system.files import (
+    RunError,
+    check_plain,
+    read_json,
+    synchronise,
+    write_bytes,
+    write_json,
+)
+from experiments.system.lock import held
+from experiments.system.terminal import duration
 from gru_jax import fields
 from gru_jax.devices import use_cpu_cores
 

@@ -17,13 +17,14 @@ import rich.progress
 import rich.table
 from absl import flags
 
-from experiments import commandline, estimates, own
-from experiments.files import RunError, synchronise
-from experiments.launchers import Batch, Launcher, LocalLauncher, SlurmLauncher
-from experiments.lock import held
-from experiments.signals import STOPPED, stop_requests
-from experiments.sweep_folder import DIVERGED, DONE, FAILED, FINISHED, RUNNING, State, SweepFolder
-from experiments.trials import Trial, from_file
+from experiments.settings.trials import Trial, from_file
+from experiments.sweeps import estimates
+from experiments.sweeps.folder import DIVERGED, DONE, FAILED, FINISHED, RUNNING, State, SweepFolder
+from experiments.sweeps.launchers import Batch, Launcher, LocalLauncher, SlurmLauncher
+from experiments.system import commandline, own, terminal
+from experiments.system.files import RunError, synchronise
+from experiments.system.lock import held
+from experiments.system.signals import STOPPED, stop_requests
 from gru_jax import fields
 
 PAUSE = 0.5  # seconds between two looks at the folder
@@ -52,7 +53,7 @@ def main() -> int:
         hint = fields.nearest(options.only, [trial.name for trial in trials])
         raise RunError(f"--only={options.only} fits none of the {len(trials)} trials{hint}")
     if options.list:
-        commandline.console().print(table(chosen))
+        terminal.console().print(table(chosen))
         return 0
     folder = SweepFolder(Path(options.workdir or Path("runs", "sweeps", Path(file).stem)))
     imports = own.flags([*commandline.imports(sys.argv), file])
@@ -77,8 +78,8 @@ def run(
     imports: Sequence[str] = (),
 ) -> int:
     """Runs those trials that are missing; returns the exit status."""
-    from experiments.report import write_report
-    from experiments.results import write_results
+    from experiments.reports.page import write_report
+    from experiments.reports.results import write_results
 
     before = {trial.name: folder.state(trial.name) for trial in trials}
     ended: dict[str, tuple[str, float]] = {}
@@ -109,7 +110,7 @@ def run(
         print(launcher.stop())
     write_results(folder)
     if any(state.reason or state.status == DONE for state in map(folder.state, before)):
-        again = shlex.join(["python", "-m", "scripts.report", str(folder.path), *imports])
+        again = shlex.join(["python", "-m", "experiments.report", str(folder.path), *imports])
         write_report([folder.path], folder.path / "report.html", again)
     return STOPPED + stop() if left else conclude(folder, trials)
 
@@ -144,10 +145,10 @@ def table(trials: list[Trial]) -> rich.table.Table:
             f"{settings.experiment.parameters:,}",
             str(len(settings.seeds)),
             f"{settings.steps:,}",
-            estimates.duration(estimates.work(settings) / rate),
+            terminal.duration(estimates.work(settings) / rate),
         )
     whole = sum(estimates.work(trial.settings) for trial in trials) / rate
-    shown.caption = f"{len(trials)} trials, at most about {estimates.duration(whole)} in all here"
+    shown.caption = f"{len(trials)} trials, at most about {terminal.duration(whole)} in all here"
     return shown
 
 
@@ -161,7 +162,7 @@ def conclude(folder: SweepFolder, trials: list[Trial]) -> int:
             shown.add_column(name, overflow="fold")
         for name, state in bad.items():
             shown.add_row(name, str(state.step), fields.printable(state.reason))
-        commandline.console().print(shown)
+        terminal.console().print(shown)
     print(f"report:  {folder.path / 'report.html'}")
     print(f"results: {folder.path / 'results.csv'}, results.jsonl")
     return int(bool(bad))
@@ -171,7 +172,7 @@ class Display:
     """Trials done, running and failed, and the time left: live on a terminal, else in lines."""
 
     def __init__(self, trials: list[Trial], states: dict[str, State]):
-        self._console = commandline.console()
+        self._console = terminal.console()
         self._work = {trial.name: estimates.work(trial.settings) for trial in trials}
         self._steps = {trial.name: trial.settings.steps for trial in trials}
         self._whole = sum(self._work.values())
@@ -206,7 +207,7 @@ class Display:
         left = ""
         if done > self._start:
             seconds = elapsed * (self._whole - done) / (done - self._start)
-            left = f", at most {estimates.duration(seconds)} left"
+            left = f", at most {terminal.duration(seconds)} left"
         running = [f"{n} at {s.step}" for n, s in self._states.items() if s.status == RUNNING]
         shown = f"{text}{left}  [dim]{'  '.join(running[:2])}[/dim]"
         self._live.update(self._task, completed=done / self._whole, state=shown)

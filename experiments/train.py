@@ -11,18 +11,13 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict
 
-from experiments import commandline, processes
-from experiments.files import RunError
-from experiments.loop import train_settings
-from experiments.settings import Settings, default_workdir, resolve
-from experiments.signals import STOPPED, stop_requests
-from experiments.workdir import (
-    Run,
-    check_config,
-    read_config,
-    read_environment,
-    read_summary,
-)
+from experiments.runs import Run
+from experiments.runs.records import read_config, read_summary, recorded_cores
+from experiments.runs.workdir import check_config
+from experiments.settings.resolution import Settings, default_workdir, resolve
+from experiments.system import commandline, processes, terminal
+from experiments.system.signals import STOPPED, stop_requests
+from experiments.training.loop import train_settings
 from gru_jax import FieldError
 from gru_jax.devices import from_first_process, use_cpu_cores
 
@@ -87,18 +82,6 @@ def main() -> int:
     return 0
 
 
-def recorded_cores(workdir: Path, count: int) -> int:
-    """CPU devices of this process when the run began, so that it goes on with the same bits."""
-    try:
-        recorded = read_environment(workdir)
-    except RunError:
-        return 0
-    devices = recorded.get("devices")
-    if recorded.get("device") != "cpu" or not isinstance(devices, int) or devices > 1024:
-        return 0
-    return devices // count if devices % count == 0 else 0
-
-
 def _finished(workdir: Path, settings: Settings, extend: bool) -> bool:
     before = read_summary(workdir)
     if before is None or before.get("status") == "stopped":
@@ -108,11 +91,11 @@ def _finished(workdir: Path, settings: Settings, extend: bool) -> bool:
 
 
 def _report(workdir: Path, settings: Settings, summary: dict[str, Any]) -> None:
-    from experiments.writers import final_table
+    from experiments.training.display import final_table
 
-    commandline.console().print(final_table(summary, settings.steps))
+    terminal.console().print(final_table(summary, settings.steps))
     print(f"curves:      {workdir / 'curves.png'}")
-    print(f"tensorboard: {commandline.tool('tensorboard')} --logdir={workdir}")
+    print(f"tensorboard: {terminal.tool('tensorboard')} --logdir={workdir}")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Offline: read what runs left behind, or measure things."""
+"""For those who carry the project on: benchmarks, endurance tests, and the pages of docs."""

@@ -5,23 +5,58 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# A module may import those of its own rank only if listed before it here, and lower ranks.
-RANKS = [
-    {"gru_jax.axes", "gru_jax.fields", "gru_jax.lapack"},
-    {"gru_jax.bptt.jaxprs", "gru_jax.bptt.lists"},
-    {"gru_jax.bptt.recomputation"},
-    {"gru_jax.bptt.derivative"},
-    {"gru_jax.bptt"},
-    {"gru_jax.initializers"},
-    {"gru_jax.cells"},
-    {"gru_jax.recurrence"},
-    {"gru_jax.model", "gru_jax.tasks", "gru_jax.optimizer", "gru_jax.devices"},
-    {"gru_jax.torch_weights", "gru_jax.training", "gru_jax.diagnostics"},
-    {"gru_jax"},
-    {"configs"},
-    {"experiments"},
-    {"scripts"},
-]
+# Of every folder what is in it, the lowest first. A module imports what stands below it only,
+# within functions as well; what stands together on a line imports nothing of each other. "*" is
+# whatever is not named. A folder's own __init__ stands above all that is in it.
+RANKS = {
+    "": ["gru_jax", "configs", "experiments", "scripts"],
+    "gru_jax": [
+        "axes fields lapack",
+        "bptt initializers",
+        "cells",
+        "recurrence",
+        "model tasks optimizer devices",
+        "training torch_weights diagnostics",
+    ],
+    "gru_jax.bptt": ["jaxprs lists", "recomputation", "derivative", "loops"],
+    "gru_jax.cells": ["base", "*"],
+    "gru_jax.diagnostics": ["dynamics", "gradients", "spectrum", "gates"],
+    "gru_jax.tasks": ["base", "dataset", "adding copy_memory", "*"],
+    "configs": ["common variants", "*", "ablations gradients", "sweeps"],
+    "configs.sweeps": ["chorales", "*"],
+    "experiments": [
+        "system stats",
+        "datasets",
+        "settings",
+        "runs",
+        "measurements",
+        "figures",
+        "training",
+        "sweeps",
+        "reports",
+        "*",  # the programs
+    ],
+    "experiments.system": ["files", "*", "commandline"],
+    "experiments.stats": ["*"],
+    "experiments.datasets": ["reading", "*", "sources"],
+    "experiments.settings": ["schema", "resolution", "trials"],
+    "experiments.runs": ["checkpoints environment records", "*", "loading"],
+    "experiments.measurements": ["*"],
+    "experiments.figures": ["style", "families", "*"],
+    "experiments.training": ["display memory", "recorder", "loop"],
+    "experiments.sweeps": ["estimates folder", "*"],
+    "experiments.reports": ["results", "charts", "page"],
+    "scripts": ["paths", "benchmark endurance", "paper"],
+    "scripts.benchmark": ["contenders", "peers", "*", "in_scan", "entrants", "__main__"],
+    "scripts.endurance": ["*"],
+    "scripts.paper": [
+        "pages starts",
+        "*",
+        "gradients published tasks performance",
+        "horizons",
+        "__main__",
+    ],
+}
 FORBIDDEN = {
     "absl",
     "ml_collections",
@@ -42,45 +77,60 @@ def modules():
 
 
 def imports(tree):
+    """Modules of ours by their full names, others as they are written."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "relative imports hide who depends on whom"
-            if node.module in ("gru_jax", "gru_jax.cells", "gru_jax.tasks"):
+            for alias in node.names:
                 # `from gru_jax import fields` imports the module fields
-                for alias in node.names:
-                    inner = f"{node.module}.{alias.name}"
-                    known = (ROOT / (inner.replace(".", "/") + ".py")).exists()
-                    yield inner if known else node.module
-            else:
-                yield node.module
+                inner = ROOT.joinpath(*node.module.split("."), alias.name)
+                known = inner.with_suffix(".py").exists() or inner.is_dir()
+                yield f"{node.module}.{alias.name}" if known else node.module
 
 
-def rank(name):
-    for level, names in reversed(list(enumerate(RANKS))):
-        if any(
-            name == prefix or name.startswith(prefix + ".")
-            for prefix in names
-            if prefix != "gru_jax"
-        ):
+def rank(folder, name):
+    """Of a file or a folder in a folder; of the folder's own __init__, where there is no name."""
+    levels = RANKS[folder]
+    if not name:
+        return len(levels)
+    for level, names in enumerate(levels):
+        if name in names.split():
             return level
-    assert name == "gru_jax" or not name.startswith("gru_jax"), f"{name} has no rank"
-    return next(level for level, names in enumerate(RANKS) if "gru_jax" in names)
+    assert "*" in levels, f"{name} has no rank in {folder or 'the tree'}"
+    return levels.index("*")
 
 
 def test_imports_run_downwards_only():
-    ours = ("gru_jax", "configs", "experiments", "scripts")
+    ours = set(RANKS[""])
     for name, tree in modules():
         for imported in imports(tree):
-            if (
-                imported.split(".")[0] not in ours
-                or imported.split(".")[0] == name.split(".")[0] != "gru_jax"
-            ):
+            if imported.split(".")[0] not in ours:
                 continue
-            if imported.split(".")[:2] == name.split(".")[:2]:
-                continue  # within one room
-            assert rank(imported) < rank(name), f"{name} imports {imported}"
+            mine, theirs = name.split("."), imported.split(".")
+            shared = 0
+            while mine[shared : shared + 1] == theirs[shared : shared + 1] != []:
+                shared += 1
+            if (ROOT / Path(*mine)).is_dir() and shared == len(mine):
+                continue  # a folder's __init__ may import all that is in it
+            folder = ".".join(mine[:shared])
+            here, there = (
+                rank(folder, "".join(path[shared : shared + 1])) for path in (mine, theirs)
+            )
+            assert there < here, f"{name} imports {imported}"
+
+
+def test_every_rank_is_that_of_something():
+    for folder, levels in RANKS.items():
+        inside = {path.stem for path in (ROOT / folder.replace(".", "/")).iterdir()}
+        assert {name for level in levels for name in level.split()} - {"*"} <= inside, folder
+
+
+def test_every_folder_says_what_it_is_for():
+    for name, tree in modules():
+        if name in RANKS:
+            assert ast.get_docstring(tree), name
 
 
 def test_configs_import_nothing_of_ours():

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from experiments import gates, gradient_figures, own
+from experiments import gates
 from experiments.evaluate import evaluate
-from experiments.memory import needed
-from experiments.sweep_folder import SweepFolder
-from experiments.workdir import load
+from experiments.figures import gradients as gradient_figures
+from experiments.figures import style
+from experiments.runs import load
+from experiments.sweeps.folder import SweepFolder
+from experiments.system import own
+from experiments.training.memory import needed
 from gru_jax import CELLS, RNN
 from gru_jax.devices import make_mesh
 from tests import reference
@@ -88,7 +91,7 @@ def test_its_gradients_are_measured_and_drawn(swept, tmp_path, monkeypatch):
     found = json.loads((tmp_path / "gradients.json").read_text())
     assert found["initial"].keys() == {"gru", "mgu", "mgu-0"}
     assert found["after"]["mgu"]["gates"]["correlation"]["forget"]
-    monkeypatch.setattr(gradient_figures, "png", lambda figure: figure)
+    monkeypatch.setattr(style, "saved", lambda figure: figure)
     figures = gradient_figures.figures({"initial": found["initial"]})
     assert [axis.get_title(loc="left") for axis in figures["transport"].axes] == ["GRU", "MGU"]
     assert len(figures["gates"].axes) == 3

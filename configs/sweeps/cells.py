@@ -8,7 +8,7 @@ python -m experiments.sweep --config=configs/sweeps/cells.py
 
 from ml_collections import ConfigDict
 
-from configs.sweeps import ablation, base
+from configs.ablations import ablation, base
 from configs.variants import Variants
 
 # Lengths of each task, and the units of a GRU of 10,000 parameters there.

@@ -5,7 +5,7 @@ python -m experiments.sweep --config=configs/sweeps/gates.py
 
 from ml_collections import ConfigDict
 
-from configs.sweeps import ablation, base
+from configs.ablations import ablation, base
 from configs.variants import Variants
 
 CELLS: Variants = {

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from ml_collections import ConfigDict
 
 from configs import adding, copy_memory, temporal_order
-from configs.sweeps import base, overrides
+from configs.ablations import base, overrides
 from configs.variants import Variants, product, values
 
 PLAIN: Variants = {cell: {"model.cell": cell} for cell in ("gru", "lstm", "vanilla")}

@@ -7,7 +7,7 @@ import importlib
 
 from ml_collections import ConfigDict
 
-from configs.sweeps import base, overrides
+from configs.ablations import base, overrides
 from configs.variants import Variants, product, values
 
 # Name of a problem: the task's config, and what differs from it.

@@ -1,0 +1,1 @@
+"""Collected examples, read from files and packages into tasks."""

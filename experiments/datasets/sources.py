@@ -1,0 +1,50 @@
+"""Collected examples, read into a task. `SOURCES` maps a config's task.name to its loader.
+
+Every loader makes three splits, "train", "validation" and "test"; where the publisher names two,
+validation is the end of the training split.
+"""
+
+import functools
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from experiments.datasets.images import digits, mnist1d
+from experiments.datasets.music import piano
+from experiments.datasets.reading import existing_file
+from experiments.datasets.texts import text
+from gru_jax import FieldError, Task
+
+SOURCES: dict[str, Callable[..., Task]] = {
+    "mnist1d": mnist1d,
+    "digits": digits,
+    "piano": piano,
+    "text": text,
+}
+
+
+@functools.cache
+def _loaded(name: str, digest: str | None, options: tuple[tuple[str, Any], ...]) -> Task:
+    del digest
+    return SOURCES[name](**dict(options))
+
+
+def load_task(name: str, sha256: str | None = None, **options: Any) -> Task:
+    """The task that a source makes; the same object for the same options and an unchanged file.
+
+    Args:
+      sha256: of the file's bytes, in hexadecimal digits; None: whatever they are.
+
+    Raises:
+      FieldError: an option is not what is allowed, or a file is not what it should be.
+    """
+    digest = digest_of(options["path"]) if options.get("path") else None
+    if sha256 is not None and sha256 != digest:
+        allowed = f"{digest!r}, that of the file: it is not the one that the run began with"
+        raise FieldError("sha256", sha256, allowed)
+    return _loaded(name, digest, tuple(sorted(options.items())))
+
+
+def digest_of(path: str) -> str:
+    """The SHA-256 of a file's bytes."""
+    return hashlib.sha256(existing_file(path).read_bytes()).hexdigest()

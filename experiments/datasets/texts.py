@@ -1,0 +1,158 @@
+"""Texts with a label each, as tokens."""
+
+import collections
+import json
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from experiments.datasets.reading import example, existing_file, imported
+from gru_jax import FieldError, Task, fields
+from gru_jax.tasks.base import Example
+from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION, LabelledSequences
+
+PAD, UNKNOWN = 0, 1  # tokens of a text that are no words
+WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
+
+
+def text(
+    path: str = "",
+    dataset: str = "",
+    unit: str = "word",
+    vocabulary: int = 10_000,
+    length: int = 200,
+) -> Task:
+    """Texts with a label each, from a file or from Hugging Face.
+
+    A fixed tenth of the texts is the test split, another validates; a data set's own test
+    split is kept. The vocabulary is that of "train": its most frequent words, or characters;
+    whatever else comes is one token, "unknown". A text's first `length` tokens are read.
+
+    Args:
+      path: lines of LABEL, a tab and the text; or of JSON objects with "label" and "text".
+      dataset: a name that `datasets.load_dataset` knows, in place of a path.
+      unit: "word" (lower case; punctuation marks stand alone) or "character".
+      vocabulary: how many kinds of tokens, padding and unknown included.
+      length: tokens of a text, at most.
+    """
+    fields.one_of("unit", unit, ("word", "character"))
+    fields.integer("vocabulary", vocabulary, 3)
+    fields.integer("length", length, 1)
+    if path and dataset:
+        raise FieldError("dataset", dataset, "left out where a path is given")
+    if not (path or dataset):
+        raise FieldError("path", path, "a file's, or dataset given")
+    parts = _hugging_face(dataset) if dataset else _split(_read_texts(path))
+    names = sorted({label for rows in parts.values() for label, _ in rows})
+    if len(names) < 2:
+        raise FieldError("path", path or dataset, f"texts of two labels at least: all are {names}")
+    cut: Callable[[str], list[str]] = list if unit == "character" else _words
+    tokens = {split: [cut(words)[:length] for _, words in rows] for split, rows in parts.items()}
+    counts = collections.Counter(word for words in tokens[TRAIN] for word in words)
+    known = {word: 2 + place for place, (word, _) in enumerate(counts.most_common(vocabulary - 2))}
+    splits = {
+        split: _padded(
+            [[known.get(word, UNKNOWN) for word in words] for words in tokens[split]],
+            [names.index(label) for label, _ in rows],
+            length,
+        )
+        for split, rows in parts.items()
+    }
+    return LabelledSequences(
+        length,
+        splits,
+        kinds=2 + len(known),
+        classes=len(names),
+        tokens=True,
+        token_names=("", "?", *known),
+    )
+
+
+def _words(words: str) -> list[str]:
+    return WORD.findall(words.lower())
+
+
+def _read_texts(path: str) -> list[tuple[str, str]]:
+    """(label, text) of every line.
+
+    Raises:
+      FieldError: a line is not what it should be.
+    """
+    file = existing_file(path)
+    rows = []
+    for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
+        if not line.strip():
+            continue
+        place = f"line {number}"
+        try:
+            words = line.decode()
+        except UnicodeDecodeError as error:
+            raise FieldError("path", path, f"UTF-8 text: {place} is not ({error.reason})") from None
+        rows.append(_labelled(path, place, words, file.suffix == ".jsonl"))
+    if not rows:
+        raise FieldError("path", path, "a file with texts: it is empty")
+    return rows
+
+
+def _labelled(path: str, place: str, line: str, is_json: bool) -> tuple[str, str]:
+    if is_json:
+        try:
+            found = json.loads(line)
+            label, words = found["label"], found["text"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            allowed = f'JSON objects with "label" and "text": {place} is not one'
+            raise FieldError("path", path, allowed) from None
+    else:
+        label, tab, words = line.partition("\t")
+        if not tab:
+            raise FieldError(
+                "path", path, f"lines of LABEL, a tab and the text: {place} has no tab"
+            )
+    label, words = str(label).strip(), str(words).strip()
+    if not label or not words:
+        missing = "label" if not label else "text"
+        raise FieldError("path", path, f"texts with their labels: {place} has no {missing}")
+    return label, words
+
+
+def _split(rows: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
+    """A fixed random tenth tests, another validates. Equal texts stay together."""
+    texts = sorted({words for _, words in rows})
+    if len(texts) < 10:
+        raise FieldError("path", len(texts), "a file of ten different texts at least")
+    order = np.random.default_rng(0).permutation(len(texts))
+    tenth = len(texts) // 10
+    place = dict(zip((texts[i] for i in order), range(len(texts)), strict=True))
+    parts: dict[str, list[tuple[str, str]]] = {TRAIN: [], VALIDATION: [], TEST: []}
+    for row in rows:
+        rank = place[row[1]] // tenth
+        parts[{0: TEST, 1: VALIDATION}.get(rank, TRAIN)].append(row)
+    return parts
+
+
+def _hugging_face(name: str) -> dict[str, list[tuple[str, str]]]:
+    """The "text" and "label" columns of a data set; where it has no test split, one is cut."""
+    library = imported("datasets", "datasets", "dataset", name)
+    try:
+        found = library.load_dataset(name)
+        rows = {
+            split: [(str(row["label"]), str(row["text"])) for row in found[split]]
+            for split in (TRAIN, TEST)
+            if split in found
+        }
+    except Exception as error:  # of the network, of the name, of its columns
+        allowed = f'a data set with "text" and "label" ({type(error).__name__}: {error})'
+        raise FieldError("dataset", name, allowed) from None
+    parts = _split(rows[TRAIN])
+    if TEST not in rows:
+        return parts
+    return {TRAIN: parts[TRAIN] + parts[TEST], VALIDATION: parts[VALIDATION], TEST: rows[TEST]}
+
+
+def _padded(tokens: list[list[int]], labels: list[int], length: int) -> Example:
+    lengths = np.array([len(row) for row in tokens], np.int32)
+    inputs = np.full((len(tokens), length), PAD, np.int32)
+    for row, kept in zip(inputs, tokens, strict=True):
+        row[: len(kept)] = kept
+    return example(inputs, labels, lengths)

@@ -1,0 +1,126 @@
+"""What the gates of a trained population do over examples of the evaluation set."""
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.runs import Run
+from gru_jax import FieldError, Task, fields
+from gru_jax.diagnostics import half_life
+from gru_jax.tasks.base import Example, evaluation_batch
+from gru_jax.tasks.dataset import Dataset
+
+EXAMPLES = 128  # of the evaluation set, over which means are taken
+CLOSED, OPEN = 0.1, 0.9  # a gate below the one is closed, above the other open
+
+
+@dataclasses.dataclass(frozen=True)
+class Recorded:
+    """One layer's gates over examples of the evaluation set.
+
+    gates: by name (seeds, examples, time, hidden).
+    kept: the share of the old state that is kept, shaped alike; None where no gate says so.
+    inside: (examples, time), False at padding.
+    """
+
+    gates: dict[str, np.ndarray]
+    kept: np.ndarray | None
+    batch: Example
+    inside: np.ndarray
+
+
+def available(task: Task) -> int:
+    """How many examples of the evaluation set are looked at."""
+    return min(EXAMPLES, task.size) if isinstance(task, Dataset) else EXAMPLES
+
+
+def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
+    """Runs every seed over examples of the evaluation set: all that are available, or the first.
+
+    Raises:
+      FieldError: there is no such layer, it runs both ways, or its cell has no gates.
+    """
+    experiment = run.settings.experiment
+    layers = run.models[0].layers
+    fields.integer("--layer", layer, 0, len(layers) - 1)
+    if layers[layer].backward is not None:
+        raise FieldError("config.model.bidirectional", True, "False, to show one direction's gates")
+    cell = layers[layer].forward.cell
+    examples = examples or available(experiment.task)
+    batch = evaluation_batch(experiment.task, jnp.arange(examples))
+
+    def member(params: Any) -> Any:
+        model = experiment.model(params)
+        return model.recur(batch.inputs, seq_lengths=batch.lengths)[2][layer]
+
+    found = jax.jit(jax.vmap(member))(run.state.final)
+    kept = cell.kept(found)
+    gates = {name: np.asarray(values) for name, values in found.items() if name != "candidate"}
+    if not gates:
+        raise FieldError(
+            "config.model.cell", run.settings.config["model"]["cell"], "one with gates"
+        )
+    steps = np.arange(experiment.task.steps)
+    lengths = np.full(examples, len(steps)) if batch.lengths is None else np.asarray(batch.lengths)
+    inside = steps < lengths[:, None]
+    return Recorded(gates, None if kept is None else np.asarray(kept), batch, inside)
+
+
+def means(task: Task, recorded: Recorded) -> dict[str, Any]:
+    """Of every gate the mean over units and examples: by step, and by token where there are any;
+    by step also the share of units where it is closed, and open. Each is a list with one entry a
+    seed; steps end with the longest example.
+    """
+    found: dict[str, Any] = {}
+    longest = int(recorded.inside.sum(axis=1).max())
+    inside = recorded.inside[:, :longest, None]
+    for name, whole in recorded.gates.items():
+        values = whole[:, :, :longest]
+        mean = lambda where, values=values, axes=(1, 2, 3): _rounded(
+            np.mean(values, axis=axes, where=np.broadcast_to(where, values.shape))
+        )
+        by_step = functools.partial(mean, inside, axes=(1, 3))
+        found[name] = {
+            "all": mean(inside),
+            "by_step": by_step(),
+            "closed_by_step": by_step(values < CLOSED),
+            "open_by_step": by_step(values > OPEN),
+        }
+        if task.tokens:
+            inputs = np.asarray(recorded.batch.inputs)[:, :longest, None]
+            found[name]["by_token"] = {
+                token_name(task, token): mean(inside & (inputs == token))
+                for token in range(task.input_size)
+                if (inside & (inputs == token)).any()
+            }
+    return found
+
+
+def time_scales(recorded: Recorded) -> np.ndarray | None:
+    """Each unit's half-life by its gate in steps (seeds, hidden): median over the examples."""
+    if recorded.kept is None:
+        return None
+    inside = recorded.inside[..., None]
+    with np.errstate(divide="ignore"):  # a gate may be 0 or 1 exactly
+        logs = np.log(np.where(inside, recorded.kept, 1.0)).sum(axis=2) / inside.sum(axis=1)
+    return np.median(half_life(logs), axis=1)
+
+
+def order(recorded: Recorded, seed: int) -> np.ndarray:
+    """One seed's units, the shortest memory first; as they are where no gate says so."""
+    scales = time_scales(recorded)
+    units = next(iter(recorded.gates.values())).shape[-1]
+    return np.arange(units) if scales is None else np.argsort(scales[seed])
+
+
+def token_name(task: Task, token: int) -> str:
+    """What a token is called; its number where the task has no names."""
+    return task.token_names[token] if task.token_names else str(token)
+
+
+def _rounded(values: Any) -> list[Any]:
+    return np.round(values, 4).tolist()

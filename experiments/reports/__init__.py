@@ -1,0 +1,1 @@
+"""What runs and sweeps amount to: rows of results, and one page about them."""

@@ -1,0 +1,207 @@
+"""What trials amount to: one row each, for results.jsonl, results.csv and the report."""
+
+import csv
+import dataclasses
+import functools
+import io
+import itertools
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from experiments.runs.records import read_config, read_environment, read_metrics, read_summary
+from experiments.settings.resolution import Settings, resolve
+from experiments.stats.comparisons import Comparison, compared, ranked
+from experiments.stats.outcomes import Outcomes, outcomes, quartiles
+from experiments.sweeps.folder import DIVERGED, DONE, RUNNING, SLURM, WAITING, State, SweepFolder
+from experiments.system.files import RunError, check_plain, write_text
+
+CURVE_POINTS = 40  # of a learning curve in results.jsonl
+
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Entry:
+    """A trial of a sweep, or a run that stands alone.
+
+    reference: the entry that it is tested against.
+    """
+
+    name: str
+    workdir: Path
+    settings: Settings
+    overrides: dict[str, Any]
+    state: State
+    reference: str | None = None
+
+    @functools.cached_property
+    def summary(self) -> dict[str, Any] | None:
+        """None until the run has ended, or was stopped."""
+        return read_summary(self.workdir) if self.state.status in (DONE, DIVERGED) else None
+
+    @functools.cached_property
+    def environment(self) -> dict[str, Any]:
+        return read_environment(self.workdir) if self.workdir.exists() else {}
+
+    @functools.cached_property
+    def metrics(self) -> list[Row]:
+        return read_metrics(self.workdir)
+
+    @functools.cached_property
+    def outcomes(self) -> Outcomes | None:
+        if self.summary is None:
+            return None
+        return outcomes(*self._outcome(), self.settings.steps)
+
+    @property
+    def ranked(self) -> list[tuple[float, float]]:
+        return ranked(*self._outcome())
+
+    def _outcome(self) -> tuple[list[float | None], list[int | None]]:
+        assert self.summary is not None
+        return self.summary["eval"]["loss"]["per_seed"], self.summary["solved_step"]
+
+
+def entries(path: Path) -> list[Entry]:
+    """The trials of a sweep's folder, or the run that the folder holds.
+
+    Raises:
+      RunError: it is neither, or damaged.
+    """
+    folder = SweepFolder(path)
+    check_plain(path, but=SLURM)
+    if folder.exists():
+        return [
+            Entry(
+                name,
+                folder.workdir(name),
+                trial.settings,
+                trial.overrides,
+                folder.state(name),
+                trial.reference,
+            )
+            for name, trial in folder.trials().items()
+        ]
+    if not (path / "config.json").exists():
+        raise RunError(f"{path} holds neither a sweep nor a run")
+    settings, summary = resolve(read_config(path)), read_summary(path)
+    ended = summary is not None and summary["status"] != "stopped"
+    state = State(DONE if ended else WAITING, summary["step"] if summary else 0)
+    return [Entry(path.resolve().name, path, settings, {}, state)]
+
+
+def comparisons(found: list[Entry]) -> dict[str, Comparison]:
+    """Every finished entry that names a reference against it, corrected over all of them."""
+    by_name = {entry.name: entry for entry in found if entry.summary}
+    tested = [entry for entry in by_name.values() if entry.reference and entry.reference in by_name]
+    pairs = [(entry.ranked, by_name[str(entry.reference)].ranked) for entry in tested]
+    return {entry.name: test for entry, test in zip(tested, compared(pairs), strict=True)}
+
+
+def write_results(folder: SweepFolder) -> None:
+    """Writes a row for every trial that is over: results.jsonl, and its plain values as .csv."""
+    found = entries(folder.path)
+    tests = comparisons(found)
+    rows = [
+        row(entry, tests.get(entry.name), folder.command)
+        for entry in found
+        if entry.state.status not in (WAITING, RUNNING)
+    ]
+    write_text(folder.path / "results.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    write_text(folder.path / "results.csv", as_csv(rows))
+
+
+def row(entry: Entry, test: Comparison | None, command: str) -> Row:
+    """What a result has to say of itself. `command`: the sweep's."""
+    config, environment = entry.settings.config, entry.environment
+    told: Row = {
+        "trial": entry.name,
+        "status": entry.state.status,
+        "reason": entry.state.reason,
+        **{name: _plain(value) for name, value in entry.overrides.items()},
+        "task": config["task"]["name"],
+        "length": entry.settings.experiment.task.length,
+        "cell": config["model"]["cell"],
+        "hidden_sizes": _plain(config["model"]["hidden_sizes"]),
+        "parameters": entry.settings.experiment.parameters,
+        "seeds": len(entry.settings.seeds),
+        "budget": entry.settings.steps,
+        "step": entry.state.step,
+        "baseline_loss": entry.settings.experiment.task.baseline_loss,
+    }
+    if entry.summary and entry.outcomes:
+        sums = entry.outcomes
+        told |= {
+            "solved": sums.solved,
+            "success_low": sums.success[0],
+            "success_high": sums.success[1],
+            "median_steps": sums.median_steps,
+            "loss_quarter": sums.loss[0],
+            "loss_median": sums.loss[1],
+            "loss_three_quarters": sums.loss[2],
+            "wall_seconds": entry.summary["wall_seconds"],
+            "seconds_per_step": seconds_per_step(entry),
+            "reference": entry.reference,
+        }
+        told |= dataclasses.asdict(test) if test else {}
+    return {
+        **told,
+        "command": f"{command} --only={entry.name}",
+        "commit": environment.get("commit"),
+        "modified": environment.get("modified"),
+        "device": environment.get("device"),
+        "devices": environment.get("devices"),
+        "config": config,
+        "summary": entry.summary,
+        "curve": _thinned(curve(entry)),
+        "python": environment.get("python"),
+        "packages": environment.get("packages"),
+    }
+
+
+def curve(entry: Entry) -> dict[str, list[float]]:
+    """Quartiles of the evaluation loss over the seeds, by step; a frozen seed keeps its last."""
+    last: dict[int, float] = {}
+    found: dict[str, list[float]] = {"step": [], "low": [], "median": [], "high": []}
+    rows = [row for row in entry.metrics if row["split"] == "eval"]
+    for step, group in itertools.groupby(rows, lambda row: row["step"]):
+        last |= {row["seed"]: math.inf if row["loss"] is None else row["loss"] for row in group}
+        if len(last) == len(entry.settings.seeds):
+            for name, value in zip(found, (step, *quartiles(last.values())), strict=True):
+                found[name].append(value)
+    return found
+
+
+def _thinned(found: dict[str, list[float]]) -> dict[str, list[float | None]]:
+    """A curve of few points, the last one among them; a loss that is not finite is None."""
+    count = len(found["step"])
+    chosen = sorted({*range(0, count, -(-count // CURVE_POINTS) or 1), count - 1} - {-1})
+    told = lambda value: float(f"{value:.4g}") if math.isfinite(value) else None
+    return {
+        name: [values[i] if name == "step" else told(values[i]) for i in chosen]
+        for name, values in found.items()
+    }
+
+
+def seconds_per_step(entry: Entry) -> float | None:
+    summary = entry.summary
+    return summary["wall_seconds"] / summary["step"] if summary and summary["step"] else None
+
+
+def as_csv(rows: list[Row]) -> str:
+    """The rows' plain values as a table; a value that a row lacks is left empty."""
+    columns = dict.fromkeys(
+        name for row in rows for name, value in row.items() if not isinstance(value, dict)
+    )
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(columns), extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _plain(value: Any) -> Any:
+    """A value that fits one cell of a table."""
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)

@@ -1,0 +1,105 @@
+"""The folder of a run: opened anew, or found again with the same config.
+
+WORKDIR/config.json        the resolved config: every field, and the schema that they follow
+        environment.json   versions, git commit, devices, command line
+        metrics.jsonl      {"step", "split", "seed", metrics...}; no timings: equal runs
+                           have equal files
+        events.out.tfevents.*  derived from metrics.jsonl
+        checkpoints/       one folder a step: see checkpoints.py
+        lock.json          while a process writes here: its host and number
+        summary.json       how it ended
+        curves.png
+"""
+
+from pathlib import Path
+from typing import Any
+
+from experiments.runs.environment import environment
+from experiments.runs.records import read_config, read_environment
+from experiments.settings.resolution import Settings
+from experiments.system.files import RunError, check_plain, write_json
+
+
+def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> None:
+    """Writes what identifies the run, or finds it there and refuses another one's folder.
+
+    Args:
+      extend: a run with another budget of steps goes on to the new one.
+
+    Raises:
+      RunError: the folder belongs to a run with another config.
+    """
+    check_plain(workdir)
+    if (workdir / "config.json").exists():
+        check_config(workdir, settings, extend)
+        _note_resume(workdir)
+        return
+    begun = {"lock.json", "environment.json"}  # what a kill at the very start leaves
+    for path in workdir.iterdir():
+        if path.name not in begun and path.suffix != ".partial":
+            raise RunError(f"{workdir} holds {path.name!r}, but no run (config.json is missing)")
+    write_json(workdir / "environment.json", environment())
+    write_json(workdir / "config.json", settings.config)
+
+
+def extend_config(workdir: Path, settings: Settings) -> None:
+    """Writes the higher budget of a run that `check_config` has let pass."""
+    # Gone before the config says more steps: with both, the run would count as finished.
+    (workdir / "summary.json").unlink(missing_ok=True)
+    if read_config(workdir) != settings.config:
+        write_json(workdir / "config.json", settings.config)
+
+
+def check_config(workdir: Path, settings: Settings, extend: bool = False) -> None:
+    """Raises RunError where the folder belongs to a run with another config."""
+    old = read_config(workdir)
+    differing = _differences(old, settings.config)
+    if not differing:
+        return
+    only_steps = list(differing) == ["config.train.steps"]
+    if extend and only_steps and _raised(old["train"].get("steps"), settings.steps):
+        return
+    if extend:
+        raise RunError(
+            f"{workdir}: --extend may only raise config.train.steps, "
+            f"but {'; '.join(differing.values())}"
+        )
+    hint = " (--extend raises it)" if only_steps else ""
+    raise RunError(f"{workdir} holds another run: {'; '.join(differing.values())}{hint}")
+
+
+def _raised(old: Any, new: int) -> bool:
+    return isinstance(old, int) and new > old
+
+
+def _differences(old: Any, new: Any, path: str = "config") -> dict[str, str]:
+    """The fields that differ, with what is said of each; of another cell or task, only its name."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        names = sorted(old.keys() | new.keys())
+        if path == "config.task" and old.get("name") != new.get("name"):
+            names = ["name"]
+        if path == "config.model" and old.get("cell") != new.get("cell"):
+            section = lambda name: isinstance(old.get(name, new.get(name)), dict)
+            names = [name for name in names if not section(name)]
+        lines: dict[str, str] = {}
+        for name in names:
+            lines |= _differences(old.get(name), new.get(name), f"{path}.{name}")
+        return lines
+    return {} if old == new else {path: f"{path} is {old!r} there and {new!r} here"}
+
+
+def _note_resume(workdir: Path) -> None:
+    """Adds to environment.json what a resumed run no longer has in common with its start."""
+    recorded = read_environment(workdir)
+    now = environment()
+    resumed = recorded.setdefault("resumed", [])
+    if not isinstance(resumed, list):
+        raise RunError(f"{workdir / 'environment.json'} is damaged")
+    differing = {
+        name: value
+        for name, value in now.items()
+        if name != "command" and recorded.get(name) != value
+    }
+    if differing and differing not in resumed:
+        resumed.append(differing)
+        write_json(workdir / "environment.json", recorded)

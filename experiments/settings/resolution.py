@@ -1,0 +1,268 @@
+"""ConfigDict -> the library's dataclasses. Every bad value is found here, before any work."""
+
+import dataclasses
+import functools
+import hashlib
+import inspect
+import json
+import math
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from ml_collections import ConfigDict
+
+from experiments.datasets.sources import SOURCES, digest_of, load_task
+from experiments.settings import schema
+from experiments.settings.schema import check_names, within
+from gru_jax import (
+    CELLS,
+    TASKS,
+    Cell,
+    Experiment,
+    FieldError,
+    Optimizer,
+    SequenceModel,
+    Task,
+    fields,
+)
+from gru_jax.tasks.dataset import Dataset
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A run, resolved: what the library needs, and the config that it came from.
+
+    config: every field, as `schema.checked` gives them and `config.json` holds them.
+    """
+
+    config: dict[str, Any]
+    experiment: Experiment
+    seeds: tuple[int, ...]
+    learning_rates: tuple[float, ...]
+    clip_norms: tuple[float, ...]
+    steps: int
+    checkpoint_every: int
+    checkpoints_kept: int
+
+    @property
+    def mesh_sizes(self) -> tuple[int, int]:
+        """What `make_mesh` and `use_cpu_cores` take: seeds, and parts of a batch."""
+        return len(self.seeds), self.experiment.parts
+
+    @property
+    def program(self) -> Hashable:
+        """Equal for runs that one compiled program can train, as one population.
+
+        They differ in what a program is given, or what no program sees: seeds, learning rates,
+        clip norms, and what the parameters start from.
+        """
+        experiment = self.experiment
+        graph, params = experiment.abstract_model
+        fixed = [
+            getattr(experiment, field.name)
+            for field in dataclasses.fields(experiment)
+            if field.name != "build"
+        ]
+        arrays = jax.tree.leaves_with_path(params)
+        layout = [(jax.tree_util.keystr(path), leaf.shape, leaf.dtype) for path, leaf in arrays]
+        return (graph, *layout, *fixed, self.steps, self.checkpoint_every)
+
+    @property
+    def name(self) -> str:
+        """CONFIG-HASH: the same config has the same name, in every process."""
+        text = json.dumps(schema.identity(self.config), sort_keys=True)
+        return f"{self.config['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
+    """Checks every field of a config and builds the run that it describes.
+
+    Args:
+      config: what a file in `configs` returns, or a stored one, which has a schema.
+
+    Raises:
+      FieldError: a field is missing, unknown, or holds what is not allowed.
+    """
+    raw = schema.checked(config)
+    fields_of = lambda section: dict(raw[section])
+    name = raw["name"]
+    if (
+        not isinstance(name, str)
+        or not name
+        or not name.replace("_", "").replace("-", "").isalnum()
+        or len(name.encode()) > 200  # file systems allow some more
+    ):
+        raise FieldError("config.name", name, "a word of letters, digits, - and _, not too long")
+
+    task = within("config.task", resolve_task, fields_of("task"))
+    if raw["task"].get("path"):  # a run is its data, too
+        raw["task"]["sha256"] = digest_of(raw["task"]["path"])
+    build = within("config.model", _model_builder, task, fields_of("model"))
+    optimizer_fields = fields_of("optimizer")
+    peak = within(
+        "config.optimizer", _learning_rate, "learning_rate", optimizer_fields.pop("learning_rate")
+    )
+    clip = within("config.optimizer", _clip_norm, "clip_norm", optimizer_fields.pop("clip_norm"))
+    optimizer = within("config.optimizer", Optimizer, **optimizer_fields)
+    seeds, learning_rates, clip_norms = within(
+        "config.population", _population, peak, clip, **raw["population"]
+    )
+    budget, loop = within("config.train", _loop, fields_of("train"))
+    if isinstance(task, Dataset):
+        loop["evaluation_examples"] = within("config.train", _whole, task, loop)
+    experiment = within(
+        "config.train", Experiment, task=task, build=build, optimizer=optimizer, **loop
+    )
+    # Sizes that only show when the model is laid out (nothing is computed).
+    within("config.model", lambda: experiment.parameters)
+    return Settings(raw, experiment, seeds, learning_rates, clip_norms, **budget)
+
+
+def resolve_task(section: dict[str, Any]) -> Task:
+    """The task that a section such as {"name": "adding", "length": 100} describes."""
+    options = {name: _frozen(value) for name, value in section.items()}
+    name = fields.one_of("name", options.pop("name", None), (*TASKS, *SOURCES))
+    if name in SOURCES:
+        known = list(inspect.signature(SOURCES[name]).parameters)
+        digest = options.pop("sha256", None) if "path" in known else None
+        check_names(options, known)
+        return load_task(name, digest, **options)
+    task = TASKS[name]
+    declared = [field for field in dataclasses.fields(task) if field.init]
+    check_names(options, [field.name for field in declared])
+    for field in declared:
+        missing = field.default is field.default_factory is dataclasses.MISSING
+        if missing and field.name not in options:
+            raise FieldError(field.name, None, "given")
+    try:
+        return task(**options)
+    except FieldError as error:  # what is allowed depends on the task
+        allowed = f"{error.allowed} (task.name = {section['name']!r})"
+        raise FieldError(error.field, error.value, allowed) from None
+
+
+def _model_builder(task: Task, model: dict[str, Any]) -> Any:
+    name = model.pop("cell")
+    cell, section = CELLS[name], model.pop(name)
+    options = {field: _frozen(value) for field, value in section.items()}
+    bias = cell.KEEPING_BIAS
+    if bias and options.get("chrono_max") is not None:
+        if options[bias] != cell.options()[bias]:
+            raise FieldError(f"{name}.{bias}", options[bias], "left at its default with chrono_max")
+        options[bias] = "chrono"
+    make_cell = functools.partial(
+        _cell,
+        cell=cell,
+        section=name,
+        options=options,
+        dtype=DTYPES[fields.one_of("dtype", model.pop("dtype"), DTYPES)],
+        learn_initial_state=fields.boolean("learn_initial_state", model.pop("learn_initial_state")),
+    )
+    encoder = fields.one_of(
+        "encoder", model.pop("encoder"), ("auto", "one_hot", "embedding", "scalar")
+    )
+    if encoder == "auto":
+        encoder = "one_hot" if task.tokens else "none"
+    elif not task.tokens:
+        raise FieldError("encoder", encoder, "auto, since this task's inputs are not tokens")
+    model["hidden_sizes"] = fields.sequence(
+        "hidden_sizes", model["hidden_sizes"], "a list of whole numbers"
+    )
+    return functools.partial(
+        _build,
+        make_cell=make_cell,
+        input_size=task.input_size,
+        output_size=task.output_size,
+        readout=task.readout,
+        length=task.steps,
+        encoder=encoder,
+        **model,
+    )
+
+
+def _build(rngs: nnx.Rngs, **options: Any) -> SequenceModel:
+    return SequenceModel(rngs=rngs, **options)
+
+
+def _cell(
+    in_features: int,
+    hidden_features: int,
+    *,
+    rngs: nnx.Rngs,
+    cell: type[Cell],
+    section: str,
+    options: dict[str, Any],
+    **shared: Any,
+) -> Cell:
+    try:
+        return cell(in_features, hidden_features, rngs=rngs, **options, **shared)
+    except FieldError as error:
+        # An option is named from the cell's section, a size from the model's.
+        raise (error.inside(section) if error.field in options else error) from None
+
+
+def _learning_rate(field: str, value: float) -> float:
+    return fields.real(field, value, above=0)
+
+
+def _clip_norm(field: str, value: float) -> float:
+    return fields.real(field, value, least=0) or math.inf
+
+
+def _population(
+    peak: float, clip: float, seeds: int, first_seed: int, learning_rates: Any, clip_norms: Any
+) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
+    fields.integer("seeds", seeds, 1, 10_000)
+    fields.integer("first_seed", first_seed, 0, 2**31 - 1 - seeds)
+
+    def each(field, values, default, check):
+        values = fields.sequence(field, values, f"empty, or a list of {seeds} numbers")
+        if values and len(values) != seeds:
+            raise FieldError(field, values, f"empty, or a list of {seeds} numbers")
+        return tuple(check(field, value) for value in values) or (default,) * seeds
+
+    return (
+        tuple(range(first_seed, first_seed + seeds)),
+        each("learning_rates", learning_rates, peak, _learning_rate),
+        each("clip_norms", clip_norms, clip, _clip_norm),
+    )
+
+
+def _whole(task: Dataset, loop: dict[str, Any]) -> int:
+    """An evaluation on collected examples takes the whole split."""
+    given = loop["evaluation_examples"]
+    if given not in (0, task.size):
+        allowed = f"0: an evaluation takes the whole split, {task.size} examples"
+        raise FieldError("evaluation_examples", given, allowed)
+    return task.size
+
+
+def _loop(train: dict[str, Any]) -> tuple[dict[str, int], dict[str, Any]]:
+    """The fields that the program reads, and those of `Experiment`."""
+    log_every = fields.integer("log_every", train.pop("log_every"), 1)
+
+    def multiple(field):
+        value = fields.integer(field, train.pop(field), 1)
+        if value % log_every:
+            raise FieldError(field, value, f"a multiple of log_every ({log_every})")
+        return value
+
+    budget = {name: multiple(name) for name in ("steps", "checkpoint_every")}
+    kept = fields.integer("checkpoints_kept", train.pop("checkpoints_kept"), 1)
+    return {**budget, "checkpoints_kept": kept}, {"chunk": log_every, **train}
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, since cells and tasks are compared by their hashes."""
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value
+
+
+def default_workdir(settings: Settings) -> Path:
+    """runs/CONFIG-HASH, so that the same command finds its run again."""
+    return Path("runs") / settings.name

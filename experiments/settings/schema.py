@@ -1,0 +1,189 @@
+"""Which fields a config has, which of them it changes, and what was stored by earlier versions.
+
+A run is identified by what its config changes of the defaults. A field, a cell or an option that
+is added later, with a default that leaves everything as it was, thus leaves earlier runs alone.
+"""
+
+import contextlib
+import dataclasses
+import inspect
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from configs import common
+from experiments.datasets.sources import SOURCES
+from gru_jax import CELLS, TASKS, FieldError, fields
+
+# Of a stored config. To be raised where a default, or what a field means, is changed: what
+# earlier versions have stored would then describe another run.
+SCHEMA = 1
+
+Config = dict[str, Any]
+
+
+def checked(config: ConfigDict | Config) -> Config:
+    """Every field of a config, as nested dicts, lists and plain values.
+
+    Of the cells' sections only the chosen one is left, the task has all of its options, and
+    "schema" says that this is a config to be stored.
+
+    Args:
+      config: what a file in `configs` returns, or a stored one.
+
+    Raises:
+      FieldError: a field is missing or unknown, another cell's is set, or a stored config
+        cannot be used here.
+    """
+    raw = _plain(config)
+    if "schema" in raw:
+        raw = complete(raw)
+        _check_registered(raw)
+        del raw["schema"]
+    _drop_other_cells(raw)
+    defaults = _defaults(raw)
+    _check_section("config", raw, defaults)
+    return {"schema": SCHEMA, **raw, "task": {**defaults["task"], **raw["task"]}}
+
+
+def identity(config: Config) -> Config:
+    """What a config that was checked changes of the defaults, and its schema."""
+    return _changed(config, _defaults(config))
+
+
+def complete(stored: Config) -> Config:
+    """A stored config with the fields that it lacks, at their defaults: they were added later.
+
+    Raises:
+      FieldError: it has another schema.
+    """
+    schema = stored.get("schema", 1)  # of the first ones, which did not say it
+    if schema != SCHEMA:
+        raise FieldError(
+            "config.schema", schema, f"{SCHEMA}: another version of this program has stored it"
+        )
+
+    def filled(given: Any, defaults: Any) -> Any:
+        if not (isinstance(given, dict) and isinstance(defaults, dict)):
+            return given
+        inner = {name: filled(given.get(name, each), each) for name, each in defaults.items()}
+        return {**given, **inner}
+
+    found: Config = filled({**stored, "schema": SCHEMA}, _defaults(stored))
+    if isinstance(found["model"], dict):  # the first ones had a section for every cell
+        others = CELLS.keys() - {_word(found, "model", "cell")}
+        found["model"] = {name: each for name, each in found["model"].items() if name not in others}
+    return found
+
+
+def check_names(given: Config, known: list[str]) -> None:
+    """Raises FieldError where a field is none of those that there are."""
+    for name, value in given.items():
+        if name not in known:
+            raise FieldError(
+                name, value, f"left out: there is no such field{fields.nearest(name, known)}"
+            )
+
+
+def within(section: str, function: Any, *args: Any, **kwargs: Any) -> Any:
+    """function(...), with the section put before the field that an error names."""
+    try:
+        return function(*args, **kwargs)
+    except FieldError as error:
+        raise error.inside(section) from None
+
+
+def _defaults(config: Config) -> Config:
+    """The fields that a config with this task and this cell has, at their defaults."""
+    found = _plain(common.get_config())
+    for name in CELLS.keys() - {_word(config, "model", "cell")}:
+        del found["model"][name]
+    task = _word(config, "task", "name")
+    options: Config = {}
+    if task in SOURCES:
+        known = inspect.signature(SOURCES[task]).parameters
+        options = {name: option.default for name, option in known.items()}
+    elif task in TASKS:
+        each = [field for field in dataclasses.fields(TASKS[task]) if field.init]
+        options = {field.name: field.default for field in each}
+    for name, default in options.items():
+        with contextlib.suppress(FieldError):  # there is none, or one that no config can hold
+            found["task"][name] = _plain(default)
+    return found
+
+
+def _word(config: Config, section: str, field: str) -> str | None:
+    """What a field says; None where it is no word: a stored config may hold anything."""
+    place = config.get(section)
+    value = place.get(field) if isinstance(place, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _changed(config: Config, defaults: Config) -> Config:
+    """The fields, in their sections, that are not at their defaults."""
+    found = {}
+    for name, value in config.items():
+        default = defaults.get(name)
+        if isinstance(value, dict) and isinstance(default, dict):
+            value, default = _changed(value, default), {}
+        if name not in defaults or value != default:
+            found[name] = value
+    return found
+
+
+def _check_registered(stored: Config) -> None:
+    """Raises FieldError where a class of somebody's own is missing.
+
+    A run's folder names no code to import: who uses it says what to import.
+    """
+    for section, field, registry, known in (
+        ("task", "name", "TASKS", TASKS.keys() | SOURCES.keys()),
+        ("model", "cell", "CELLS", CELLS.keys()),
+    ):
+        name = _word(stored, section, field)
+        if name is not None and name not in known:
+            entry = f"{registry}[{fields.short(name)}] = ..."
+            allowed = f"registered first: import the file that says {entry} (--import=FILE)"
+            raise FieldError(f"config.{section}.{field}", name, allowed)
+
+
+def _drop_other_cells(raw: Config) -> None:
+    """Takes out the sections of cells that are not chosen: what is set there would do nothing."""
+    model = raw.get("model")
+    if not isinstance(model, dict):
+        return  # `_check_section` complains
+    chosen = within("config.model", fields.one_of, "cell", model.get("cell"), CELLS)
+    base = _plain(common.get_config())["model"]
+    for name in [name for name in CELLS if name != chosen]:
+        path, given = f"config.model.{name}", model.pop(name, base[name])
+        _check_section(path, given, base[name])
+        for option, value in _changed(given, base[name]).items():
+            allowed = f"left at its default: model.cell is {chosen!r}"
+            raise FieldError(f"{path}.{option}", value, allowed)
+
+
+def _check_section(path: str, given: Any, defaults: Config) -> None:
+    """It has all of the fields and no others, also in sections within; a task checks its own."""
+    if not isinstance(given, dict):
+        raise FieldError(path, given, "a section with fields")
+    if path == "config.task":
+        return
+    within(path, check_names, given, list(defaults))
+    for name, default in defaults.items():
+        if name not in given:
+            raise FieldError(f"{path}.{name}", None, "given")
+        if isinstance(default, dict):
+            _check_section(f"{path}.{name}", given[name], default)
+
+
+def _plain(value: Any, path: str = "config") -> Any:
+    """The config as JSON would give it back: dicts, lists and plain values."""
+    if isinstance(value, ConfigDict):
+        value = value.to_dict()
+    if isinstance(value, dict):
+        return {str(name): _plain(inner, f"{path}.{name}") for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner, path) for inner in value]
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise FieldError(path, value, "a number, a word, a list or a section")
+    return value

@@ -1,0 +1,174 @@
+"""A sweep's file -> its trials: every one a run, resolved and named, before any is started."""
+
+import copy
+import dataclasses
+import functools
+import json
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from experiments.settings.resolution import Settings, resolve
+from experiments.system.files import RunError
+from experiments.system.own import imported
+from gru_jax import FieldError, fields
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One run of a sweep.
+
+    name: also that of its folder.
+    settings: what is run.
+    overrides: what sets it apart from the sweep's base config, the solved size included.
+    reference: the trial that this one is tested against; None: it is not.
+    """
+
+    name: str
+    settings: Settings
+    overrides: dict[str, Any]
+    reference: str | None = None
+
+
+Add = Callable[..., None]
+
+
+def from_file(path: str, config: ConfigDict) -> list[Trial]:
+    """The trials of a sweep's file, whose base config has been read already.
+
+    Raises:
+      RunError: the file adds no trials, or raises an error of its own.
+      FieldError: a trial is not what is allowed.
+    """
+    sweep = getattr(imported(path, "--config"), "sweep", None)
+    if not callable(sweep):
+        raise RunError(f"--config: {path} has no sweep(add), so it describes one run")
+    try:
+        return described(config.to_dict(), sweep)
+    except (FieldError, RunError):
+        raise
+    except Exception as error:  # the file is somebody's program: it may raise anything
+        raise RunError(f"--config: {path}: {type(error).__name__}: {error}") from None
+
+
+def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]:
+    """The trials that `sweep` adds to a base config.
+
+    `sweep` calls add(name, overrides, parameters=None, reference=None) for each:
+
+      name: of the trial and of its folder.
+      overrides: {"task.length": 200, ...}; a whole section, such as "task", is replaced.
+      parameters: every layer gets as many units as bring the model nearest to that number.
+      reference: the name of the trial that this one is tested against.
+
+    Raises:
+      RunError: there are none.
+      FieldError: a name is taken or no name, two trials are equal, a reference is unknown, or
+        a field of a trial holds what is not allowed.
+    """
+    found: dict[str, Trial] = {}
+    names_by_config: dict[str, str] = {}
+    # Finding a width takes a while, and many trials differ in what has no say in it.
+    widths: dict[str, tuple[int, ...]] = {}
+
+    def add(
+        name: str,
+        overrides: dict[str, Any],
+        parameters: int | None = None,
+        reference: str | None = None,
+    ) -> None:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise FieldError("trial", name, "a name of letters, digits and . _ = + -, not too long")
+        if name in found:
+            raise FieldError("trial", name, "a name that no other trial has")
+        try:
+            overrides = dict(overrides)
+            if parameters is not None:
+                whole = overridden(base, overrides)
+                alike = json.dumps([whole["model"], whole["task"], parameters], default=repr)
+                if alike not in widths:
+                    widths[alike] = matched(base, overrides, parameters)
+                overrides["model.hidden_sizes"] = widths[alike]
+            settings = resolve(overridden(base, overrides))
+        except FieldError as error:
+            raise FieldError(f"trial {name}: {error.field}", error.value, error.allowed) from None
+        twin = names_by_config.setdefault(json.dumps(settings.config, sort_keys=True), name)
+        if twin != name:
+            raise FieldError("trial", name, f"unlike {twin}: they are equal once resolved")
+        found[name] = Trial(name, settings, overrides, reference)
+
+    sweep(add)
+    for trial in found.values():
+        if trial.reference is not None and trial.reference not in found.keys() - {trial.name}:
+            hint = fields.nearest(trial.reference, found)
+            allowed = f"the name of another trial{hint}"
+            raise FieldError(f"trial {trial.name}: reference", trial.reference, allowed)
+    if not found:
+        raise RunError("the sweep adds no trials")
+    return list(found.values())
+
+
+def overridden(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """The config with its fields, or whole sections, replaced."""
+    config = copy.deepcopy(base)
+    for path, value in overrides.items():
+        *sections, field = path.split(".")
+        place = config
+        for section in sections:
+            inner = place.get(section)
+            if not isinstance(inner, dict):
+                hint = fields.nearest(section, place)
+                raise FieldError(path, value, f"left out: there is no section {section!r}{hint}")
+            place = inner
+        place[field] = value
+    return config
+
+
+def matched(base: dict[str, Any], overrides: dict[str, Any], parameters: int) -> tuple[int, ...]:
+    """As many units in every layer as bring the model nearest to a number of parameters.
+
+    Raises:
+      FieldError: one unit a layer is too many already.
+    """
+    fields.integer("parameters", parameters, 1)
+    layers = len(overridden(base, overrides)["model"]["hidden_sizes"])
+    one_unit = {"model.hidden_sizes": (1,) * layers}
+    experiment = resolve(overridden(base, overrides | one_unit)).experiment
+    smallest: Any = experiment.build
+
+    @functools.cache
+    def count(units: int) -> int:
+        build = functools.partial(smallest, hidden_sizes=(units,) * layers)
+        other = dataclasses.replace(experiment, build=build)
+        return (experiment if units == 1 else other).parameters
+
+    if count(1) > parameters:
+        raise FieldError("parameters", parameters, f"at least {count(1)}, those of one unit")
+    units = _nearest(_parabola(count), parameters)
+    if _parabola(count)(units) != count(units):  # somebody's cell may count otherwise
+        units = _nearest(count, parameters)
+    return (units,) * layers
+
+
+def _parabola(count: Callable[[int], int]) -> Callable[[int], int]:
+    """The counts as three of them say that they go on: products are quadratic in the units."""
+    first, second, third = count(1), count(2), count(3)
+    bend = third - 2 * second + first
+    rise = lambda units: (units - 1) * (second - first) + (units - 1) * (units - 2) // 2 * bend
+    return lambda units: max(first + rise(units), 1)
+
+
+def _nearest(count: Callable[[int], int], parameters: int) -> int:
+    """The units whose count is nearest, the fewer of two."""
+    units = 64
+    for _ in range(3):  # about quadratic in the units
+        units = max(1, round(units * math.sqrt(parameters / count(units))))
+    distance = lambda units: abs(count(units) - parameters)
+    while (better := min((max(units - 1, 1), units, units + 1), key=distance)) != units:
+        units = better
+    return units

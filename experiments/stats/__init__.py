@@ -1,0 +1,1 @@
+"""Statistics of populations whose outcomes are bimodal and censored."""

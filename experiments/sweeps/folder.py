@@ -1,0 +1,159 @@
+"""What a sweep leaves on disk.
+
+DIR/sweep.json       its trials: name, config, overrides, reference
+    trials/NAME/     one run a trial: see workdir.py
+    failed/NAME.json why a trial has failed
+    logs/            what the workers printed
+    slurm/           of jobs on a cluster
+    results.jsonl, results.csv, report.html: see results.py and report.py
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments.runs.environment import command
+from experiments.runs.records import read_summary
+from experiments.runs.workdir import check_config
+from experiments.settings.resolution import resolve
+from experiments.settings.schema import complete
+from experiments.settings.trials import NAME, Trial
+from experiments.system.files import RunError, check_plain, read_json, synchronise, write_json
+from experiments.system.lock import LOCK
+
+SWEEP, SLURM = "sweep.json", "slurm"
+DONE, DIVERGED, FAILED, RUNNING, WAITING = "done", "diverged", "failed", "running", "waiting"
+FINISHED = (DONE, DIVERGED)  # to run it again would change nothing
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """How far a trial has come.
+
+    status: one of the five above.
+    step: updates made, as far as the folder tells.
+    reason: why it failed or diverged.
+    """
+
+    status: str
+    step: int = 0
+    reason: str = ""
+
+
+class SweepFolder:
+    """The folder of a sweep."""
+
+    def __init__(self, path: Path):
+        self.path = path
+
+    def workdir(self, name: str) -> Path:
+        return self.path / "trials" / name
+
+    def log(self, name: str) -> Path:
+        return self.path / "logs" / f"{name}.log"
+
+    def open(self, trials: list[Trial]) -> None:
+        """Writes down the trials. A sweep may grow, but no trial may change.
+
+        Raises:
+          RunError: a trial of the same name was something else, or the folder holds other things.
+        """
+        check_plain(self.path, but=SLURM)  # submitit makes links there
+        if not self.exists():
+            strangers = [path.name for path in self.path.iterdir() if path.name != LOCK]
+            if strangers:
+                raise RunError(f"{self.path} holds {strangers[0]!r}, but no sweep")
+        for trial in trials:
+            if (self.workdir(trial.name) / "config.json").exists():
+                check_config(self.workdir(trial.name), trial.settings)
+        for name in ("trials", "failed", "logs"):
+            (self.path / name).mkdir(exist_ok=True)
+        synchronise(self.path)
+        rows = [
+            {
+                "name": trial.name,
+                "reference": trial.reference,
+                "overrides": trial.overrides,
+                "config": trial.settings.config,
+            }
+            for trial in trials
+        ]
+        write_json(self.path / SWEEP, {"command": command(), "trials": rows})
+
+    def exists(self) -> bool:
+        return (self.path / SWEEP).exists()
+
+    @property
+    def command(self) -> str:
+        """What was typed to run it, the last time."""
+        return str(self._read().get("command"))
+
+    def _read(self) -> dict[str, Any]:
+        return read_json(self.path / SWEEP, f"{self.path} holds no sweep")
+
+    def trials(self) -> dict[str, Trial]:
+        """The trials by name.
+
+        Raises:
+          RunError: the folder holds no sweep, or a damaged one.
+          FieldError: a trial's config holds what is not allowed.
+        """
+        found = {}
+        for row in _rows(self._read().get("trials"), self.path / SWEEP):
+            settings = resolve(complete(row["config"]))
+            found[row["name"]] = Trial(row["name"], settings, row["overrides"], row["reference"])
+        return found
+
+    def state(self, name: str) -> State:
+        workdir = self.workdir(name)
+        summary = read_summary(workdir)
+        if summary and summary["status"] == "diverged":
+            return State(DIVERGED, summary["step"], _divergence(summary))
+        if summary and summary["status"] != "stopped":
+            return State(DONE, summary["step"])
+        failure = self.path / "failed" / f"{name}.json"
+        if failure.exists():
+            reason = read_json(failure, "").get("reason")
+            return State(FAILED, self._step(name), str(reason))
+        return State(RUNNING if (workdir / LOCK).exists() else WAITING, self._step(name))
+
+    def fail(self, name: str, reason: str) -> None:
+        write_json(self.path / "failed" / f"{name}.json", {"reason": reason})
+
+    def forget_failure(self, name: str) -> None:
+        (self.path / "failed" / f"{name}.json").unlink(missing_ok=True)
+
+    def _step(self, name: str) -> int:
+        """Of the last whole line of metrics, without reading all of them."""
+        path = self.workdir(name) / "metrics.jsonl"
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - 4096))
+                line = file.read().splitlines(keepends=True)[-2]
+            return int(json.loads(line)["step"])
+        except (OSError, ValueError, TypeError, LookupError):
+            return 0
+
+
+def _divergence(summary: dict[str, Any]) -> str:
+    first = min(step for step in summary["diverged_step"] if step is not None)
+    return f"the loss of every seed is no longer finite, the first after {first} steps"
+
+
+def _rows(found: Any, path: Path) -> list[dict[str, Any]]:
+    """The rows of sweep.json, which anybody may have written."""
+    keys = {"name", "reference", "overrides", "config"}
+    sound = isinstance(found, list) and all(
+        isinstance(row, dict)
+        and row.keys() == keys
+        and isinstance(row["name"], str)
+        and NAME.fullmatch(row["name"])
+        and isinstance(row["reference"], str | None)
+        and isinstance(row["overrides"], dict)
+        and isinstance(row["config"], dict)
+        for row in found
+    )
+    if not sound:
+        raise RunError(f"{path} is damaged")
+    return found

@@ -1,0 +1,222 @@
+"""Where a sweep's trials are run: worker processes on this machine, or jobs of a Slurm cluster."""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+from experiments.sweeps.folder import SLURM, SweepFolder
+from experiments.system.files import RunError, read_json, write_json
+from gru_jax import FieldError, fields
+
+Batch = list[str]  # names of the trials that one worker trains together
+
+
+class Launcher(Protocol):
+    """Starts workers, and tells which are at an end."""
+
+    def waiting(self) -> set[str]:
+        """Names of trials that are to be run already, by an earlier call."""
+
+    def start(self, batches: list[Batch]) -> None:
+        """Takes all that is to be done; whatever cannot be started yet waits."""
+
+    def ended(self) -> dict[str, str]:
+        """Names of trials whose worker has ended since the last call, and how it ended."""
+
+    def stop(self) -> str:
+        """Ends what can be ended, waits for it, and says what goes on."""
+
+
+def worker(folder: Path, batch: Batch, options: list[str]) -> list[str]:
+    """The command that trains a batch."""
+    program = [sys.executable, "-m", "experiments.sweeps.worker", f"--sweep={folder}"]
+    return [*program, f"--trials={','.join(batch)}", *options]
+
+
+class LocalLauncher:
+    """Worker processes on this machine, each with its share of the CPUs.
+
+    Args:
+      workers: how many at a time; 0: one a CPU, but no more than there is work for. Where a
+        process cannot be kept on some CPUs (macOS): one, on all of them.
+      imports: flags that say what the workers import.
+    """
+
+    def __init__(self, folder: SweepFolder, workers: int = 0, imports: Sequence[str] = ()):
+        self._folder, self._imports = folder, imports
+        self._workers = fields.integer("--workers", workers, 0, 10_000)
+
+    def waiting(self) -> set[str]:
+        return set()  # workers end with the process that has started them
+
+    def start(self, batches: list[Batch]) -> None:
+        cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        workers = min(self._workers or len(cpus) or 1, max(len(batches), 1))
+        options = lambda share: [f"--cpus={','.join(map(str, share))}"] if share else []
+        self._options = [
+            # With more workers than CPUs, some share one.
+            options(cpus[place::workers] or cpus[place % max(len(cpus), 1) :][:1])
+            for place in range(workers)
+        ]
+        self._waiting = list(batches)
+        self._running: dict[int, tuple[Batch, subprocess.Popen[bytes]]] = {}
+        self._fill()
+
+    def _fill(self) -> None:
+        for place, options in enumerate(self._options):
+            if place in self._running or not self._waiting:
+                continue
+            batch = self._waiting.pop(0)
+            with self._folder.log(batch[0]).open("ab") as log:
+                process = subprocess.Popen(
+                    worker(self._folder.path, batch, [*options, "--attached", *self._imports]),
+                    stdin=subprocess.PIPE,  # it ends with this process
+                    stdout=log,
+                    stderr=log,
+                )
+            self._running[place] = batch, process
+
+    def ended(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for place, (batch, process) in list(self._running.items()):
+            if process.poll() is not None:
+                del self._running[place]
+                how = _how(process.returncode)
+                found |= dict.fromkeys(batch, f"{how}: see {self._folder.log(batch[0])}")
+        self._fill()
+        return found
+
+    def stop(self) -> str:
+        self._waiting = []
+        for _, process in self._running.values():
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+        for _, process in self._running.values():
+            process.wait()
+        return "stopped; the same command goes on from here"
+
+
+def _how(status: int) -> str:
+    if status < 0:
+        killed = " (as the system does where memory is short)" if status == -9 else ""
+        return f"its worker was ended by signal {-status}{killed}"
+    return f"its worker ended with status {status}"
+
+
+class SlurmLauncher:
+    """One array of jobs, through submitit. A job that Slurm ends early is queued again.
+
+    Args:
+      options: NAME=VALUE, of those in `OPTIONS`.
+      imports: flags that say what the workers import.
+    """
+
+    OPTIONS: ClassVar = {
+        "account": "slurm_account",
+        "array_parallelism": "slurm_array_parallelism",
+        "constraint": "slurm_constraint",
+        "cpus_per_task": "cpus_per_task",
+        "gpus_per_node": "gpus_per_node",
+        "mem_gb": "mem_gb",
+        "minutes": "timeout_min",
+        "partition": "slurm_partition",
+        "qos": "slurm_qos",
+    }
+    NUMBERS = ("array_parallelism", "cpus_per_task", "gpus_per_node", "mem_gb", "minutes")
+
+    def __init__(self, folder: SweepFolder, options: list[str], imports: Sequence[str] = ()):
+        self._folder, self._path = folder, folder.path.resolve() / SLURM
+        self._imports = imports
+        self._options: dict[str, Any] = {"timeout_min": 240}
+        for text in options:
+            name, _, value = text.partition("=")
+            if name not in self.OPTIONS:
+                known = ", ".join(self.OPTIONS) + fields.nearest(name, self.OPTIONS)
+                raise FieldError("--slurm", text, f"NAME=VALUE with a name among {known}")
+            whole = value.isdecimal() and int(value) > 0
+            if not (whole if name in self.NUMBERS else value):
+                kind = "a whole number from 1" if name in self.NUMBERS else "a word"
+                raise FieldError("--slurm", text, f"{name}= and {kind}")
+            self._options[self.OPTIONS[name]] = int(value) if whole else value
+        for command in ("sbatch", "squeue"):
+            if not shutil.which(command):
+                raise RunError(
+                    f"--launcher=slurm: {command} is not found, is Slurm on this machine?"
+                )
+        try:
+            import submitit
+        except ImportError:
+            extra = "pip install 'gru_jax[slurm]'"
+            raise RunError(f"--launcher=slurm needs submitit: {extra}") from None
+        self._submitit = submitit
+        self._jobs: dict[str, Batch] = {}
+
+    def waiting(self) -> set[str]:
+        """Jobs that an earlier call has left in the queue are taken over."""
+        jobs = self._path / "jobs.json"
+        if jobs.exists():
+            queued, known = self._queued(), read_json(jobs, "")
+            if not all(isinstance(batch, list) for batch in known.values()):
+                raise RunError(f"{jobs} is damaged")
+            self._jobs = {job: batch for job, batch in known.items() if job in queued}
+        return {name for batch in self._jobs.values() for name in batch}
+
+    def start(self, batches: list[Batch]) -> None:
+        if batches:
+            executor = self._submitit.AutoExecutor(self._path, cluster="slurm")
+            executor.update_parameters(name="gru_jax", **self._options)
+            with executor.batch():
+                jobs = [
+                    executor.submit(Job(self._folder.path.resolve(), batch, self._imports))
+                    for batch in batches
+                ]
+            self._jobs |= {job.job_id: batch for job, batch in zip(jobs, batches, strict=True)}
+        write_json(self._path / "jobs.json", self._jobs)
+
+    def ended(self) -> dict[str, str]:
+        queued = self._queued()
+        over = {job: batch for job, batch in self._jobs.items() if job not in queued}
+        for job in over:
+            del self._jobs[job]
+        return {
+            name: f"its job {job} ended: see {self._path}/{job}_0_log.err"
+            for job, batch in over.items()
+            for name in batch
+        }
+
+    def stop(self) -> str:
+        ids = " ".join(self._jobs)
+        return f"the jobs go on: scancel {ids} ends them, the same command shows them"
+
+    def _queued(self) -> set[str]:
+        command = ["squeue", "--noheader", "--array", "--format=%i", f"--user={os.getuid()}"]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        if found.returncode:  # its controller may be away for a while
+            return set(self._jobs)
+        return set(found.stdout.split())
+
+
+class Job:
+    """What a job of the cluster does: it runs the worker, and can be put back into the queue."""
+
+    def __init__(self, folder: Path, batch: Batch, imports: Sequence[str]):
+        self.folder, self.batch, self.imports = folder, batch, list(imports)
+
+    def __call__(self) -> int:
+        self._process = subprocess.Popen(worker(self.folder, self.batch, self.imports))
+        return self._process.wait()
+
+    def checkpoint(self) -> Any:
+        """Called by submitit where the time is over, or another job takes the place."""
+        import submitit
+
+        self._process.terminate()
+        # Not Popen.wait, which this signal may have interrupted while it holds its lock.
+        with contextlib.suppress(ChildProcessError):
+            os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
+        return submitit.helpers.DelayedSubmission(Job(self.folder, self.batch, self.imports))

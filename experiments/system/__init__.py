@@ -1,0 +1,1 @@
+"""What programs need of the machine: files, locks, signals, processes, flags, the terminal."""

@@ -1,0 +1,132 @@
+"""One writer a run's folder: WORKDIR/lock.json names the process that has it."""
+
+import contextlib
+import fcntl
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from experiments.system.files import RunError
+
+LOCK = "lock.json"
+
+
+class LostError(OSError):
+    """The folder has vanished or has been taken over while the run was going on."""
+
+
+@contextlib.contextmanager
+def held(workdir: Path, force: bool = False) -> Iterator[Callable[[], None]]:
+    """Holds an existing folder; yields a function that raises LostError once it is lost.
+
+    The kernel's lock on the file ends with its process, so that on one host a dead holder is
+    known for certain. Of a holder on another host only a person can know: `force` takes over
+    from it, and it stops at its next step if it is alive after all.
+
+    Raises:
+      RunError: another process holds the folder.
+    """
+    path = workdir / LOCK
+    file = _take_over(path) if force and _elsewhere(_holder(path)) else _take(path)
+    with file:
+
+        def check() -> None:
+            if not _same_file(file, path):
+                now = _holder(path)
+                taken = f"taken over by {_name(now)}" if now else "deleted"
+                raise LostError(f"{workdir} was {taken}: this run stops")
+
+        try:
+            yield check
+        finally:
+            if _same_file(file, path):
+                path.unlink()
+
+
+def _take(path: Path) -> Any:
+    while True:
+        # No link is followed: whoever made the folder may have made it point anywhere.
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), "r+")
+        holder = _holder(path)
+        if _elsewhere(holder):
+            file.close()
+            raise RunError(
+                f"{path.parent} is in use by {_name(holder)}: --force takes over if it is gone"
+            )
+        if not _locked(file, holder):
+            file.close()
+            time.sleep(0.2)  # it may be about to say who it is
+            raise RunError(f"{path.parent} is in use by {_name(_holder(path))}: stop it first")
+        if _same_file(file, path):  # else its holder removed it as we opened it
+            if holder:
+                print(f"{path.parent} was held by {_name(holder)}, which is gone", file=sys.stderr)
+            file.truncate(0)
+            return _signed(file)
+        file.close()
+
+
+def _take_over(path: Path) -> Any:
+    """Puts a new file in the place of the holder's, who sees it."""
+    fresh = path.with_name(f"{LOCK}.{os.getpid()}.partial")
+    fresh.unlink(missing_ok=True)
+    file = _signed(fresh.open("x+"))
+    _locked(file, {})
+    fresh.replace(path)
+    return file
+
+
+def _signed(file: Any) -> Any:
+    me = {"host": socket.gethostname(), "pid": os.getpid(), "since": time.strftime("%F %T")}
+    file.write(json.dumps(me))
+    file.flush()
+    return file
+
+
+def _locked(file: Any, holder: dict[str, Any]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks, as some clusters have: ask for the process
+        return not (holder and _alive(holder.get("pid")))
+    return True
+
+
+def _alive(pid: Any) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError, TypeError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # somebody else's
+    return True
+
+
+def _holder(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError, RecursionError):
+        return {}
+
+
+def _elsewhere(holder: dict[str, Any]) -> bool:
+    return bool(holder) and holder.get("host") != socket.gethostname()
+
+
+def _name(holder: dict[str, Any]) -> str:
+    if not holder:
+        return "another process"
+    # Quoted, since anybody may have written the file.
+    return f"process {holder.get('pid')!r} on {holder.get('host')!r}"
+
+
+def _same_file(file: Any, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False

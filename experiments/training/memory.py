@@ -1,0 +1,121 @@
+"""What a population needs at least, found before anything is compiled; and what it gives back."""
+
+import ctypes
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from experiments.runs.state import abstract_state
+from experiments.settings.resolution import Settings
+from experiments.system.files import RunError
+from gru_jax.devices import BATCH, SEED
+from gru_jax.tasks.base import evaluation_batch, training_batch
+from gru_jax.training import takes_turns
+
+GIB = 2**30
+TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)
+GROUPS, MOUNTED = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+
+
+def check_memory(settings: Settings, mesh: Mesh) -> None:
+    """Raises RunError, with the estimate, where a device's part cannot fit."""
+    states, passes = needed(settings, mesh)
+    there = available(mesh)
+    if states + passes <= there:
+        return
+    config = settings.config
+    sizes = {
+        "task.length": config["task"].get("length"),
+        "model.hidden_sizes": config["model"]["hidden_sizes"],
+        "population.seeds": len(settings.seeds),
+        "train.batch_size": config["train"]["batch_size"],
+        "train.evaluation_examples": config["train"]["evaluation_examples"],
+    }
+    raise RunError(
+        f"config needs at least {_gib(states + passes)} of memory a device ({_gib(states)} for "
+        f"the models, {_gib(passes)} for their passes over a batch), and there are "
+        f"{_gib(there)}: reduce {', '.join(f'{name} = {size}' for name, size in sizes.items())}"
+    )
+
+
+def needed(settings: Settings, mesh: Mesh) -> tuple[int, int]:
+    """Bytes on each device: the models with their optimizers, and a pass over a batch.
+
+    A lower bound: gradients and the values that the backward pass reads, or what goes into an
+    evaluation and comes out, but not what else the compiled program holds at the same time.
+    """
+    experiment = settings.experiment
+    task, params = experiment.task, experiment.abstract_model[1]
+    seeds = math.ceil(len(settings.seeds) / mesh.shape[SEED])
+    share = lambda size: jax.ShapeDtypeStruct((size // mesh.shape[BATCH],), "int32")
+
+    def backward(params: Any, indices: Any) -> Any:
+        batch = training_batch(task, jnp.int32(0), jnp.int32(0), indices)
+        outputs = lambda params: experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)
+        return jax.vjp(lambda params: task.loss(outputs(params), batch).mean(), params)[1]
+
+    def forward(params: Any, indices: Any) -> Any:
+        batch = evaluation_batch(task, indices)
+        return batch, experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)
+
+    states = _bytes(abstract_state(settings)) // len(settings.seeds)
+    kept = _bytes(jax.eval_shape(backward, params, share(experiment.batch_size)))
+    evaluated = _bytes(jax.eval_shape(forward, params, share(experiment.evaluation_examples)))
+    one = max(_bytes(params) + kept, evaluated)
+    if seeds > 1 and takes_turns(mesh):
+        return seeds * states, one + seeds * states  # those that had their turn are put aside
+    return seeds * states, seeds * one
+
+
+def available(mesh: Mesh) -> int:
+    """Bytes of memory behind each of the mesh's devices here."""
+    device = mesh.local_devices[0]
+    if device.platform == "cpu":
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        return min([whole, *_limits()]) // len(mesh.local_devices)
+    return int((device.memory_stats() or {}).get("bytes_limit", sys.maxsize))
+
+
+def _limits() -> list[int]:
+    """What Linux allows the groups that this process is in, such as a Slurm job."""
+    if not GROUPS.exists():
+        return []
+    files = []
+    for line in GROUPS.read_text().splitlines():
+        _, controllers, group = line.split(":", 2)
+        if not controllers:  # version 2
+            root, name = MOUNTED, "memory.max"
+        elif "memory" in controllers.split(","):
+            root, name = MOUNTED / "memory", "memory.limit_in_bytes"
+        else:
+            continue
+        place = root / group.lstrip("/")
+        files += [
+            folder / name for folder in (place, *place.parents) if folder.is_relative_to(root)
+        ]
+    texts = [file.read_text().strip() for file in files if file.exists()]
+    return [int(text) for text in texts if text.isdecimal()]
+
+
+def release() -> None:
+    """Gives the system the memory that is free, where the C library would keep it (glibc).
+
+    Compilation frees most of what it took, and later every thread's free memory grows by
+    fragments. It takes milliseconds.
+    """
+    if TRIM:
+        TRIM(0)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+def _gib(size: int) -> str:
+    return f"{size / GIB:.3g} GiB"

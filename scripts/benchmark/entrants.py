@@ -1,0 +1,51 @@
+"""Every workload and every contender of the benchmark, by name."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from scripts.benchmark.contenders import Contender, Floor, Ours, Work
+from scripts.benchmark.in_scan import EquinoxInScan, HaikuInScan, NnxInScan
+from scripts.benchmark.jax_peers import EquinoxPeer, HaikuPeer, LinenPeer, NnxPeer
+from scripts.benchmark.other_peers import KerasPeer, TorchPeer
+
+Make = Callable[[str, Work], Contender]
+
+WORKLOADS = {
+    "A": Work(128, 220, 10, 128),
+    "B": Work(50, 750, 2, 128),
+    "C": Work(32, 512, 256, 256),
+    "D": Work(64, 128, 512, 512),
+    "E": Work(32, 200, 10, 64),
+}
+OURS, FLOOR = "gru_jax", "floor"
+CONTENDERS: dict[str, Make] = {
+    "gru_jax": Ours,
+    "flax.nnx": NnxPeer,
+    "flax.linen": LinenPeer,
+    "haiku": HaikuPeer,
+    "equinox": EquinoxPeer,
+    "keras": KerasPeer,
+    "torch": TorchPeer,
+    "floor": Floor,
+}
+# Ours otherwise.
+OTHER_PATHS: dict[str, dict[str, Any]] = {
+    "gru_jax-plain": {"gradient": "plain"},
+    "gru_jax-unroll-2": {"gradient": "plain", "unroll": 2},
+    "gru_jax-unroll-4": {"gradient": "plain", "unroll": 4},
+    "gru_jax-recomputed": {"gradient": "recomputed"},
+    "gru_jax-1-core": {"cores": 1},
+    "gru_jax-8-seeds": {"seeds": 8},
+    "gru_jax-reset-before": {"reset_after": False},
+    "gru_jax-reset-before-plain": {"reset_after": False, "gradient": "plain"},
+}
+IN_SCAN: dict[str, Make] = {
+    "flax.nnx-in-scan": NnxInScan,
+    "haiku-in-scan": HaikuInScan,
+    "equinox-in-scan": EquinoxInScan,
+}
+# What takes part where it is asked for by name.
+VARIANTS: dict[str, Make] = {
+    name: functools.partial(Ours, **options) for name, options in OTHER_PATHS.items()
+} | IN_SCAN

@@ -1,0 +1,267 @@
+"""Kills runs with SIGKILL and compares their end with that of a run that nobody touched.
+
+python -m scripts.endurance.kills --kills=1000     a count of what was hit, to results/kills.json
+
+Each run is the real program in a process of its own; a server that has imported it already
+forks them, so that a kill costs seconds less.
+"""
+
+import argparse
+import collections
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import rich.progress
+import safetensors.numpy
+
+from experiments.figures import families
+from experiments.runs.environment import environment
+from experiments.system.files import write_json
+from scripts.paths import ROOT
+
+RESULTS = ROOT / "results" / "kills.json"
+STEPS = 600
+# Small, so that starting takes most of the time; a chunk, its lines and a checkpoint take turns.
+CONFIG = {
+    "task.length": 6,
+    "model.cell": families.simplest(),
+    "model.hidden_sizes": "(4,)",
+    "population.seeds": 2,
+    "train.steps": STEPS,
+    "train.log_every": 5,
+    "train.checkpoint_every": 10,
+    "train.batch_size": 4,
+    "train.evaluation_examples": 8,
+}
+MOMENTS = ("any", "compiling", "checkpoint", "metrics", "again")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--lanes", type=int, default=len(os.sched_getaffinity(0)))
+    chosen = parser.parse_args()
+    began = time.monotonic()
+    with rich.progress.Progress() as progress:
+        bar = progress.add_task("kills", total=chosen.kills)
+        counts = kill(chosen.kills, chosen.seed, chosen.lanes, lambda: progress.advance(bar))
+    minutes = round((time.monotonic() - began) / 60, 1)
+    write_json(RESULTS, {**counts, "minutes": minutes, "environment": environment()})
+    print(json.dumps(counts, indent=1))
+    return int(counts["runs"] != counts["equal_runs"])
+
+
+def kill(
+    kills: int,
+    seed: int = 0,
+    lanes: int = 1,
+    done: Callable[[], None] = lambda: None,
+    moments: tuple[str, ...] = MOMENTS,
+) -> dict[str, Any]:
+    """Kills runs until the count is reached, then lets the last ones end.
+
+    Args:
+      moments: what each kill waits for is drawn from these.
+
+    Returns:
+      How many kills there were, by what they waited for and by what they hit; how many runs
+      they were spread over, and how many of those ended with the bits of the untouched one.
+    """
+    server = multiprocessing.get_context("forkserver")
+    server.set_forkserver_preload(["experiments.train", "experiments.training.recorder"])
+    with tempfile.TemporaryDirectory() as folder:
+        ready = server.Process(target=int)  # so that the server has started before a clock does
+        ready.start()
+        ready.join()
+        whole = _Run(Path(folder) / "whole", server)
+        times = whole.timed()
+        expected = whole.end()
+        shares = [kills // lanes + (lane < kills % lanes) for lane in range(lanes)]
+        with ThreadPoolExecutor(lanes) as pool:
+            lane = lambda number, share: _lane(
+                Path(folder) / str(number),
+                server,
+                expected,
+                times,
+                share,
+                random.Random(f"{seed} {number}"),
+                moments,
+                done,
+            )
+            found = sum(pool.map(lane, range(lanes), shares), collections.Counter())
+    return {"kills": kills, **dict(sorted(found.items()))}
+
+
+def _lane(
+    folder: Path,
+    server: Any,
+    expected: tuple[Any, ...],
+    times: tuple[float, float, float],
+    kills: int,
+    chance: random.Random,
+    moments: tuple[str, ...],
+    done: Callable[[], None],
+) -> collections.Counter[str]:
+    counts: collections.Counter[str] = collections.Counter()
+    killed = 0
+    while killed < kills:
+        run = _Run(folder, server)
+        while killed < kills:
+            moment = chance.choice(moments)
+            run.start()
+            run.wait(moment, chance, times)
+            newest = run.newest()
+            if not run.kill():
+                break  # it had ended
+            killed += 1
+            done()
+            counts[f"waited for: {moment}"] += 1
+            counts.update(f"hit: {what}" for what in run.hit(newest))
+        if killed == kills:
+            run.start()
+            run.process.join()
+        ended = run.end()
+        counts["runs"] += 1
+        counts["equal_runs"] += ended == expected
+        if ended != expected:
+            kept = Path(tempfile.mkdtemp(prefix="unequal-"))
+            shutil.copytree(folder, kept, dirs_exist_ok=True)
+            print(f"not equal: kept in {kept}", file=sys.stderr)
+        shutil.rmtree(folder)
+    return counts
+
+
+class _Run:
+    """One run's folder and the process that is at work in it."""
+
+    def __init__(self, folder: Path, server: Any):
+        folder.mkdir()
+        self.workdir, self.printed = folder / "run", folder / "printed"
+        self._server = server
+        self._newest_before = -1
+
+    def start(self) -> None:
+        self._newest_before = self.newest()
+        self.printed.write_text("")
+        overrides = [f"--config.{name}={value}" for name, value in CONFIG.items()]
+        arguments = ["--config=configs/adding.py", f"--workdir={self.workdir}", *overrides]
+        self.process = self._server.Process(target=_program, args=(arguments, self.printed))
+        self.began = time.monotonic()
+        self.process.start()
+
+    def wait(self, moment: str, chance: random.Random, times: tuple[float, float, float]) -> None:
+        """Returns at a random instant of the kind that is asked for, or when the process ends."""
+        compiling, first_step, whole = times
+        if moment == "checkpoint":
+            self._until(chance.randint(1, 8), lambda: [p.name for p in self._partials()])
+            time.sleep(chance.uniform(0, 0.004))
+        elif moment == "metrics":
+            metrics = self.workdir / "metrics.jsonl"
+            self._until(chance.randint(1, 16), lambda: metrics.stat().st_size)
+        else:
+            low, high = {
+                "any": (0, whole),
+                "compiling": (compiling, first_step),
+                "again": (0, first_step),
+            }[moment]
+            self.process.join(chance.uniform(low, high))
+
+    def _until(self, changes: int, look: Callable[[], Any]) -> None:
+        before = None
+        while changes and self.process.is_alive():
+            try:
+                now = look()
+            except OSError:
+                continue
+            if now and now != before:
+                changes -= 1
+            before = now
+
+    def kill(self) -> bool:
+        """Whether there was something to kill."""
+        self.process.kill()
+        self.process.join()
+        return self.process.exitcode == -signal.SIGKILL
+
+    def hit(self, newest: int) -> list[str]:
+        """What the kill interrupted, by what it left behind."""
+        printed = self.printed.read_text()
+        metrics = self.workdir / "metrics.jsonl"
+        text = metrics.read_text() if metrics.exists() else ""
+        found = {
+            "before compiling": "compiling" not in printed,
+            "compiling": "compiling" in printed and "step " not in printed,
+            "training": "step " in printed,
+            "a checkpoint being written": bool(self._partials()),
+            "metrics of a step without its checkpoint": _last_step(text) > max(newest, 0),
+            "no progress since the kill before": newest == self._newest_before >= 0,
+        }
+        return [what for what, true in found.items() if true]
+
+    def newest(self) -> int:
+        """The step of the newest checkpoint; -1 for none."""
+        folder = self.workdir / "checkpoints"
+        names = [path.name for path in folder.iterdir()] if folder.exists() else []
+        return max((int(name) for name in names if name.isdecimal()), default=-1)
+
+    def _partials(self) -> list[Path]:
+        return list((self.workdir / "checkpoints").glob("*.partial"))
+
+    def end(self) -> tuple[Any, ...]:
+        """What two equal runs have in common: metrics, parameters, summary, and no complaint."""
+        printed = self.printed.read_text()
+        assert self.process.exitcode == 0, printed
+        state = self.workdir / "checkpoints" / str(STEPS) / "state.safetensors"
+        arrays = safetensors.numpy.load(state.read_bytes())
+        summary = json.loads((self.workdir / "summary.json").read_text())
+        return (
+            (self.workdir / "metrics.jsonl").read_bytes(),
+            {name: array.tobytes() for name, array in arrays.items()},
+            {name: value for name, value in summary.items() if name != "wall_seconds"},
+            [line for line in printed.splitlines() if line.startswith("checkpoint ")],
+            sorted(path.name.split(".out.")[0] for path in self.workdir.iterdir()),
+        )
+
+    def timed(self) -> tuple[float, float, float]:
+        """Lets it run: seconds until it compiled, until its first step, and until its end."""
+        self.start()
+        seen = []
+        for word in ("compiling", "step "):
+            while self.process.is_alive() and word not in self.printed.read_text():
+                time.sleep(0.01)
+            seen.append(time.monotonic() - self.began)
+        self.process.join()
+        return seen[0], seen[1], time.monotonic() - self.began
+
+
+def _program(arguments: list[str], printed: Path) -> None:
+    """What `python -m experiments.train` does once its modules are imported."""
+    from experiments import train
+    from experiments.system import commandline
+
+    sys.stdout = sys.stderr = printed.open("w", buffering=1)
+    sys.argv = ["experiments.train", *arguments]
+    commandline.run(train.main, train.define_flags)
+
+
+def _last_step(metrics: str) -> int:
+    lines = [line for line in metrics.splitlines(keepends=True) if line.endswith("\n")]
+    return int(json.loads(lines[-1])["step"]) if lines else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

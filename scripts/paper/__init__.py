@@ -1,0 +1,1 @@
+"""Everything that README and docs show of results/: tables, sentences and figures."""

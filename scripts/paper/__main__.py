@@ -1,0 +1,93 @@
+"""The generated parts of README, docs and docstrings of configs, from results/.
+
+python -m scripts.paper            write them, and the figures
+python -m scripts.paper --check    exit 1 where a page does not show what results/ holds
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from experiments.system.files import write_text
+from scripts.paper import (
+    gradients,
+    horizons,
+    packing,
+    pages,
+    performance,
+    published,
+    reliability,
+    results,
+    tasks,
+)
+from scripts.paths import ROOT
+
+TRANSCRIPT = ROOT / "results" / "make_train.txt"  # what `make train` printed
+PARTS: dict[str, Callable[[], dict[str, str]]] = {
+    "README.md": lambda: {
+        "results": results.headline(),
+        "published": published.headline(),
+        "speed": performance.headline(),
+        "make train": transcript(),
+    },
+    "docs/ablations.md": results.ablations,
+    "docs/gradients.md": lambda: {
+        "initial": gradients.initial(),
+        "trained": gradients.trained(),
+        "units": gradients.units(),
+        "horizons": horizons.table(),
+    },
+    "docs/performance.md": performance.parts,
+    "docs/published.md": lambda: {"published": published.whole()},
+    "docs/reliability.md": lambda: {"tried": reliability.table()},
+    "docs/sweeps.md": lambda: {"packing": packing.table()},
+    "docs/tasks.md": lambda: {
+        "defaults": tasks.table(),
+        "lengths": tasks.lengths(),
+        "cells": results.table("tasks"),
+        "gates": tasks.gates(),
+    },
+}
+CONFIGS = {f"configs/{name}.py": name for name in tasks.CONFIGS}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true")
+    if parser.parse_args().check:
+        found = stale()
+        for page in found:
+            print(f"{page} does not show what results/ holds: python -m scripts.paper")
+        return int(bool(found))
+    for page in (*PARTS, *CONFIGS):
+        write_text(ROOT / page, fresh(page))
+    results.draw()
+    gradients.draw()
+    horizons.draw()
+    tasks.draw()
+    published.draw()
+    performance.draw()
+    return 0
+
+
+def stale() -> list[str]:
+    """The pages and configs that do not show what results/ holds."""
+    return [page for page in (*PARTS, *CONFIGS) if fresh(page) != (ROOT / page).read_text()]
+
+
+def fresh(page: str) -> str:
+    """A page with its generated parts, or a config with its docstring, made anew."""
+    text = (ROOT / page).read_text()
+    if page in CONFIGS:
+        return tasks.docstring(CONFIGS[page], text)
+    return pages.fill(text, PARTS[page]())
+
+
+def transcript() -> str:
+    return f"```text\n{TRANSCRIPT.read_text()}```"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""What the scripts that write documentation share: generated parts of a page, and versions."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from experiments.system.commandline import guarded
+
+
+def collect(description: str | None, measured: Callable[[Path], int]) -> int:
+    """A program that takes a folder of measurements, DIR, for what is committed."""
+    parser = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR")
+    return guarded(lambda: measured(parser.parse_args().folder))
+
+
+def fill(text: str, parts: dict[str, str]) -> str:
+    """The page, with each part between `<!-- NAME -->` and `<!-- end of NAME -->` made anew."""
+    for name, content in parts.items():
+        start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
+        before, _, rest = text.partition(start)
+        _, found_end, after = rest.partition(end)
+        assert found_end, f"the page has lost the marks around its part {name!r}"
+        text = f"{before}{start}{content}\n{end}{after}"
+    return text
+
+
+def made_with(environment: dict[str, Any]) -> str:
+    """The versions that environment.json or a row of results holds, in half a sentence."""
+    versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
+    return f"Python {environment['python']}, {versions}"

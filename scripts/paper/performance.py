@@ -1,0 +1,272 @@
+"""The tables of docs/performance.md and README, and their figure, from what was timed.
+
+results/benchmark_NAME.json are `scripts.benchmark`'s, startup.json is
+`scripts.endurance.startup`'s.
+"""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+from experiments.figures import families, style
+from experiments.system.files import write_bytes
+from gru_jax import CELLS, Cell, GRUCell, LSTMCell, VanillaCell
+from scripts.benchmark.contenders import Work
+from scripts.benchmark.entrants import FLOOR, OURS, WORKLOADS
+from scripts.endurance import startup
+from scripts.paper import pages, results
+from scripts.paths import FIGURES
+
+PATHS = {"plain": "-plain", "batched": "", "recomputed": "-recomputed"}  # whose row is which
+PEERS = ("flax.nnx", "flax.linen", "haiku", "equinox", "keras", "torch")
+IN = "-in-scan"
+POPULATION, ALONE = "gru_jax-8-seeds", "gru_jax-1-core"
+SEEDS = 8
+# Arrays of a number for each example and unit, as XLA was seen to plan them: kept of each step by a
+# batched gradient, and kept of each segment beside; and at work in the segment being worked on.
+KEPT: dict[type[Cell], tuple[int, int]] = {
+    GRUCell: (5, 0),  # both gates, candidate, state, and the state's product in the candidate
+    LSTMCell: (6, 0),  # three gates, candidate, both states
+    VanillaCell: (1, 1),  # the state, which is also the one before the next step
+}
+WORKING: dict[str, dict[type[Cell], int]] = {
+    "batched": {GRUCell: 11, LSTMCell: 11, VanillaCell: 4},
+    "recomputed": {GRUCell: 13, LSTMCell: 15, VanillaCell: 4},
+}
+Rows = dict[str, dict[str, Any]]
+
+
+def timed() -> tuple[str, ...]:
+    """The cells whose benchmark is committed."""
+    return tuple(cell for cell in CELLS if _path(cell).exists())
+
+
+def _path(name: str) -> Path:
+    return results.RESULTS / f"benchmark_{name}.json"
+
+
+def load(name: str) -> dict[str, Any]:
+    return json.loads(_path(name).read_text())
+
+
+def workloads(name: str) -> list[tuple[str, Work, Rows]]:
+    """Of a committed benchmark: each workload's name, sizes and contenders."""
+    return [
+        (found["workload"], _work(found), found["contenders"]) for found in load(name)["results"]
+    ]
+
+
+def _work(found: dict[str, Any]) -> Work:
+    return Work(**{size: found[size] for size in Work.__dataclass_fields__})
+
+
+def milliseconds(row: dict[str, Any]) -> float:
+    """The median of a contender's turns, of a step."""
+    return 1e3 * statistics.median(row["seconds"])
+
+
+def times(rows: Rows, slow: str, fast: str = OURS) -> float:
+    """How many times as long `slow` takes."""
+    return milliseconds(rows[slow]) / milliseconds(rows[fast])
+
+
+def versus(cells: tuple[str, ...] = ()) -> str:
+    """Ours, the floor, and how many times as long each peer takes: with all cells, or some."""
+    cells = cells or timed()
+    lines = [
+        f"| cell | workload | ours: ms a step | x floor | {' | '.join(PEERS)} |",
+        f"|---|---|--:|--:|{'--:|' * len(PEERS)}",
+    ]
+    for cell in cells:
+        for name, _, rows in workloads(cell):
+            low, high = (1e3 * end(rows[OURS]["seconds"]) for end in (min, max))
+            peers = [f"{times(rows, peer):.2f}" if peer in rows else "" for peer in PEERS]
+            lines.append(
+                f"| {families.title(cell)} | {name} "
+                f"| {milliseconds(rows[OURS]):.1f} ({low:.1f}..{high:.1f}) "
+                f"| {times(rows, OURS, FLOOR):.2f} | {' | '.join(peers)} |"
+            )
+    return "\n".join([*lines, "", *(_made(load(cell)) for cell in cells)])
+
+
+def headline() -> str:
+    """README's table."""
+    return versus(timed()[:1])
+
+
+def sizes() -> str:
+    """What the workloads are."""
+    lines = ["| workload | batch | time | inputs | units |", "|---|--:|--:|--:|--:|"]
+    for name, work in WORKLOADS.items():
+        lines.append(f"| {name} | {' | '.join(str(size) for size in vars(work).values())} |")
+    return "\n".join(lines)
+
+
+def paths() -> str:
+    """Each way to compute the gradient: time over the floor, and what it plans."""
+    ways = " | ".join(f"{path}: x floor, MiB" for path in PATHS)
+    lines = [
+        f"| cell | workload | {ways} | flax.nnx: MiB |",
+        f"|---|---|{'--:|' * len(PATHS)}--:|",
+    ]
+    for cell in timed():
+        for name, _, rows in workloads(cell):
+            found = [f"{OURS}{end}" for end in PATHS.values()]
+            shown = [f"{times(rows, row, FLOOR):.2f}, {planned(rows[row]):.0f}" for row in found]
+            lines.append(
+                f"| {families.title(cell)} | {name} | {' | '.join(shown)} "
+                f"| {planned(rows['flax.nnx']):.0f} |"
+            )
+    return "\n".join(lines)
+
+
+def derived() -> str:
+    """The last commit whose cells were split by hand, beside what is derived from a step."""
+    lines = [
+        "| cell | workload | split by hand: x derived | split by hand: MiB | derived: MiB |",
+        "|---|---|--:|--:|--:|",
+    ]
+    for cell in timed():
+        for name, _, rows in workloads(cell):
+            (old,) = (row for row in rows if row.startswith(f"{OURS}@"))
+            lines.append(
+                f"| {families.title(cell)} | {name} | {times(rows, old):.2f} "
+                f"| {planned(rows[old]):.0f} | {planned(rows[OURS]):.0f} |"
+            )
+    return "\n".join(lines)
+
+
+def foreign() -> str:
+    """Other libraries' cells in `scan` instead of their loop, and a reset before the product."""
+    ends = {f"{peer}{IN}": peer for peer in PEERS}
+    ends[f"{OURS}-reset-before"] = f"{OURS}-reset-before-plain"
+    cells = {cell: workloads(cell) for cell in timed()}
+    there = {row for found in cells.values() for _, _, rows in found for row in rows}
+    names = [row for row in ends if row in there]
+    titles = [name.removesuffix(IN).replace(f"{OURS}-", "ours, ") for name in names]
+    lines = [f"| cell | workload | {' | '.join(titles)} |", f"|---|---|{'--:|' * len(names)}"]
+    for cell, found in cells.items():
+        for name, _, rows in found:
+            shown = [f"{times(rows, ends[row], row):.2f}" if row in rows else "" for row in names]
+            if any(shown):
+                lines.append(f"| {families.title(cell)} | {name} | {' | '.join(shown)} |")
+    return "\n".join(lines)
+
+
+def planned(row: dict[str, Any]) -> float:
+    """MiB of temporaries in the compiled step, on all devices."""
+    return row["temporary_bytes"] / 2**20
+
+
+def population() -> str:
+    """Eight seeds together beside one alone on one core."""
+    lines = [
+        f"| workload | one seed, one core: ms a step | {SEEDS} seeds: ms a step | gain |",
+        "|---|--:|--:|--:|",
+    ]
+    for name, _, rows in workloads("population"):
+        alone, together = milliseconds(rows[ALONE]), milliseconds(rows[POPULATION])
+        gain = SEEDS * alone / together
+        lines.append(f"| {name} | {alone:.1f} | {together:.1f} | {gain:.2f} |")
+    return "\n".join([*lines, "", _made(load("population"))])
+
+
+def predicted(cell: str, work: Work, taken: dict[str, Any]) -> float:
+    """Bytes of temporaries a device, of a batched or recomputed gradient whose last state is read.
+
+        4 r (T (k H + D) + w S H) + 8 P
+
+    with r examples of T steps and D inputs on the device, H units, P parameters, segments of S
+    steps, w arrays at work, and k kept of each step: `KEPT` (batched), or the states before each
+    segment, so that k = states / S (recomputed). Inputs count twice where segments leave a rest.
+    """
+    path, segment, make = _gradient(taken), taken["segment"], CELLS[cell]
+    each, beside = KEPT[make] if path == "batched" else (0, len(make.STATES))
+    inputs = work.features * (2 if work.time % segment else 1)
+    numbers = work.time * ((each + beside / segment) * work.hidden + inputs)
+    numbers += WORKING[path][make] * segment * work.hidden
+    weights = sum(array.size for array in work.weights(cell).values())
+    return 4 * work.batch // taken["devices"] * numbers + 8 * weights
+
+
+def _gradient(taken: dict[str, Any]) -> str:
+    """The gradient that was taken: "auto" takes products over many steps."""
+    return "batched" if taken["gradient"] == "auto" else taken["gradient"]
+
+
+def formula() -> str:
+    """The k and w of `predicted`."""
+    titles = [cell.TITLE for cell in KEPT]
+    lines = [f"| gradient | {' | '.join(titles)} |", f"|---|{'---|' * len(titles)}"]
+    for path, working in WORKING.items():
+        kept = {c: _kept(c) if path == "batched" else f"{len(c.STATES)} / S" for c in KEPT}
+        each = [f"k = {kept[cell]}, w = {working[cell]}" for cell in KEPT]
+        lines.append(f"| `{path}` | {' | '.join(each)} |")
+    return "\n".join(lines)
+
+
+def _kept(cell: type[Cell]) -> str:
+    each, beside = KEPT[cell]
+    return f"{each} + {beside} / S" if beside else str(each)
+
+
+def long() -> str:
+    """Sequences of many steps, recomputed in segments: time of each step, and memory."""
+    lines = [
+        "| T | ms an update | us a time step | planned: MiB | formula: MiB | process: MiB |",
+        "|--:|--:|--:|--:|--:|--:|",
+    ]
+    for found in load("long")["results"]:
+        work, row = _work(found), found["contenders"][f"{OURS}-recomputed"]
+        update, taken = milliseconds(row), row["taken"]
+        formula = taken["devices"] * predicted(found["cell"], work, taken) / 2**20
+        lines.append(
+            f"| {work.time:,} | {update:.0f} | {1e3 * update / work.time:.1f} "
+            f"| {planned(row):.0f} | {formula:.0f} | {row['peak_bytes'] / 2**20:.0f} |"
+        )
+    return "\n".join([*lines, "", _made(load("long"))])
+
+
+def first() -> str:
+    """How long the first metric takes."""
+    found = json.loads(startup.RESULTS.read_text())
+    lines = ["| compilation cache | seconds: median (least..most) |", "|---|--:|"]
+    for name, seconds in found["seconds"].items():
+        middle = statistics.median(seconds)
+        lines.append(f"| {name} | {middle:.1f} ({min(seconds):.1f}..{max(seconds):.1f}) |")
+    return "\n".join([*lines, "", f"{len(seconds)} times in turn: {_made(found)}"])
+
+
+def parts() -> dict[str, str]:
+    """The tables of docs/performance.md."""
+    tables = (sizes, versus, derived, foreign, paths, population, formula, long, first)
+    return {table.__name__: table() for table in tables}
+
+
+def _made(found: dict[str, Any]) -> str:
+    made = found["environment"]
+    return (
+        f"`{made['command']}` at commit {made['commit'][:8]}, on {made['processor']}, "
+        f"{pages.made_with(made)}."
+    )
+
+
+def draw() -> None:
+    """Time over the floor with a GRU: a panel a workload, a dot a contender, a line its turns."""
+    names = (FLOOR, OURS, *PEERS)[::-1]
+    figure, axes = style.panels((9.6, 2.9), len(WORKLOADS), sharey=True)
+    for axis, (name, work, rows) in zip(axes, workloads(timed()[0]), strict=True):
+        for place, peer in enumerate(names):
+            if peer not in rows:
+                continue
+            turns = [1e3 * second / milliseconds(rows[FLOOR]) for second in rows[peer]["seconds"]]
+            color = style.INK if peer == OURS else "0.45"
+            axis.plot([min(turns), max(turns)], [place, place], color=color, lw=1.5)
+            axis.plot(statistics.median(turns), place, "o", color=color, ms=6)
+        axis.axvline(1, color="0.8", lw=1, zorder=0)
+        axis.set_title(f"{name}\n{'/'.join(map(str, vars(work).values()))}", fontsize=9)
+        axis.set_xlim(0, None)
+    axes[0].set_yticks(range(len(names)), names)
+    figure.supxlabel("time of a training step / that of its matrix products alone", fontsize=10)
+    write_bytes(FIGURES / "speed.png", style.saved(figure))

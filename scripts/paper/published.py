@@ -1,0 +1,184 @@
+"""The published numbers of results/published.json beside the committed sweeps', as tables."""
+
+import dataclasses
+import json
+import shlex
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from experiments.figures import style
+from experiments.stats.outcomes import quartiles
+from experiments.system.files import write_bytes
+from scripts.paper import pages, results, starts
+from scripts.paths import FIGURES
+
+PUBLISHED = results.RESULTS / "published.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """What is compared: of a sweep's trials that `trial` begins the better, by validation.
+
+    published: the number and who has it; empty where nobody has.
+    why: the difference between the two, in one line.
+    metric: "accuracy" in percent, "loss", or "sequences": of training, until solved. The first
+      two are of the test split, or of fresh examples where the task makes its own.
+    cell: it and its start, in words.
+    """
+
+    task: str
+    sweep: str
+    trial: str
+    published: str = ""
+    why: str = ""
+    metric: str = "accuracy"
+    cell: str = ""
+
+
+def load() -> list[dict[str, Any]]:
+    """Each problem with what is known of it: the number, whose it is, and where it stands there.
+
+    A row without a number says who has one that could not be read; without a source, nobody has.
+    """
+    return json.loads(PUBLISHED.read_text())
+
+
+def rows() -> list[Published]:
+    """Of each problem the rows that the file names, then what else the sweep has tried."""
+    return [row for problem in load() for row in _rows(problem)]
+
+
+def _rows(problem: dict[str, Any]) -> list[Published]:
+    known = {row["variant"]: row for row in problem["rows"]}
+    begins = f"{problem['trials']}-"
+    cells = {
+        each.row["trial"].removeprefix(begins).rpartition("-lr")[0]: each.row["cell"]
+        for each in results.load(problem["sweep"])
+        if each.row["trial"].startswith(begins)
+    }
+    found = []
+    for variant in dict.fromkeys([*known, *starts.ordered(cells)]):
+        row = known.get(variant, {})
+        found.append(
+            Published(
+                problem["task"],
+                problem["sweep"],
+                f"{begins}{variant}",
+                _published(row),
+                problem["why"] + row.get("more", "") if "source" in row else "",
+                problem["metric"],
+                row.get("cell") or starts.title(cells[variant], variant),
+            )
+        )
+    return found
+
+
+def _published(row: dict[str, str]) -> str:
+    if "source" not in row:
+        return ""
+    if "number" not in row:
+        return f"in {row['source']}, not read"
+    return f"{' '.join(row[part] for part in ('number', 'of') if part in row)} ({row['source']})"
+
+
+def chosen(row: Published) -> dict[str, Any]:
+    """The trial whose models validate best, or are the sooner solved."""
+    trials = results.load(row.sweep)
+    rivals = [trial for trial in trials if trial.row["trial"].startswith(f"{row.trial}-")]
+    if row.metric == "sequences":
+        return max(rivals, key=results.merit).row
+    sign = -1 if row.metric == "loss" else 1
+    return max(
+        rivals, key=lambda trial: sign * trial.row["summary"]["eval"][row.metric]["mean"]
+    ).row
+
+
+def judged(trial: dict[str, Any], metric: str) -> list[float]:
+    """Of the test split, or of fresh examples, one number a seed."""
+    summary = trial["summary"]
+    return summary.get("test", summary["eval"])[metric]["per_seed"]
+
+
+def interval(values: list[float]) -> tuple[float, float, float]:
+    """Mean over the seeds and its 95 % interval, by Student's t."""
+    mean, error = np.mean(values), stats.sem(values)
+    half = stats.t.ppf(0.975, len(values) - 1) * error
+    return float(mean), float(mean - half), float(mean + half)
+
+
+def table(some: list[Published]) -> str:
+    """Published and ours, as a Markdown table, and each sweep's command."""
+    lines = [
+        "| task | cell | published | ours: mean (95 % interval) | seeds | parameters | rate "
+        "| what differs |",
+        "|---|---|---|--:|--:|--:|--:|---|",
+    ]
+    used: dict[str, list[dict[str, Any]]] = {}
+    for row in some:
+        trial = chosen(row)
+        used.setdefault(row.sweep, []).append(trial)
+        lines.append(
+            f"| {row.task} | {row.cell} | {row.published or 'nobody'} | {_ours(row, trial)} "
+            f"| {trial['seeds']} | {trial['parameters']:,} "
+            f"| {trial['optimizer.learning_rate']:g} | {row.why} |"
+        )
+    lines.append("")
+    for sweep, trials in used.items():
+        commits = ", ".join(sorted({trial["commit"][:8] for trial in trials}))
+        steps = " to ".join(f"{steps:,}" for steps in _ends([t["budget"] for t in trials]))
+        # Of the command of one trial what starts them all: its config names the data file too.
+        (config,) = (a for a in shlex.split(trials[0]["command"]) if a.startswith("--config="))
+        lines.append(
+            f"{sweep}: `python -m experiments.sweep {config}` at commit {commits}, {steps} steps; "
+            f"{pages.made_with(trials[0])}."
+        )
+    return "\n".join(lines)
+
+
+def _ends(values: list[int]) -> list[int]:
+    return sorted({min(values), max(values)})
+
+
+def _ours(row: Published, trial: dict[str, Any]) -> str:
+    if row.metric == "sequences":
+        sums = results.Result(trial).outcomes
+        share, batch = f"{sums.solved}/{sums.seeds}", trial["train.batch_size"]
+        if sums.median_steps is None:
+            return f"{share} within {trial['budget'] * batch:,}"
+        return f"{sums.median_steps * batch:,} (median; {share})"
+    mean, low, high = interval(judged(trial, row.metric))
+    if row.metric == "loss":  # never negative, whatever a symmetric interval says
+        return f"{mean:#.3g} ({max(low, 0):#.3g}..{high:#.3g})"
+    return f"{mean:.1%} ({100 * low:.1f}..{100 * high:.1f})".replace("%", " %")
+
+
+def whole() -> str:
+    """The table of docs/published.md."""
+    return table(rows())
+
+
+def headline() -> str:
+    """README's: of made examples the rows that somebody has published, of collected ones all."""
+    return table([row for row in rows() if row.published or row.sweep != "reproductions"])
+
+
+def draw() -> None:
+    """The digits that are right over the length of the copy problem, one line a start."""
+    figure, (axis,) = style.panels((6, 3.6))
+    copies: dict[str, list[dict[str, Any]]] = {}
+    for row in rows():
+        if row.trial.startswith("copy-"):
+            copies.setdefault(row.cell, []).append(chosen(row))
+    for (label, trials), line in zip(copies.items(), style.lines(len(copies)), strict=True):
+        lengths = [trial["length"] for trial in trials]
+        seeds = [judged(trial, "accuracy") for trial in trials]
+        spread = zip(*map(quartiles, seeds), strict=True)
+        style.band(axis, lengths, spread, marker="o", label=label, **line)
+    axis.axhline(1 / 8, **results.BLIND, label="guessing")
+    axis.set(xscale="log", ylim=(0, 1.02), xlabel="blank steps T", ylabel="digits right")
+    axis.set_xticks(lengths, [str(length) for length in lengths])
+    axis.minorticks_off()
+    figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+    write_bytes(FIGURES / "copy_lengths.png", style.saved(figure))

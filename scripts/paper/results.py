@@ -1,0 +1,260 @@
+"""The committed results of sweeps, and the tables and figures that show them.
+
+python -m scripts.paper.results DIR [DIR...]    DIR/results.jsonl -> results/NAME.jsonl
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+from matplotlib.lines import Line2D
+
+from experiments.figures import style
+from experiments.stats.comparisons import Comparison, compared, ranked
+from experiments.stats.outcomes import Outcomes, outcomes, quartiles
+from experiments.sweeps.folder import FINISHED
+from experiments.system.commandline import guarded
+from experiments.system.files import RunError, write_bytes, write_text
+from scripts.paper import pages, starts
+from scripts.paths import FIGURES, ROOT
+
+RESULTS = ROOT / "results"
+# What sweeps of one cell compare: in words, the one that the others are tested against first.
+VARIANTS = {
+    "gates": {
+        "full": "GRU",
+        "before": "reset before the product",
+        "open": "no reset gate",
+        "constant": "update gate a learned constant",
+        "replace": "no update gate",
+    },
+    "activations": {
+        "tanh": "tanh",
+        "softsign": "softsign",
+        "relu": "ReLU",
+        "linear": "linear",
+        "hard_gates": "tanh, hard sigmoid gates",
+    },
+}
+ABLATIONS = ("cells", *VARIANTS)
+SWEEPS = (*ABLATIONS, "tasks")
+BLIND: dict[str, Any] = {"color": style.MARK, "lw": 0.9, "ls": style.DOTTED}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Result:
+    """A trial's row: which variant on which problem at which learning rate, and what came of it."""
+
+    row: dict[str, Any]
+
+    @property
+    def problem(self) -> tuple[str, int]:
+        """In words, and its length. A trial's name is problem-Tlength-variant-rate."""
+        return self.row["trial"].split("-")[0].replace("_", "-"), self.row["length"]
+
+    @property
+    def variant(self) -> str:
+        return self.row["trial"].split("-")[2]
+
+    @property
+    def rate(self) -> float:
+        return self.row["optimizer.learning_rate"]
+
+    @property
+    def losses(self) -> list[float | None]:
+        return self.row["summary"]["eval"]["loss"]["per_seed"]
+
+    @property
+    def solved_steps(self) -> list[int | None]:
+        return self.row["summary"]["solved_step"]
+
+    @functools.cached_property
+    def outcomes(self) -> Outcomes:
+        return outcomes(self.losses, self.solved_steps, self.row["budget"])
+
+    @property
+    def right(self) -> float:
+        """Median over the seeds of the share of right answers."""
+        (metric,) = (name for name in self.row["summary"]["eval"] if name != "loss")
+        return quartiles(self.row["summary"]["eval"][metric]["per_seed"])[1]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
+    return guarded(lambda: collect(parser.parse_args().folders))
+
+
+def collect(folders: list[Path]) -> int:
+    """Copies what is finished, less the configs: a row's command at its commit has that.
+
+    Raises:
+      RunError: a trial was run by code that is not committed.
+    """
+    for folder in folders:
+        rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+        for row in rows:
+            if row["modified"] or not row["commit"]:
+                raise RunError(f"{folder}: {row['trial']} was run by code that is not committed")
+        kept = [row for row in rows if row["status"] in FINISHED]
+        (name,) = {row.pop("config")["name"] for row in rows}
+        write_text(RESULTS / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+        print(f"results/{name}.jsonl: {len(kept)} of {len(rows)} trials")
+    return 0
+
+
+@functools.cache
+def load(sweep: str) -> list[Result]:
+    """The committed results of a sweep."""
+    return [
+        Result(json.loads(line)) for line in (RESULTS / f"{sweep}.jsonl").read_text().splitlines()
+    ]
+
+
+def merit(result: Result) -> tuple[float, ...]:
+    """More seeds solved, then the sooner, then the lower loss: what is better compares as more."""
+    sums = result.outcomes
+    steps = math.inf if sums.median_steps is None else sums.median_steps
+    return sums.solved, -steps, -sums.loss[1]
+
+
+def best(results: list[Result]) -> dict[tuple[tuple[str, int], str], Result]:
+    """Of each problem and variant the rate that solves more seeds, then the sooner, then has
+    the lower loss; a seed that has solved the task stops, so that its loss says no more.
+    """
+    return {(each.problem, each.variant): each for each in sorted(results, key=merit)}
+
+
+def variants(sweep: str) -> dict[str, str]:
+    """What a sweep compares, in words; the others are tested against the first."""
+    if sweep in VARIANTS:
+        return VARIANTS[sweep]
+    cells = {each.variant: each.row["cell"] for each in load(sweep)}
+    return {name: starts.title(cells[name], name) for name in starts.ordered(cells)}
+
+
+def compare(sweep: str) -> dict[tuple[tuple[str, int], str], Comparison]:
+    """Each variant against the sweep's reference on the same problem, both at their better rate."""
+    chosen = best(load(sweep))
+    reference = next(iter(variants(sweep)))
+    tested = [place for place in chosen if place[1] != reference]
+    seeds = lambda result: ranked(result.losses, result.solved_steps)
+    pairs = [(seeds(chosen[p]), seeds(chosen[p[0], reference])) for p in tested]
+    return dict(zip(tested, compared(pairs), strict=True))
+
+
+def table(sweep: str, some: tuple[str, ...] = ()) -> str:
+    """A sweep's results as a Markdown table: all variants, or some."""
+    told, tests, chosen = variants(sweep), compare(sweep), best(load(sweep))
+    reference, some = next(iter(told.values())), some or tuple(told)
+    order = lambda place: (place[0], some.index(place[1]))
+    lines = [
+        "| task | T | variant | units | parameters | rate | solved (95 % interval) "
+        "| median steps to solve | final loss: median (quartiles) | input-blind loss | right "
+        f"| ahead of {reference} | p |",
+        "|---|" + "--:|" + "---|" + "--:|" * 3 + "---|" + "--:|---|" + "--:|" * 4,
+    ]
+    for place in sorted((place for place in chosen if place[1] in some), key=order):
+        result, test = chosen[place], tests.get(place)
+        (task, length), sums = result.problem, result.outcomes
+        low, high = sums.success
+        (units,) = {*json.loads(result.row["hidden_sizes"].replace("(", "[").replace(",)", "]"))}
+        steps = "not reached" if sums.median_steps is None else f"{sums.median_steps:,}"
+        first, median, third = sums.loss
+        ahead = f"{test.better:.0%} | {_p(test.p_holm)}" if test else " | "
+        lines.append(
+            f"| {task} | {length} | {told[result.variant]} | {units} "
+            f"| {result.row['parameters']:,} | {result.rate:g} "
+            f"| {sums.solved}/{sums.seeds} ({low:.0%}..{high:.0%}) | {steps} "
+            f"| {median:.3g} ({first:.3g}..{third:.3g}) | {result.row['baseline_loss']:.4g} "
+            f"| {result.right:.0%} | {ahead} |"
+        )
+    return "\n".join([*lines, "", _provenance(sweep)])
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _provenance(sweep: str) -> str:
+    """What a table's numbers depend on."""
+    results = load(sweep)
+    row = results[0].row
+    told = lambda values: ", ".join(str(value) for value in sorted({*values}))
+    hours = sum(each.row["wall_seconds"] for each in results) / 3600
+    budgets = {each.problem[0]: each.row["budget"] for each in results}
+    return (
+        f"{row['seeds']} seeds, learning rates {told(each.rate for each in results)}; budget in "
+        f"steps: {', '.join(f'{task} {steps:,}' for task, steps in budgets.items())}; at most "
+        f"{hours:.1f} hours of one core in all. Commit "
+        f"{told(each.row['commit'][:8] for each in results)}; {row['devices']} x {row['device']}; "
+        f"{pages.made_with(row)}. All trials: `python -m experiments.sweep "
+        f"--config=configs/sweeps/{sweep}.py`."
+    )
+
+
+def headline() -> str:
+    """README's table."""
+    return table("cells", shown())
+
+
+def shown() -> tuple[str, ...]:
+    """Of the cells what README shows: each with its usual start, and with chrono."""
+    cells = {each.variant: each.row["cell"] for each in load("cells")}
+    return tuple(v for v in variants("cells") if starts.start(cells[v], v) in ("", "chrono"))
+
+
+def ablations() -> dict[str, str]:
+    """The tables of docs/ablations.md."""
+    return {sweep: table(sweep) for sweep in ABLATIONS}
+
+
+def draw() -> None:
+    """The figures of README and docs/ablations.md."""
+    _draw("cells", shown(), FIGURES / "long_dependencies.png")
+    _draw("gates", tuple(VARIANTS["gates"]), FIGURES / "gated.png")
+    _draw("activations", tuple(VARIANTS["activations"]), FIGURES / "activations.png")
+
+
+def _draw(sweep: str, some: tuple[str, ...], path: Path) -> None:
+    """Learning curves on every problem, one line a variant at its better rate."""
+    chosen, looks = best(load(sweep)), style.lines(len(some))
+    problems = sorted({problem for problem, _ in chosen})
+    figure, axes = style.panels((2.9 * len(problems), 3.6), len(problems), sharey=True)
+    for axis, (task, length) in zip(axes, problems, strict=True):
+        for variant, look in zip(some, looks, strict=True):
+            row = chosen[(task, length), variant].row
+            spread = [
+                [float("nan") if loss is None else loss / row["baseline_loss"] for loss in losses]
+                for losses in (row["curve"][name] for name in ("low", "median", "high"))
+            ]
+            style.band(axis, row["curve"]["step"], spread, **look)
+            axis.plot(row["curve"]["step"][-1:], spread[1][-1:], "o", color=look["color"], ms=4)
+        axis.axhline(1, **BLIND)
+        axis.set(yscale="log", xlabel="step", xlim=(0, None))
+        axis.set_title(f"{task}, T = {length}", fontsize=10)
+    axes[0].set_ylabel("evaluation loss / input-blind loss")
+    lines = [Line2D([], [], lw=1.8, **look) for look in looks]
+    lines.append(Line2D([], [], **BLIND))
+    told = variants(sweep)
+    figure.legend(
+        lines,
+        [*(told[variant] for variant in some), "input-blind"],
+        loc="outside upper center",
+        ncols=6 if len(problems) > 3 else 3,
+        frameon=False,
+        fontsize=9,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, style.saved(figure))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,39 @@
+"""What the name of a trial or a variant adds to its cell's: how the cell starts, in words."""
+
+from experiments.figures import families
+
+WORDS = {
+    "bias0": "{gate} bias 0",
+    "bias1": "{gate} bias 1",
+    "chrono": "chrono",
+    "wide": "as wide as the GRU",
+    "open": "{gate} bias 0, no reset gate",
+    "before": "{gate} bias 0, reset before the product",
+    "tanh-0.5": "tanh, 0.5 x orthogonal",
+    "tanh-1": "tanh, orthogonal",
+    "tanh-1.5": "tanh, 1.5 x orthogonal",
+    "relu-0.5": "ReLU, 0.5 x orthogonal",
+    "relu-1": "ReLU, orthogonal",
+    "relu-1.5": "ReLU, 1.5 x orthogonal",
+}
+
+
+def start(cell: str, name: str) -> str:
+    """Of "gru_chrono" or "gru-chrono" "chrono"; nothing where the name is the cell's."""
+    return "" if name == cell else name.removeprefix(f"{cell}-").removeprefix(f"{cell}_")
+
+
+def words(cell: str, name: str) -> str:
+    """The start in words, as the name says it where there are none."""
+    given = start(cell, name)
+    return WORDS.get(given, given).format(gate=families.keeping_gate(cell) or "keeping")
+
+
+def title(cell: str, name: str) -> str:
+    """The cell and its start."""
+    return ", ".join(filter(None, (families.title(cell), words(cell, name))))
+
+
+def ordered(cells: dict[str, str]) -> list[str]:
+    """Variants in the order of their cells; of each the one that has its name comes first."""
+    return sorted(cells, key=lambda name: (families.place(cells[name]), name != cells[name]))

@@ -1,0 +1,221 @@
+"""A run outlives what is added to the code later: a field, a cell, an option.
+
+tests/golden/sweep was left by `python -m experiments.sweep --config=old.py --workdir=sweep` at the
+commit that its environment.json names, with `get_config` and `sweep` as below. One trial of it was
+killed after its first checkpoint. What is made anew was taken out.
+"""
+
+import copy
+import dataclasses
+import inspect
+import json
+import shutil
+
+import pytest
+
+from configs import adding, common
+from experiments import gradients
+from experiments.evaluate import evaluate
+from experiments.measurements import gradients as measurements
+from experiments.reports.page import write_report
+from experiments.reports.results import write_results
+from experiments.runs import load
+from experiments.runs.records import read_config, read_metrics
+from experiments.settings import resolution as settings
+from experiments.settings.resolution import resolve
+from experiments.settings.trials import described
+from experiments.sweeps.folder import SweepFolder
+from experiments.sweeps.worker import train_trials
+from experiments.system.files import RunError
+from experiments.train import _finished, train
+from gru_jax import CELLS, TASKS, FieldError, Optimizer
+from tests.programs import ROOT
+
+OLD = ROOT / "tests" / "golden" / "sweep"
+NAMES = {"gru": "old-e4413fdf", "lstm": "old-530f2630"}
+
+
+def get_config():
+    config = adding.get_config()
+    config.name = "old"
+    config.task.length = 4
+    config.model.hidden_sizes = (2,)
+    config.population.seeds = 2
+    config.train.steps = 40
+    config.train.log_every = 10
+    config.train.checkpoint_every = 20
+    config.train.batch_size = 4
+    config.train.evaluation_examples = 8
+    return config
+
+
+def sweep(add):
+    add("gru", {"model.gru.update_bias": 1.0})
+    add("lstm", {"model.cell": "lstm"}, reference="gru")
+
+
+def trials():
+    """As the same file describes them today."""
+    return {trial.name: trial for trial in described(get_config().to_dict(), sweep)}
+
+
+def with_option(cell):
+    """The cell as a later version may have it, with one more option."""
+
+    def init(self, *args, novelty=0.0, **options):
+        cell.__init__(self, *args, **options)
+        self.novelty = novelty
+
+    known = inspect.signature(cell.__init__)
+    novelty = inspect.signature(init).parameters["novelty"]
+    *named, rest = known.parameters.values()
+    init.__signature__ = known.replace(parameters=[*named, novelty, rest])
+    return type(cell.__name__, (cell,), {"__init__": init})
+
+
+@dataclasses.dataclass(frozen=True)
+class LaterOptimizer(Optimizer):
+    power: float = 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class LaterAdding(TASKS["adding"]):
+    noise: float = 0.0
+
+
+def add_to_the_code(monkeypatch):
+    """A field, an option of every cell and of a task, a cell and a task."""
+    before = common.get_config
+
+    def with_field():
+        config = before()
+        config.optimizer.power = 1.0
+        return config
+
+    monkeypatch.setattr(common, "get_config", with_field)
+    monkeypatch.setattr(settings, "Optimizer", LaterOptimizer)
+    for name, cell in [*CELLS.items(), ("later", CELLS["gru"])]:
+        monkeypatch.setitem(CELLS, name, with_option(cell))
+    monkeypatch.setitem(TASKS, "adding", LaterAdding)
+    monkeypatch.setitem(TASKS, "later", LaterAdding)
+
+
+@pytest.fixture(params=["as it is", "later"])
+def folder(request, tmp_path, monkeypatch):
+    """A copy of the old sweep; in the code as it is, and with what may be added to it."""
+    if request.param == "later":
+        add_to_the_code(monkeypatch)
+        assert "novelty" in common.get_config().model.lstm
+    return SweepFolder(shutil.copytree(OLD, tmp_path / "sweep"))
+
+
+def test_its_name_stays(folder):
+    for name, expected in NAMES.items():
+        assert trials()[name].settings.name == expected
+        assert resolve(read_config(folder.workdir(name))).name == expected
+        assert folder.trials()[name].settings.name == expected
+
+
+def test_it_is_loaded_and_evaluated(folder):
+    run = load(folder.workdir("lstm"))
+    measured = run.summary["eval"]["loss"]["per_seed"]
+    assert evaluate(run)["loss"] == pytest.approx(measured, rel=1e-4)
+    assert run.settings.config == trials()["lstm"].settings.config
+    assert _finished(folder.workdir("lstm"), trials()["lstm"].settings, extend=False)
+
+
+def test_it_is_resumed(folder):
+    workdir = folder.workdir("gru")
+    config, lines = (workdir / "config.json").read_bytes(), read_metrics(workdir)
+    run = train(trials()["gru"].settings.config, str(workdir), quiet=True)
+    assert run.summary["step"] == 40
+    assert (workdir / "config.json").read_bytes() == config
+    assert [row for row in run.metrics if row["step"] <= 20] == lines[:8]
+    resumed, expected = ([row["loss"] for row in rows] for rows in (run.metrics, lines))
+    assert resumed == pytest.approx(expected, rel=1e-3)
+
+
+def test_its_sweep_goes_on_and_is_reported(folder):
+    today = list(trials().values())
+    folder.open(today)
+    train_trials(folder, {"gru": (today[0].settings, folder.workdir("gru"))}, lambda: 0)
+    write_results(folder)
+    rows = [json.loads(line) for line in (folder.path / "results.jsonl").read_text().splitlines()]
+    assert [(row["trial"], row["status"], row["step"]) for row in rows] == [
+        ("gru", "done", 40),
+        ("lstm", "done", 40),
+    ]
+    assert rows[1]["reference"] == "gru"
+    assert 0 <= rows[1]["better"] <= 1
+    for path in (folder.path, folder.workdir("lstm")):
+        write_report([path], path / "report.html", "again")
+        assert "adding, T = 4" in (path / "report.html").read_text()
+
+
+def test_what_differs_is_still_refused(folder):
+    config = get_config()
+    config.model.gru.update_bias = 2.0
+    config.train.batch_size = 8
+    with pytest.raises(RunError) as caught:
+        train(config, str(folder.workdir("gru")), quiet=True)
+    assert str(caught.value).endswith(
+        "config.model.gru.update_bias is 1.0 there and 2.0 here; "
+        "config.train.batch_size is 4 there and 8 here"
+    )
+    with pytest.raises(RunError, match=r"run: config.model.cell is 'lstm' there and 'gru' here$"):
+        train(get_config(), str(folder.workdir("lstm")), quiet=True)
+
+
+def test_a_field_that_was_added_is_compared_too(tmp_path, monkeypatch):
+    add_to_the_code(monkeypatch)
+    workdir = shutil.copytree(OLD / "trials" / "lstm", tmp_path / "run")
+    for path, field in (("optimizer", "power"), ("model.lstm", "novelty"), ("task", "noise")):
+        config = copy.deepcopy(trials()["lstm"].settings.config)
+        section = config
+        for name in path.split("."):
+            section = section[name]
+        old = section[field]
+        section[field] = 5.0
+        message = rf"run: config.{path}.{field} is {old} there and 5.0 here$"
+        with pytest.raises(RunError, match=message):
+            train(config, str(workdir), quiet=True)
+
+
+def test_what_was_taken_away_is_one_line(tmp_path, monkeypatch):
+    """As where a newer version has left the run."""
+    with monkeypatch.context() as later:
+        add_to_the_code(later)
+        config = trials()["lstm"].settings.config
+    workdir = shutil.copytree(OLD / "trials" / "lstm", tmp_path / "run")
+    (workdir / "config.json").write_text(json.dumps(config))
+    with pytest.raises(FieldError, match=r"^config.model.lstm.novelty = 0.0: must be left out"):
+        load(workdir)
+    (workdir / "config.json").write_text(json.dumps({**config, "schema": 2}))
+    with pytest.raises(FieldError, match=r"^config.schema = 2: must be 1: another version"):
+        load(workdir)
+
+
+def test_the_first_configs_had_no_schema_and_a_section_for_every_cell(tmp_path):
+    workdir = shutil.copytree(OLD / "trials" / "lstm", tmp_path / "run")
+    config = json.loads((workdir / "config.json").read_text())
+    expected = load(workdir).settings
+    del config["schema"]
+    config["model"] |= {"gru": {"chrono_max": 100.0, "gone": 3}, "vanilla": {}}
+    (workdir / "config.json").write_text(json.dumps(config))
+    assert load(workdir).settings.config == expected.config
+    assert load(workdir).settings.name == NAMES["lstm"]
+
+
+def test_measurements_of_gradients_go_on(tmp_path, monkeypatch):
+    def measure():
+        subjects = [
+            gradients.Subject(gradients.INITIAL, name, trial.settings)
+            for name, trial in trials().items()
+        ]
+        return gradients._measured(tmp_path, subjects, {"inputs": 1})
+
+    monkeypatch.setattr(measurements, "measure", lambda *_, **__: {"horizon": [2.0]})
+    before = measure()
+    add_to_the_code(monkeypatch)
+    monkeypatch.setattr(measurements, "measure", lambda *_, **__: 1 / 0)
+    assert measure() == before

@@ -1,0 +1,221 @@
+"""One run on two real processes over loopback: the same data, one writer, and a death noticed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from experiments.runs import load
+from experiments.runs.records import read_environment, read_metrics
+from tests.programs import ROOT, bits, one_line, program, tiny
+from tests.test_survival import ENDLESS, wait_for_lines
+
+EACH_STEP = {"train.log_every": 1, "train.checkpoint_every": 10}
+
+
+def by_flags(rank):
+    return ["--coordinator=127.0.0.1:{port}", "--processes=2", f"--process={rank}"], {}
+
+
+def by_slurm(rank):
+    """What srun sets for two tasks on one node; JAX derives the port from the job's number."""
+    return [], {
+        "SLURM_JOB_ID": "{port}",
+        "SLURM_STEP_NODELIST": "localhost",
+        "SLURM_NTASKS": "2",
+        "SLURM_PROCID": str(rank),
+        "SLURM_LOCALID": str(rank),
+        "SLURM_STEP_NUM_NODES": "1",
+    }
+
+
+def start_two(workdir, how=by_flags, **overrides):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    started = []
+    for rank in (0, 1):
+        arguments, environment = how(rank)
+        started.append(
+            subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "experiments.train", "--config=configs/adding.py"),
+                    *(f"--workdir={workdir}", *tiny(**overrides), "--distributed"),
+                    *(argument.format(port=port) for argument in arguments),
+                ],
+                cwd=ROOT,
+                env=os.environ | {n: v.format(port=port) for n, v in environment.items()},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    return started
+
+
+def end(processes, status=0):
+    printed = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [status, status], printed
+    return printed
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """Forty steps on two processes, each of them logged."""
+    folder = tmp_path_factory.mktemp("together") / "run"
+    printed = end(start_two(folder, **EACH_STEP))
+    return folder, printed
+
+
+def test_one_process_writes_and_the_other_is_quiet(together):
+    folder, ((first, _), (second, _)) = together
+    assert "0/2 solved" in first
+    assert "step" not in second
+    assert read_environment(folder)["processes"] == 2
+    assert not (folder / "lock.json").exists()
+    assert json.loads((folder / "summary.json").read_text())["status"] == "completed"
+
+
+def test_all_of_them_again_say_that_it_is_finished(together):
+    folder, _ = together
+    before = (folder / "summary.json").read_bytes()
+    (first, _), (second, _) = end(start_two(folder, **EACH_STEP))
+    assert "is finished: nothing to do" in first
+    assert "step" not in second
+    assert (folder / "summary.json").read_bytes() == before
+
+
+def test_different_configs_are_refused(tmp_path):
+    run = tmp_path / "run"
+    unlike = lambda rank: (
+        [*by_flags(rank)[0], f"--config.optimizer.learning_rate={(rank + 1) / 100}"],
+        {},
+    )
+    processes = start_two(run, unlike)
+    printed = [process.communicate(timeout=120) for process in processes]
+    assert processes[1].returncode == 2, printed
+    assert "config differs from that of process 0" in printed[1][1]
+    assert processes[0].returncode == 1
+    assert "process 1" in printed[0][1]
+
+
+def test_the_first_losses_are_those_of_one_process(together, tmp_path):
+    folder, _ = together
+    options = tiny(**EACH_STEP, **{"train.steps": 10})
+    program("train", "--config=configs/adding.py", f"--workdir={tmp_path / 'one'}", *options)
+    alone = read_metrics(tmp_path / "one")
+    assert len(alone) == 40
+    for one, two in zip(alone, read_metrics(folder), strict=False):
+        assert [one[name] for name in ("step", "split", "seed")] == [
+            two[name] for name in ("step", "split", "seed")
+        ]
+        np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_when_one_is_killed_the_other_says_so_and_all_resume(together, tmp_path, victim):
+    folder, run = together[0], tmp_path / "run"
+    processes = start_two(run, **EACH_STEP, **ENDLESS)
+    wait_for_lines(run, processes[0], 8)
+    processes[victim].kill()
+    killed = time.monotonic()
+    survivor = processes[1 - victim]
+    _, complained = survivor.communicate(timeout=60)
+    assert time.monotonic() - killed < 60
+    assert survivor.returncode == 1, complained
+    # JAX's own threads may write their lines before it or behind it.
+    (said,) = [line for line in complained.splitlines() if line.startswith("error: ")]
+    assert said.startswith(f"error: process {victim} (")
+    assert f"pid {processes[victim].pid}) is gone" in said
+    processes[victim].communicate()
+    reached = read_metrics(run)[-1]["step"]
+    # The rest of a smaller budget: by hand, since --extend may only raise it.
+    budget = max(40, 10 * (reached // 10 + 2))
+    config = json.loads((run / "config.json").read_text())
+    config["train"]["steps"] = budget
+    (run / "config.json").write_text(json.dumps(config))
+    end(start_two(run, by_slurm, **EACH_STEP, **{"train.steps": budget}))
+    rows = lambda folder: [row for row in read_metrics(folder) if row["step"] <= 40]
+    assert rows(run) == rows(folder), "the same bits as if nobody had been killed"
+    if budget == 40:
+        assert bits(load(run)) == bits(load(folder))
+
+
+def test_a_signal_to_one_stops_all(tmp_path):
+    run = tmp_path / "run"
+    processes = start_two(run, **ENDLESS)
+    wait_for_lines(run, processes[0])
+    processes[1].send_signal(signal.SIGTERM)
+    end(processes, 128 + signal.SIGTERM)
+    assert json.loads((run / "summary.json").read_text())["status"] == "stopped"
+
+
+def test_processes_that_cannot_share_the_population(tmp_path):
+    odd = {"population.seeds": 1, "train.batch_size": 3, "train.evaluation_examples": 3}
+    processes = start_two(tmp_path / "run", **odd)
+    printed = [process.communicate(timeout=120) for process in processes]
+    # The second to notice may be told first that the other one is gone.
+    assert {2} <= {process.returncode for process in processes} <= {1, 2}, printed
+    assert any("do not divide the population evenly" in complained for _, complained in printed)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_one_that_stays_alone_gives_up(tmp_path, rank):
+    """With less patience than the real one, which is minutes."""
+    code = (
+        "import sys; from experiments import commandline, processes, train; "
+        "processes.PATIENCE = 2; commandline.run(train.main, train.define_flags)"
+    )
+    arguments, _ = by_flags(rank)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    options = ["--config=configs/adding.py", f"--workdir={tmp_path / 'run'}", "--distributed"]
+    options += [argument.format(port=port) for argument in arguments]
+    alone = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code, *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert alone.returncode == 1
+    assert one_line(alone.stderr), alone.stderr
+    assert "the other processes did not come" in alone.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--distributed"], "under srun or mpirun, or with --coordinator and the rest"),
+        (["--processes=2"], "--processes = 2: must be given with --distributed"),
+        (
+            ["--distributed", "--processes=2"],
+            "with all of --coordinator, --processes and --process",
+        ),
+        (
+            ["--distributed", "--coordinator=here", "--processes=2", "--process=0"],
+            "--coordinator = 'here': must be HOST:PORT",
+        ),
+        (
+            ["--distributed", "--coordinator=here:1", "--processes=2", "--process=2"],
+            "--process = 2: must be in 0..1",
+        ),
+        (
+            ["--distributed", "--coordinator=here:1", "--processes=0", "--process=0"],
+            "--processes = 0: must be at least 1",
+        ),
+    ],
+)
+def test_bad_flags(tmp_path, arguments, message):
+    options = ["--config=configs/adding.py", f"--workdir={tmp_path / 'run'}", *arguments]
+    refused = program("train", *options, expect=2)
+    assert one_line(refused.stderr), refused.stderr
+    assert message in refused.stderr
+    assert not list(tmp_path.iterdir())

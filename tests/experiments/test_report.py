@@ -1,0 +1,273 @@
+"""The page about runs and sweeps: what it says, and how a browser shows it."""
+
+import base64
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from configs.variants import product, values
+from experiments.reports.page import write_report
+from experiments.reports.results import comparisons, entries
+from experiments.runs.environment import environment
+from experiments.settings.trials import described
+from experiments.sweeps.folder import SweepFolder
+from experiments.system.files import RunError, write_json
+from tests.collected import music
+from tests.programs import ROOT, tiny_config
+
+COMMAND = "python -m experiments.report DIR"
+
+
+def pretend(folder, sweep, solves=lambda _, seed: 20 + 10 * seed):
+    """A sweep's folder as it would be after training, with made-up numbers."""
+    trials = described(tiny_config(**{"population.seeds": 8, "train.target": 0.1}).to_dict(), sweep)
+    folder.mkdir(parents=True)
+    SweepFolder(folder).open(trials)
+    told = {**environment(), "command": "python -m experiments.sweep --config=<x>&y"}
+    for trial in trials:
+        workdir = folder / "trials" / trial.name
+        workdir.mkdir()
+        steps = [solves(trial, seed) for seed in range(8)]
+        draw = np.random.default_rng(len(trial.name))
+        losses = [0.05 if step else 0.17 * draw.uniform(0.9, 1.1) for step in steps]
+        rows = [
+            {"step": step, "split": "eval", "seed": seed, "loss": 0.17 - 0.003 * step, "correct": 0}
+            for step in range(10, 50, 10)
+            for seed in range(8)
+        ]
+        (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        write_json(workdir / "config.json", trial.settings.config)
+        write_json(workdir / "environment.json", told)
+        summary = {
+            "status": "completed",
+            "step": 40,
+            "wall_seconds": 8.0,
+            "parameters": trial.settings.experiment.parameters,
+            "baseline_loss": trial.settings.experiment.task.baseline_loss,
+            "seeds": list(range(8)),
+            "eval": {"loss": {"mean": None, "std": None, "per_seed": losses}},
+            "solved_step": steps,
+            "diverged_step": [None] * 8,
+            "diverged_norm": [None] * 8,
+        }
+        write_json(workdir / "summary.json", summary)
+    return folder
+
+
+CELLS = {"gru": {"model.cell": "gru"}, "vanilla": {"model.cell": "vanilla"}}
+
+
+def cells(add):
+    for name, overrides in product(values("task.length", (6, 12, 24), "T"), CELLS).items():
+        reference = name.replace("vanilla", "gru")
+        add(name, overrides, reference=reference if reference != name else None)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A page with everything on it: names to be escaped, a failure, several tasks and lengths."""
+
+    def sweep(add):
+        cells(add)
+        add("copy", {"task": {"name": "copy_memory", "length": 3, "protocol": "tcn"}})
+        add("long-" + 90 * "x", {"optimizer.learning_rate": 0.5})
+        add("failed", {"model.cell": "lstm"})
+
+    folder = tmp_path_factory.mktemp("report") / "a <b> & 'name'"
+    slow = lambda trial, seed: None if "vanilla" in trial.name else 20 + 10 * seed
+    pretend(folder, sweep, slow)
+    (folder / "trials" / "failed" / "summary.json").unlink()
+    SweepFolder(folder).fail("failed", "<script>alert(1)</script> the disk is full")
+    write_report([folder], folder / "report.html", COMMAND)
+    return folder / "report.html"
+
+
+def test_names_and_reasons_are_escaped(page):
+    text = page.read_text()
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; the disk is full" in text
+    assert "a &lt;b&gt; &amp; &#39;name&#39;" in text
+    assert "--config=&lt;x&gt;" not in text  # the sweep's own command is told, not a trial's
+
+
+def test_it_needs_nothing_else(page):
+    text = page.read_text()
+    sources = re.findall(r'(?:src|href)="([^"]{0,30})', text)
+    assert sources
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in sources)
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_the_table_holds_the_statistics(page):
+    text = page.read_text()
+    assert "adding, T = 6" in text
+    assert "copy memory, T = 3" in text
+    row = text[text.index("<span>T6-gru</span>") :]
+    row = re.sub(r"<[^>]+>", " ", row[: row.index("</tr>")]).split()
+    assert "8/8" in row
+    assert "68..100" in row, "Wilson's interval of 8 out of 8"
+    assert "50" in row, "Kaplan-Meier median of 20, 30, ... 90"
+    assert COMMAND in text
+    assert "jax 0." in text
+
+
+def test_comparisons_are_those_of_the_statistics(page):
+    found = comparisons(entries(page.parent))
+    assert sorted(found) == ["T12-vanilla", "T24-vanilla", "T6-vanilla"]
+    assert found["T6-vanilla"].better == 0
+    assert found["T6-vanilla"].p_holm == pytest.approx(3 * found["T6-vanilla"].p)
+    assert "Against the reference" in page.read_text()
+
+
+def test_several_folders_side_by_side(tmp_path):
+    one, other = pretend(tmp_path / "one", cells), pretend(tmp_path / "other", cells)
+    alone = one / "trials" / "T6-gru"
+    write_report([one, other, alone], tmp_path / "page.html", COMMAND)
+    text = (tmp_path / "page.html").read_text()
+    for name in ("one/T6-gru", "other/T6-gru", "T6-gru"):
+        assert f"<span>{name}</span>" in text
+    assert "<span>one/T6-vanilla</span>" in text
+    assert text.count("Against the reference") == 1
+
+
+def test_many_trials_of_one_task_are_shown_apart(tmp_path):
+    def sweep(add):
+        for rate, beta in itertools.product((0.1, 0.2), (0.5, 0.6, 0.7, 0.8, 0.9)):
+            bias = {"model.gru.update_bias": beta}
+            add(f"r{rate}-b{beta}", {"optimizer.learning_rate": rate, **bias})
+        add("hochreiter", {"task.protocol": "hochreiter", "task.length": 30})
+
+    folder = pretend(tmp_path / "sweep", sweep)
+    write_report([folder], tmp_path / "page.html", COMMAND)
+    titles = re.findall("<h3>(.*)</h3>", (tmp_path / "page.html").read_text())
+    assert titles == [
+        "adding, T = 6, protocol = halves, learning rate = 0.1",
+        "adding, T = 6, protocol = halves, learning rate = 0.2",
+        "adding, T = 30, protocol = hochreiter, learning rate = 0.01",
+    ]
+
+
+def test_collected_examples_have_a_length_of_their_own(tmp_path):
+    """Which no field of the config holds."""
+    task = {"name": "piano", "path": str(music(tmp_path)[0])}
+    music_task = {"task": task, "train.evaluation_examples": 0}
+    folder = pretend(tmp_path / "sweep", lambda add: add("music", music_task))
+    write_report([folder], tmp_path / "page.html", COMMAND)
+    assert "<h3>piano, T = 11</h3>" in (tmp_path / "page.html").read_text()
+
+
+def test_one_run(tmp_path):
+    folder = pretend(tmp_path / "sweep", cells) / "trials" / "T12-gru"
+    write_report([folder], tmp_path / "page.html", COMMAND)
+    text = (tmp_path / "page.html").read_text()
+    assert "adding, T = 12" in text
+    assert "Against the reference" not in text
+    assert "--config=&lt;x&gt;" in text
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_folder_without_results(tmp_path, empty):
+    folder = tmp_path / "x"
+    if empty:
+        folder.mkdir()
+    else:
+        pretend(folder, cells)
+        for summary in folder.glob("trials/*/summary.json"):
+            summary.unlink()
+    expected = "neither a sweep nor a run" if empty else "no run in it has ended yet"
+    command = [sys.executable, "-m", "experiments.report", str(folder)]
+    out = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert out.returncode == 2
+    assert expected in out.stderr
+    assert out.stderr.count("\n") == 1
+    assert not (folder / "report.html").exists()
+    with pytest.raises(RunError, match=expected):
+        write_report([folder], tmp_path / "page.html", COMMAND)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    """A browser. Where GRU_JAX_CHROMIUM=required (as in CI) its absence is a failure."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        assert os.environ.get("GRU_JAX_CHROMIUM") != "required", "there is no Chromium"
+        pytest.skip("there is no Chromium to open the page in")
+    return found
+
+
+# Put into the page, which is shown in a frame: a window cannot be as narrow as a phone.
+PROBE = """<script>
+const errors = [];
+addEventListener("error", event => errors.push(event.message || event.target.outerHTML), true);
+addEventListener("load", () => {
+  const all = [...document.querySelectorAll("body *")], images = [...document.images];
+  const root = document.scrollingElement;
+  const wide = all.filter(each => each.getBoundingClientRect().right > root.clientWidth + 1);
+  const shown = images.filter(each => each.complete && each.naturalWidth > 0);
+  parent.postMessage(JSON.stringify({
+    width: innerWidth, hidden: root.scrollWidth - root.clientWidth, errors,
+    wide: wide.map(each => each.tagName), images: images.length, shown: shown.length,
+  }), "*");
+});
+</script>"""
+FRAME = """<script>addEventListener("message", event => document.title = event.data)</script>
+<iframe src="probed.html" width="{width}" height="900" style="border: 0"></iframe>"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_shows_all_of_it(page, chromium, tmp_path, width):
+    (tmp_path / "probed.html").write_text(page.read_text().replace("<head>", "<head>" + PROBE))
+    (tmp_path / "frame.html").write_text(FRAME.format(width=width))
+    out = subprocess.run(
+        [
+            *(chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"),
+            *(f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000"),
+            *("--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=20000"),
+            (tmp_path / "frame.html").as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    (found,) = re.findall(r"<title>(.*)</title>", out.stdout)
+    # Learning curves of four problems, and the figure over T.
+    assert json.loads(found) == {
+        "width": width,
+        "hidden": 0,
+        "errors": [],
+        "wide": [],
+        "images": 5,
+        "shown": 5,
+    }
+
+
+def test_its_pictures_are_drawn_with_vectors(page):
+    (first, *_) = re.findall(r"base64,([^\"]*)", page.read_text())
+    assert b"<svg" in base64.b64decode(first)[:500]
+
+
+def test_it_prints(page, chromium, tmp_path):
+    printed = tmp_path / "page.pdf"
+    subprocess.run(
+        [
+            *(chromium, "--headless=new", "--no-sandbox", "--disable-gpu"),
+            *(
+                f"--user-data-dir={tmp_path / 'profile'}",
+                f"--print-to-pdf={printed}",
+                page.as_uri(),
+            ),
+        ],
+        capture_output=True,
+        timeout=120,
+        check=True,
+    )
+    assert printed.read_bytes().startswith(b"%PDF")

@@ -1,0 +1,174 @@
+"""What is committed in results/: complete, said how to repeat, and chosen by the stated rule."""
+
+import importlib
+import json
+import math
+import subprocess
+
+import pytest
+
+from configs import ablations
+from configs import gradients as gradients_config
+from experiments.runs import environment
+from experiments.settings.trials import described
+from experiments.system.files import RunError
+from scripts.paper import __main__ as documentation
+from scripts.paper import gradients, pages, performance, published, results, starts
+from tests.collected import music
+
+
+@pytest.fixture(params=[*results.SWEEPS, *sorted({row.sweep for row in published.rows()})])
+def sweep(request):
+    return request.param
+
+
+def test_pages_show_what_results_hold():
+    assert documentation.stale() == []
+
+
+def test_a_page_that_does_not_is_named(monkeypatch, tmp_path):
+    page = "docs/ablations.md"
+    text = (documentation.ROOT / page).read_text()
+    (tmp_path / "docs").mkdir()
+    (tmp_path / page).write_text(text.replace("8/8 (68%..100%)", "8/8 (99%..100%)"))
+    monkeypatch.setattr(documentation, "ROOT", tmp_path)
+    monkeypatch.setattr(documentation, "PARTS", {page: documentation.PARTS[page]})
+    monkeypatch.setattr(documentation, "CONFIGS", {})
+    assert documentation.stale() == [page]
+
+
+def test_a_page_without_its_marks_is_an_error():
+    with pytest.raises(AssertionError, match="'gates'"):
+        pages.fill("<!-- gates -->\n", {"gates": "table"})
+
+
+def test_every_trial_of_the_sweep_is_there(sweep, tmp_path):
+    file = importlib.import_module(f"configs.sweeps.{sweep}")
+    # Any piano roll serves: all are 88 notes wide.
+    data = [str(music(tmp_path)[0])] if sweep in ("chorales", "nottingham") else []
+    described_now = described(file.get_config(*data).to_dict(), file.sweep)
+    assert [each.row["trial"] for each in results.load(sweep)] == [t.name for t in described_now]
+    for each, trial in zip(results.load(sweep), described_now, strict=True):
+        assert each.row["parameters"] == trial.settings.experiment.parameters
+        assert each.row["budget"] == trial.settings.steps
+
+
+def test_every_trial_says_what_it_takes_to_repeat_it(sweep):
+    for each in results.load(sweep):
+        row = each.row
+        assert len(each.losses) == len(each.solved_steps) == row["seeds"]
+        assert row["seeds"] == (4 if row["trial"].startswith("large-") else 8)
+        assert row["command"].startswith("python -m experiments.sweep --config=configs/sweeps/")
+        assert row["command"].endswith(f"--only={row['trial']}")
+        assert len(row["commit"]) == 40
+        assert not row["modified"]
+        assert {"jax", "flax"} <= set(row["packages"])
+        assert row["device"]
+
+
+def test_what_is_written_to_results_is_no_change_of_the_code(monkeypatch, tmp_path):
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "experiments" / "code.py"))
+    for name in ("results/found.json", "experiments/code.py"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("1")
+    name = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    for command in (["init", "-q"], ["add", "-A"], [*name, "commit", "-qm", "all"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    (tmp_path / "results" / "found.json").write_text("2")
+    assert not environment.environment()["modified"]
+    (tmp_path / "experiments" / "code.py").write_text("2")
+    assert environment.environment()["modified"]
+
+
+BENCHMARKS = [f"benchmark_{name}" for name in (*performance.timed(), "population", "long")]
+
+
+@pytest.mark.parametrize("file", ["gradients", "packing", "startup", *BENCHMARKS])
+def test_every_measurement_says_what_it_takes_to_repeat_it(file):
+    made = json.loads((results.RESULTS / f"{file}.json").read_text())["environment"]
+    assert len(made["commit"]) == 40
+    assert not made["modified"]
+    assert made["command"].startswith("python -m ")
+    assert {"jax", "flax"} <= set(made["packages"])
+    assert made["processor"]
+
+
+def test_gradients_were_measured_as_their_config_says():
+    config = gradients_config.get_config()
+    initial = gradients.load()["initial"]
+    assert list(initial) == list(gradients_config.cells(1.0))
+    for name, measured in initial.items():
+        assert starts.start(measured["cell"], name) in starts.WORDS
+        assert measured["seeds"] == config.population.seeds
+        assert [measured["units"]] == list(config.model.hidden_sizes)
+        assert measured["lags"][-1] == config.task.length
+
+
+@pytest.mark.parametrize("sweep", results.ABLATIONS)
+def test_matched_cells_are_within_four_per_cent(sweep):
+    for each in results.load(sweep):
+        if each.variant != "lstm_wide":
+            assert math.isclose(each.row["parameters"], ablations.PARAMETERS, rel_tol=0.04)
+
+
+def test_seeds_that_solved_the_task_are_below_its_target(sweep):
+    for each in results.load(sweep):
+        for loss, step in zip(each.losses, each.solved_steps, strict=True):
+            if step is not None and each.problem[0].startswith("adding"):
+                assert loss < each.row["train.target"]
+
+
+def result(rate, losses, solved, variant="gru"):
+    row = {
+        "trial": f"adding-T100-{variant}-lr{rate}",
+        "length": 100,
+        "optimizer.learning_rate": rate,
+        "budget": 2000,
+        "summary": {"eval": {"loss": {"per_seed": losses}}, "solved_step": solved},
+    }
+    return results.Result(row)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_better_rate_solves_more_seeds_then_sooner_then_has_the_lower_loss(order):
+    place = ("adding", 100), "gru"
+    more, fewer = result(0.01, [0.1, 0.2], [50, None]), result(0.001, [0.01, 0.02], [None, None])
+    assert results.best([more, fewer][::order]) == {place: more}
+    sooner, later = result(0.01, [0.1, 0.1], [50, 60]), result(0.001, [0.01, 0.01], [70, 80])
+    assert results.best([sooner, later][::order]) == {place: sooner}
+    low = result(0.01, [0.01, 0.02], [None, None])
+    high = result(0.001, [0.1, 0.2], [None, None])
+    assert results.best([low, high][::order]) == {place: low}
+
+
+@pytest.mark.parametrize("when", ["environment", "initial", "after"])
+@pytest.mark.parametrize("change", [{"modified": True}, {"commit": None}])
+def test_what_was_measured_by_uncommitted_code_is_refused(tmp_path, when, change):
+    made = {"commit": "c" * 40, "modified": False}
+    found = {"environment": made, "initial": {"a": made}, "after": {"a": made}}
+    (tmp_path / "gradients.json").write_text(json.dumps(found))
+    assert gradients.read(tmp_path) == found
+    found[when] = made | change if when == "environment" else {"a": made | change}
+    (tmp_path / "gradients.json").write_text(json.dumps(found))
+    with pytest.raises(RunError, match="not committed"):
+        gradients.read(tmp_path)
+
+
+def test_what_was_run_by_uncommitted_code_is_refused(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(results, "RESULTS", tmp_path)
+    row = {"trial": "a", "status": "done", "config": {"name": "tiny"}, "commit": "c" * 40}
+    write = lambda **changes: (tmp_path / "results.jsonl").write_text(
+        json.dumps(row | {"modified": False} | changes) + "\n"
+    )
+    write(modified=True)
+    with pytest.raises(RunError, match="not committed"):
+        results.collect([tmp_path])
+    write(status="failed")
+    results.collect([tmp_path])
+    assert (tmp_path / "tiny.jsonl").read_text() == ""
+    write()
+    results.collect([tmp_path])
+    assert "0 of 1 trials" in capsys.readouterr().out
+    (kept,) = map(json.loads, (tmp_path / "tiny.jsonl").read_text().splitlines())
+    assert kept["trial"] == "a"
+    assert "config" not in kept

@@ -1,0 +1,410 @@
+"""A sweep as a user runs it: real workers, real faults, real kills."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from experiments.reports.results import entries
+from experiments.runs import load
+from experiments.runs.records import read_metrics, read_summary
+from experiments.settings.resolution import resolve
+from experiments.settings.trials import Trial, described
+from experiments.sweep import batches
+from experiments.sweeps.folder import State, SweepFolder, _rows
+from experiments.sweeps.launchers import LocalLauncher, SlurmLauncher
+from experiments.sweeps.worker import train_trials
+from experiments.system.files import RunError
+from gru_jax import FieldError
+from tests.programs import ROOT, one_line, program, tiny_config
+
+FILE = """
+from configs import adding
+from configs.variants import chain, product, values
+
+def get_config(length="6"):
+    config = adding.get_config()
+    config.task.length = int(length)
+    config.model.hidden_sizes = (4,)
+    config.population.seeds = 2
+    config.train.steps = {steps}
+    config.train.log_every = 10
+    config.train.checkpoint_every = 10
+    config.train.batch_size = 4
+    config.train.evaluation_examples = 8
+    return config
+
+def sweep(add):
+{body}
+"""
+
+
+def write(path, body, steps=40):
+    path.write_text(FILE.format(body=textwrap.indent(textwrap.dedent(body), "    "), steps=steps))
+    return path
+
+
+def rows(folder):
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+
+
+MIXED = """
+    add("gru", {})
+    add("slow", {"optimizer.learning_rate": 1e-3}, reference="gru")
+    add("wild", {"optimizer.learning_rate": 1e30, "optimizer.clip_norm": 0.0})
+    add("huge", {"model.hidden_sizes": (10_000_000,)})
+"""
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """A sweep of which two trials succeed, one diverges, and one does not fit the machine."""
+    folder = tmp_path_factory.mktemp("sweep")
+    file = write(folder / "mixed.py", MIXED)
+    out = program("sweep", f"--config={file}", f"--workdir={folder / 'runs'}", expect=1)
+    return file, folder / "runs", out
+
+
+def test_one_that_fails_is_recorded_and_the_others_go_on(mixed):
+    _, folder, out = mixed
+    found = {row["trial"]: row for row in rows(folder)}
+    assert list(found) == ["gru", "slow", "wild", "huge"]
+    assert {name: row["status"] for name, row in found.items()} == {
+        "gru": "done",
+        "slow": "done",
+        "wild": "diverged",
+        "huge": "failed",
+    }
+    assert "no longer finite" in found["wild"]["reason"]
+    assert "config needs at least" in found["huge"]["reason"]
+    assert "2 of 4 trials have failed" in out.stdout
+    assert "4 trials: 2 done, 0 running, 2 failed" in out.stdout
+    assert "Traceback" not in out.stdout + out.stderr
+
+
+def test_every_trial_is_a_normal_run(mixed):
+    _, folder, _ = mixed
+    run = load(folder / "trials" / "slow")
+    assert run.settings.learning_rates == (1e-3, 1e-3)
+    assert run.summary["step"] == 40
+    out = program("evaluate", f"--run={run.workdir}")
+    assert "correct" in out.stdout
+
+
+def test_results_say_what_they_depend_on(mixed):
+    _, folder, _ = mixed
+    gru, slow, *_ = rows(folder)
+    assert slow["optimizer.learning_rate"] == 1e-3
+    assert slow["reference"] == "gru"
+    assert 0 <= slow["better"] <= 1
+    assert slow["p"] == slow["p_holm"], "one comparison needs no correction"
+    assert "p" not in gru
+    for row in (gru, slow):
+        run = read_summary(folder / "trials" / row["trial"])
+        assert row["summary"] == run
+        assert row["seeds"] == 2
+        assert row["budget"] == 40
+        assert row["parameters"] == run["parameters"]
+        assert {"commit", "modified", "device", "devices", "python", "packages"} <= row.keys()
+        assert row["command"].startswith("python -m experiments.sweep --config=")
+        assert row["command"].endswith(f" --only={row['trial']}")
+        assert "jax" in row["packages"]
+        assert resolve(row["config"])
+    table = list(csv.DictReader((folder / "results.csv").read_text().splitlines()))
+    assert [row["trial"] for row in table] == ["gru", "slow", "wild", "huge"]
+    assert float(table[1]["loss_median"]) == slow["loss_median"]
+    assert table[3]["loss_median"] == ""
+
+
+def test_started_again_it_runs_only_what_is_missing(mixed):
+    file, folder, _ = mixed
+    summaries = [folder / "trials" / name / "summary.json" for name in ("gru", "slow", "wild")]
+    before = [path.stat().st_mtime_ns for path in summaries]
+    results = rows(folder)
+    log = folder / "logs" / "huge.log"
+    tries = log.read_text().count("config needs")
+    program("sweep", f"--config={file}", f"--workdir={folder}", expect=1)
+    assert [path.stat().st_mtime_ns for path in summaries] == before
+    assert log.read_text().count("config needs") == tries + 1, "the failed one was tried again"
+    assert rows(folder)[:3] == results[:3]
+
+
+def test_a_sweep_may_grow_but_no_trial_may_change(mixed, tmp_path):
+    file, folder, _ = mixed
+    other = write(tmp_path / "other.py", MIXED.replace("1e-3", "2e-3"))
+    before = (folder / "sweep.json").read_bytes()
+    out = program("sweep", f"--config={other}", f"--workdir={folder}", expect=2)
+    assert one_line(out.stderr)
+    assert "config.optimizer.learning_rate is 0.001 there and 0.002 here" in out.stderr
+    assert (folder / "sweep.json").read_bytes() == before
+    grown = write(tmp_path / "grown.py", MIXED + '    add("vanilla", {"model.cell": "vanilla"})\n')
+    program("sweep", f"--config={grown}", f"--workdir={folder}", "--only=vanilla")
+    assert [row["trial"] for row in rows(folder)][-1] == "vanilla"
+    program("sweep", f"--config={file}", f"--workdir={folder}", "--only=gru")  # as it was before
+
+
+def test_list_shows_the_trials_and_runs_nothing(tmp_path):
+    file = write(
+        tmp_path / "listed.py",
+        """
+        for name, overrides in product(values("task.length", (5, 9), "T"), {"a": {}}).items():
+            add(name, overrides, parameters=500)
+        """,
+    )
+    out = program("sweep", f"--config={file}", f"--workdir={tmp_path / 'runs'}", "--list")
+    assert "T5-a" in out.stdout
+    assert "T9-a" in out.stdout
+    assert "2 trials, at most about" in out.stdout
+    assert not (tmp_path / "runs").exists()
+    out = program("sweep", f"--config={file}", "--list", "--only=T9*")
+    assert "T5-a" not in out.stdout
+
+
+def test_a_config_may_take_an_argument(tmp_path):
+    file = write(tmp_path / "argument.py", 'add("a", {"optimizer.learning_rate": 0.02})')
+    out = program("sweep", f"--config={file}:0", "--list", expect=2)
+    assert "config.task.length = 0" in out.stderr
+    out = program("sweep", f"--config={file}:7", "--list")
+    assert "1 trials" in out.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--only=lstm"], "--only=lstm fits none of the 4 trials"),
+        (["--launcher=slrum"], "--launcher = 'slrum': must be one of local, slurm"),
+        (["--workers=-1"], "--workers = -1: must be a whole number"),
+        (["--config.model.cell=gur"], "trial gru: config.model.cell = 'gur'"),
+        (["--config=configs/adding.py"], "has no sweep(add)"),
+        (["--config=configs/none.py"], "--config"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(mixed, tmp_path, arguments, message):
+    options = [f"--config={mixed[0]}", f"--workdir={tmp_path / 'runs'}", *arguments]
+    out = program("sweep", *options, expect=2)
+    assert one_line(out.stderr)
+    assert message in out.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_folder_that_holds_something_else(mixed, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    out = program("sweep", f"--config={mixed[0]}", f"--workdir={tmp_path}", expect=2)
+    assert "holds 'thesis.txt', but no sweep" in out.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["partiton=gpu"], "did you mean 'partition'"),
+        (["minutes=soon"], "minutes= and a whole number"),
+        (["minutes=0"], "minutes= and a whole number"),
+        (["partition"], "partition= and a word"),
+    ],
+)
+def test_bad_options_for_slurm(tmp_path, options, message):
+    with pytest.raises(FieldError, match=message):
+        SlurmLauncher(SweepFolder(tmp_path), options)
+
+
+def test_a_machine_without_slurm(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RunError, match="sbatch is not found"):
+        SlurmLauncher(SweepFolder(tmp_path), [])
+
+
+def trials(*overrides):
+    def sweep(add):
+        for number, each in enumerate(overrides):
+            add(str(number), each)
+
+    return described(tiny_config().to_dict(), sweep)
+
+
+def test_batches_hold_what_one_program_trains():
+    found = trials(
+        {"optimizer.learning_rate": 0.1},
+        {"model.cell": "lstm"},
+        {"optimizer.learning_rate": 0.2},
+        {"population.seeds": 50},
+        {"model.cell": "lstm", "model.lstm.forget_bias": 2.0},
+        {"population.seeds": 60},
+        {"population.seeds": 100},
+    )
+    assert batches(found, pack=True) == [["0", "2", "3"], ["5"], ["6"], ["1", "4"]]
+    assert batches(found, pack=False) == [[str(number)] for number in range(7)]
+
+
+@pytest.mark.parametrize(
+    "trials",
+    [None, [], [3], [{"name": "../x", "reference": None, "overrides": {}, "config": {}}]],
+)
+def test_a_damaged_list_of_trials(tmp_path, trials):
+    if trials == []:
+        assert _rows(trials, tmp_path) == []
+        return
+    with pytest.raises(RunError, match="is damaged"):
+        _rows(trials, tmp_path)
+
+
+def test_a_folder_that_was_tampered_with(mixed, tmp_path):
+    file, folder, _ = mixed
+    copied = tmp_path / "runs"
+    shutil.copytree(folder, copied)
+    link = copied / "trials" / "gru" / "metrics.jsonl"
+    link.unlink()
+    link.symlink_to("/dev/zero")
+    options = [f"--config={file}", f"--workdir={copied}"]
+    out = program("sweep", *options, expect=2)
+    assert "metrics.jsonl is neither a file nor a folder" in out.stderr
+    with pytest.raises(RunError, match="neither a file nor a folder"):
+        entries(copied)
+
+
+def test_damaged_notes_on_jobs(tmp_path, monkeypatch):
+    for name in ("sbatch", "squeue"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    (tmp_path / "slurm").mkdir()
+    (tmp_path / "slurm" / "jobs.json").write_text('{"1": 3}')
+    with pytest.raises(RunError, match=r"jobs\.json is damaged"):
+        SlurmLauncher(SweepFolder(tmp_path), []).waiting()
+
+
+def test_a_job_that_was_requeued_takes_over_from_another_host(tmp_path, monkeypatch):
+    (trial,) = trials({})
+    folder = SweepFolder(tmp_path)
+    folder.open([trial])
+    workdir = folder.workdir("0")
+    workdir.mkdir()
+    (workdir / "lock.json").write_text('{"host": "far", "pid": 12}')
+    train_trials(folder, {"0": (trial.settings, workdir)}, lambda: 0)
+    assert "in use by process 12" in folder.state("0").reason
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    train_trials(folder, {"0": (trial.settings, workdir)}, lambda: 0)
+    assert folder.state("0") == State("done", 40)
+
+
+LONG = """
+    add("a", {})
+    add("b", {"model.cell": "vanilla"})
+"""
+
+
+def start(file, folder, *options):
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "experiments.sweep", f"--config={file}"),
+            *(f"--workdir={folder}", *options),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def trained(folder, name, steps=10):
+    return SweepFolder(folder).state(name).step >= steps
+
+
+def workers(folder):
+    found = subprocess.run(
+        ["pgrep", "-f", f"experiments.sweeps.worker --sweep={folder}"],
+        capture_output=True,
+        text=True,
+    )
+    return [int(line) for line in found.stdout.split()]
+
+
+def test_stopped_and_started_again_it_ends_with_the_same_numbers(tmp_path):
+    file = write(tmp_path / "long.py", LONG, steps=6000)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    program("sweep", f"--config={file}", f"--workdir={whole}", "--workers=2")
+    with start(file, stopped, "--workers=2") as process:
+        wait_for(lambda: trained(stopped, "a") and trained(stopped, "b"))
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "the same command goes on from here" in out
+    assert not workers(stopped)
+    assert all(SweepFolder(stopped).state(name).step < 6000 for name in "ab")
+    program("sweep", f"--config={file}", f"--workdir={stopped}", "--workers=2")
+    for name in "ab":
+        assert read_metrics(stopped / "trials" / name) == read_metrics(whole / "trials" / name)
+
+
+def test_workers_end_with_the_one_who_started_them(tmp_path):
+    file = write(tmp_path / "long.py", LONG, steps=10**6)
+    with start(file, tmp_path / "runs", "--workers=1") as process:
+        wait_for(lambda: trained(tmp_path / "runs", "a"))
+        process.kill()
+        process.communicate()
+    wait_for(lambda: not workers(tmp_path / "runs"))
+    assert load(tmp_path / "runs" / "trials" / "a").summary["status"] == "stopped"
+
+
+def test_a_worker_that_is_killed(tmp_path):
+    file = write(tmp_path / "long.py", LONG, steps=2000)
+    folder = tmp_path / "runs"
+    with start(file, folder, "--workers=1") as process:
+        wait_for(lambda: trained(folder, "a"))
+        (worker,) = workers(folder)
+        os.kill(worker, signal.SIGKILL)
+        process.communicate(timeout=300)
+    assert process.returncode == 1
+    found = {row["trial"]: row for row in rows(folder)}
+    assert found["a"]["status"] == "failed"
+    assert "ended by signal 9" in found["a"]["reason"]
+    assert found["b"]["status"] == "done"
+    program("sweep", f"--config={file}", f"--workdir={folder}")
+    assert SweepFolder(folder).state("a").status == "done"
+
+
+def test_two_sweeps_in_one_folder(tmp_path):
+    file = write(tmp_path / "long.py", LONG, steps=10**6)
+    with start(file, tmp_path / "runs") as process:
+        wait_for(lambda: trained(tmp_path / "runs", "a"))
+        out = program("sweep", f"--config={file}", f"--workdir={tmp_path / 'runs'}", expect=2)
+        assert f"is in use by process {process.pid}" in out.stderr
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+
+
+def test_shares_of_the_cpus(tmp_path, monkeypatch):
+    started = []
+
+    class Started:
+        returncode = None
+
+        def __init__(self, command, **_):
+            started.append(command)
+
+        def poll(self):
+            return None
+
+    monkeypatch.setattr(subprocess, "Popen", Started)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 4})
+    (tmp_path / "logs").mkdir()
+    LocalLauncher(SweepFolder(tmp_path), workers=2).start([["a"], ["b", "c"], ["d"]])
+    shares = [[part for part in command if "--cpus" in part] for command in started]
+    assert shares == [["--cpus=0,2,4"], ["--cpus=1,3"]]
+    assert "--trials=b,c" in started[1]
+    assert isinstance(trials({})[0], Trial)
