@@ -1,20 +1,15 @@
 """A sweep as a user runs it: real workers, real faults, real kills."""
 
 import csv
-import json
 import os
 import shutil
-import signal
 import subprocess
-import sys
-import textwrap
-import time
 
 import pytest
 
 from experiments.reports.results import entries
 from experiments.runs import load
-from experiments.runs.records import read_metrics, read_summary
+from experiments.runs.records import read_summary
 from experiments.settings.resolution import resolve
 from experiments.settings.trials import Trial, described
 from experiments.sweep import batches
@@ -23,37 +18,8 @@ from experiments.sweeps.launchers import LocalLauncher, SlurmLauncher
 from experiments.sweeps.worker import train_trials
 from experiments.system.files import RunError
 from gru_jax import FieldError
-from tests.programs import ROOT, one_line, program, tiny_config
-
-FILE = """
-from configs import adding
-from configs.variants import chain, product, values
-
-def get_config(length="6"):
-    config = adding.get_config()
-    config.task.length = int(length)
-    config.model.hidden_sizes = (4,)
-    config.population.seeds = 2
-    config.train.steps = {steps}
-    config.train.log_every = 10
-    config.train.checkpoint_every = 10
-    config.train.batch_size = 4
-    config.train.evaluation_examples = 8
-    return config
-
-def sweep(add):
-{body}
-"""
-
-
-def write(path, body, steps=40):
-    path.write_text(FILE.format(body=textwrap.indent(textwrap.dedent(body), "    "), steps=steps))
-    return path
-
-
-def rows(folder):
-    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
-
+from tests.programs import one_line, program, tiny_config
+from tests.sweeping import rows, sweep_file
 
 MIXED = """
     add("gru", {})
@@ -67,7 +33,7 @@ MIXED = """
 def mixed(tmp_path_factory):
     """A sweep of which two trials succeed, one diverges, and one does not fit the machine."""
     folder = tmp_path_factory.mktemp("sweep")
-    file = write(folder / "mixed.py", MIXED)
+    file = sweep_file(folder / "mixed.py", MIXED)
     out = program("sweep", f"--config={file}", f"--workdir={folder / 'runs'}", expect=1)
     return file, folder / "runs", out
 
@@ -138,20 +104,22 @@ def test_started_again_it_runs_only_what_is_missing(mixed):
 
 def test_a_sweep_may_grow_but_no_trial_may_change(mixed, tmp_path):
     file, folder, _ = mixed
-    other = write(tmp_path / "other.py", MIXED.replace("1e-3", "2e-3"))
+    other = sweep_file(tmp_path / "other.py", MIXED.replace("1e-3", "2e-3"))
     before = (folder / "sweep.json").read_bytes()
     out = program("sweep", f"--config={other}", f"--workdir={folder}", expect=2)
     assert one_line(out.stderr)
     assert "config.optimizer.learning_rate is 0.001 there and 0.002 here" in out.stderr
     assert (folder / "sweep.json").read_bytes() == before
-    grown = write(tmp_path / "grown.py", MIXED + '    add("vanilla", {"model.cell": "vanilla"})\n')
+    grown = sweep_file(
+        tmp_path / "grown.py", MIXED + '    add("vanilla", {"model.cell": "vanilla"})\n'
+    )
     program("sweep", f"--config={grown}", f"--workdir={folder}", "--only=vanilla")
     assert [row["trial"] for row in rows(folder)][-1] == "vanilla"
     program("sweep", f"--config={file}", f"--workdir={folder}", "--only=gru")  # as it was before
 
 
 def test_list_shows_the_trials_and_runs_nothing(tmp_path):
-    file = write(
+    file = sweep_file(
         tmp_path / "listed.py",
         """
         for name, overrides in product(values("task.length", (5, 9), "T"), {"a": {}}).items():
@@ -168,7 +136,7 @@ def test_list_shows_the_trials_and_runs_nothing(tmp_path):
 
 
 def test_a_config_may_take_an_argument(tmp_path):
-    file = write(tmp_path / "argument.py", 'add("a", {"optimizer.learning_rate": 0.02})')
+    file = sweep_file(tmp_path / "argument.py", 'add("a", {"optimizer.learning_rate": 0.02})')
     out = program("sweep", f"--config={file}:0", "--list", expect=2)
     assert "config.task.length = 0" in out.stderr
     out = program("sweep", f"--config={file}:7", "--list")
@@ -292,100 +260,6 @@ def test_a_job_that_was_requeued_takes_over_from_another_host(tmp_path, monkeypa
     monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
     train_trials(folder, {"0": (trial.settings, workdir)}, lambda: 0)
     assert folder.state("0") == State("done", 40)
-
-
-LONG = """
-    add("a", {})
-    add("b", {"model.cell": "vanilla"})
-"""
-
-
-def start(file, folder, *options):
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "experiments.sweep", f"--config={file}"),
-            *(f"--workdir={folder}", *options),
-        ],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def wait_for(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
-def trained(folder, name, steps=10):
-    return SweepFolder(folder).state(name).step >= steps
-
-
-def workers(folder):
-    found = subprocess.run(
-        ["pgrep", "-f", f"experiments.sweeps.worker --sweep={folder}"],
-        capture_output=True,
-        text=True,
-    )
-    return [int(line) for line in found.stdout.split()]
-
-
-def test_stopped_and_started_again_it_ends_with_the_same_numbers(tmp_path):
-    file = write(tmp_path / "long.py", LONG, steps=6000)
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    program("sweep", f"--config={file}", f"--workdir={whole}", "--workers=2")
-    with start(file, stopped, "--workers=2") as process:
-        wait_for(lambda: trained(stopped, "a") and trained(stopped, "b"))
-        process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert "the same command goes on from here" in out
-    assert not workers(stopped)
-    assert all(SweepFolder(stopped).state(name).step < 6000 for name in "ab")
-    program("sweep", f"--config={file}", f"--workdir={stopped}", "--workers=2")
-    for name in "ab":
-        assert read_metrics(stopped / "trials" / name) == read_metrics(whole / "trials" / name)
-
-
-def test_workers_end_with_the_one_who_started_them(tmp_path):
-    file = write(tmp_path / "long.py", LONG, steps=10**6)
-    with start(file, tmp_path / "runs", "--workers=1") as process:
-        wait_for(lambda: trained(tmp_path / "runs", "a"))
-        process.kill()
-        process.communicate()
-    wait_for(lambda: not workers(tmp_path / "runs"))
-    assert load(tmp_path / "runs" / "trials" / "a").summary["status"] == "stopped"
-
-
-def test_a_worker_that_is_killed(tmp_path):
-    file = write(tmp_path / "long.py", LONG, steps=2000)
-    folder = tmp_path / "runs"
-    with start(file, folder, "--workers=1") as process:
-        wait_for(lambda: trained(folder, "a"))
-        (worker,) = workers(folder)
-        os.kill(worker, signal.SIGKILL)
-        process.communicate(timeout=300)
-    assert process.returncode == 1
-    found = {row["trial"]: row for row in rows(folder)}
-    assert found["a"]["status"] == "failed"
-    assert "ended by signal 9" in found["a"]["reason"]
-    assert found["b"]["status"] == "done"
-    program("sweep", f"--config={file}", f"--workdir={folder}")
-    assert SweepFolder(folder).state("a").status == "done"
-
-
-def test_two_sweeps_in_one_folder(tmp_path):
-    file = write(tmp_path / "long.py", LONG, steps=10**6)
-    with start(file, tmp_path / "runs") as process:
-        wait_for(lambda: trained(tmp_path / "runs", "a"))
-        out = program("sweep", f"--config={file}", f"--workdir={tmp_path / 'runs'}", expect=2)
-        assert f"is in use by process {process.pid}" in out.stderr
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGINT
 
 
 def test_shares_of_the_cpus(tmp_path, monkeypatch):

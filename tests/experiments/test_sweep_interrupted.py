@@ -1,0 +1,106 @@
+"""Sweeps that are stopped, killed, or started twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from experiments.runs import load
+from experiments.runs.records import read_metrics
+from experiments.sweeps.folder import SweepFolder
+from tests.programs import ROOT, program
+from tests.sweeping import rows, sweep_file
+
+LONG = """
+    add("a", {})
+    add("b", {"model.cell": "vanilla"})
+"""
+
+
+def start(file, folder, *options):
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "experiments.sweep", f"--config={file}"),
+            *(f"--workdir={folder}", *options),
+        ],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def trained(folder, name, steps=10):
+    return SweepFolder(folder).state(name).step >= steps
+
+
+def workers(folder):
+    found = subprocess.run(
+        ["pgrep", "-f", f"experiments.sweeps.worker --sweep={folder}"],
+        capture_output=True,
+        text=True,
+    )
+    return [int(line) for line in found.stdout.split()]
+
+
+def test_stopped_and_started_again_it_ends_with_the_same_numbers(tmp_path):
+    file = sweep_file(tmp_path / "long.py", LONG, steps=6000)
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    program("sweep", f"--config={file}", f"--workdir={whole}", "--workers=2")
+    with start(file, stopped, "--workers=2") as process:
+        wait_for(lambda: trained(stopped, "a") and trained(stopped, "b"))
+        process.send_signal(signal.SIGTERM)
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "the same command goes on from here" in out
+    assert not workers(stopped)
+    assert all(SweepFolder(stopped).state(name).step < 6000 for name in "ab")
+    program("sweep", f"--config={file}", f"--workdir={stopped}", "--workers=2")
+    for name in "ab":
+        assert read_metrics(stopped / "trials" / name) == read_metrics(whole / "trials" / name)
+
+
+def test_workers_end_with_the_one_who_started_them(tmp_path):
+    file = sweep_file(tmp_path / "long.py", LONG, steps=10**6)
+    with start(file, tmp_path / "runs", "--workers=1") as process:
+        wait_for(lambda: trained(tmp_path / "runs", "a"))
+        process.kill()
+        process.communicate()
+    wait_for(lambda: not workers(tmp_path / "runs"))
+    assert load(tmp_path / "runs" / "trials" / "a").summary["status"] == "stopped"
+
+
+def test_a_worker_that_is_killed(tmp_path):
+    file = sweep_file(tmp_path / "long.py", LONG, steps=2000)
+    folder = tmp_path / "runs"
+    with start(file, folder, "--workers=1") as process:
+        wait_for(lambda: trained(folder, "a"))
+        (worker,) = workers(folder)
+        os.kill(worker, signal.SIGKILL)
+        process.communicate(timeout=300)
+    assert process.returncode == 1
+    found = {row["trial"]: row for row in rows(folder)}
+    assert found["a"]["status"] == "failed"
+    assert "ended by signal 9" in found["a"]["reason"]
+    assert found["b"]["status"] == "done"
+    program("sweep", f"--config={file}", f"--workdir={folder}")
+    assert SweepFolder(folder).state("a").status == "done"
+
+
+def test_two_sweeps_in_one_folder(tmp_path):
+    file = sweep_file(tmp_path / "long.py", LONG, steps=10**6)
+    with start(file, tmp_path / "runs") as process:
+        wait_for(lambda: trained(tmp_path / "runs", "a"))
+        out = program("sweep", f"--config={file}", f"--workdir={tmp_path / 'runs'}", expect=2)
+        assert f"is in use by process {process.pid}" in out.stderr
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
