@@ -1,7 +1,8 @@
-"""Four CPU devices for every test, hypothesis without deadlines, and the parity switch."""
+"""Four CPU devices for every test, one cache of compiled programs, and the parity switch."""
 
 import gc
 import os
+import tempfile
 
 import hypothesis
 import jax
@@ -12,6 +13,14 @@ from gru_jax import devices
 collect_ignore = ["mgu.py"]  # it registers a cell, for the tests that ask for that
 
 devices.use_cpu_cores(seeds=4, batch=4, cores=4)
+
+# Calls outside `jit` are traced anew each time, and most of their programs have been compiled
+# before. The processes of one run share what they compile; it is gone with the first of them.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    COMPILED = tempfile.TemporaryDirectory(prefix="gru_jax-compiled-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
+jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 hypothesis.settings.register_profile(
     "project", deadline=None, derandomize=True, max_examples=20, print_blob=True

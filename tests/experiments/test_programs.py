@@ -152,7 +152,7 @@ def test_evaluate_shows_a_row_and_a_point_a_length(finished, tmp_path):
 )
 def test_bad_input_is_one_line_and_status_2(name, arguments, message, tmp_path):
     absolute = [a.replace("configs/", f"{ROOT}/configs/") for a in arguments]
-    refused = program(name, *absolute, expect=2, cwd=tmp_path, env={"PYTHONPATH": str(ROOT)})
+    refused = program(name, *absolute, expect=2, cwd=tmp_path)
     assert one_line(refused.stderr), refused.stderr
     assert message in refused.stderr
     assert list(tmp_path.iterdir()) == []
