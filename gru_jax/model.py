@@ -16,7 +16,7 @@ ENCODERS = ("none", "one_hot", "embedding", "scalar")
 
 
 class MakeCell(Protocol):
-    """Anything called as a cell's class is: a class, or a partial with its options."""
+    """Whatever makes a cell: its class, or a `functools.partial` of it with options."""
 
     def __call__(
         self, in_features: int, hidden_features: int, *, rngs: nnx.Rngs
@@ -24,11 +24,19 @@ class MakeCell(Protocol):
 
 
 class Encoder(nnx.Module):
-    """What the first layer sees of the inputs.
+    """Turns the inputs into what the first layer sees, (*batch, time, features).
 
-    "none": (*batch, time, input_size) as it is; "one_hot": tokens of `input_size` kinds as
-    unit vectors; "embedding": tokens as learned vectors of `embedding_size`; "scalar":
-    tokens as the number that they are, one feature.
+    Args:
+      kind: "none": the inputs are real, (*batch, time, input_size), and stay as they are.
+        Otherwise they are tokens, whole numbers (*batch, time) in 0..input_size - 1:
+        "one_hot" makes unit vectors of them; "embedding", learned vectors of size
+        `embedding_size`; "scalar", a single feature, the number itself.
+      input_size: the number of features, or of kinds of tokens.
+      embedding_size: the number of features of an embedding.
+      rngs: the source of the parameters.
+
+    Raises:
+      FieldError: an argument has a value that is not allowed.
     """
 
     def __init__(self, kind: str, input_size: int, embedding_size: int, *, rngs: nnx.Rngs):
@@ -56,9 +64,14 @@ class Encoder(nnx.Module):
 
 
 class Layer(nnx.Module):
-    """One recurrent layer: forward in time, or both ways with the outputs side by side.
+    """One recurrent layer, which runs forwards in time or in both directions.
 
-    A bidirectional layer's carry is the pair (forward's, backward's).
+    A bidirectional layer concatenates the outputs of both directions, (*batch, time, 2 * hidden),
+    and its carry is the pair of the carries of both.
+
+    Args:
+      forward: runs from the first step to the last.
+      backward: runs from the last step to the first; None for a layer of one direction.
     """
 
     def __init__(self, forward: RNN, backward: RNN | None = None):
@@ -74,7 +87,10 @@ class Layer(nnx.Module):
         resets: Resets | None = None,
         return_activations: bool = False,
     ) -> tuple[Carry, HiddenSequence, Any]:
-        """The carry, the outputs and the gates at every step; None in place of unwanted gates."""
+        """Runs the layer: the last carry, the outputs, and the activations (None if not wanted).
+
+        The arguments are those of `RNN`. The activations of a bidirectional layer are a pair.
+        """
 
         def run(rnn: RNN, **options: Any) -> tuple[Carry, HiddenSequence, Any]:
             found: Any = rnn(
@@ -101,19 +117,28 @@ class Layer(nnx.Module):
         return carries, jnp.concatenate(outputs, axis=-1), activations
 
     def output(self, carry: Carry) -> Outputs:
-        """What a carry shows: both ends of the sequence side by side if bidirectional."""
+        """The output that belongs to a carry, (*batch, hidden).
+
+        If bidirectional, those of both carries side by side, (*batch, 2 * hidden): the forward
+        one belongs to the last step, and the backward one to the first.
+        """
         if self.backward is None:
             return self.forward.output(carry)
         ends = [self.forward.output(carry[0]), self.backward.output(carry[1])]
         return jnp.concatenate(ends, axis=-1)
 
     def initialize_carry(self, batch: tuple[int, ...]) -> Carry:
+        """The carry before the first step, for these leading axes."""
         start = self.forward.initialize_carry(batch)
         return start if self.backward is None else (start, self.backward.initialize_carry(batch))
 
 
 def _resets_going_back(resets: Resets, lengths: Lengths | None) -> Resets:
-    """An episode that starts at t ends, for somebody who comes from the right, before t - 1."""
+    """The resets for the backward direction.
+
+    Where an episode starts at step t, the backward direction enters the previous episode at step
+    t - 1, and so is reset there.
+    """
     if lengths is not None:
         resets = resets & (jnp.arange(resets.shape[-1]) < lengths[..., None])
     return jnp.concatenate([resets[..., 1:], jnp.zeros_like(resets[..., :1])], axis=-1)
@@ -123,32 +148,36 @@ class SequenceModel(nnx.Module):
     """Encoder, stacked recurrent layers and a linear readout.
 
     Args:
-      make_cell: called once a layer and direction, for instance `GRUCell` or
+      make_cell: makes a cell, for each layer and direction; for instance `GRUCell` or
         `functools.partial(GRUCell, reset_after=False)`.
-      input_size: features of a time step, or kinds of tokens.
-      output_size: size of the readout.
-      hidden_sizes: units of each layer, the lowest first.
-      readout: "last": (*batch, outputs) from the top layer's final state; "every":
-        (*batch, time, outputs); "flatten": (*batch, outputs) from all its outputs, whose
-        number, `length`, must then be given.
-      encoder: "none" for real inputs; "one_hot", "embedding" or "scalar" for tokens.
-      embedding_size: size of a learned embedding.
-      bidirectional: every layer runs both ways; the layer above sees both.
-      length: time steps, for "flatten".
+      input_size: the number of input features, or of kinds of tokens.
+      output_size: the number of outputs.
+      hidden_sizes: the number of units of each layer, from the lowest to the top layer.
+      readout: what the linear readout is applied to, and the shape of the outputs. "last": the
+        top layer's output after the last step, (*batch, outputs). "every": its output at every
+        step, (*batch, time, outputs). "flatten": its outputs at all steps concatenated,
+        (*batch, outputs).
+      encoder: "none" for real inputs; "one_hot", "embedding" or "scalar" for tokens: see
+        `Encoder`.
+      embedding_size: the number of features of an embedding.
+      bidirectional: every layer runs in both directions; the layer above sees both outputs.
+      length: the number of time steps; needed for "flatten" only.
       unroll, gradient, segment: see `RNN`.
+      rngs: the source of the parameters.
 
     Raises:
-      FieldError: an option is outside what is allowed.
+      FieldError: an argument has a value that is not allowed.
 
-    Acting one step at a time, as reinforcement learning does, with the carry reset where an
-    episode ends; feeding the same steps at once gives the same outputs:
+    A model can also be fed step by step, as an agent does in reinforcement learning: it passes the
+    carry on, and resets it at the first step of an episode. The outputs are the same as for all
+    steps at once:
 
     >>> from gru_jax import GRUCell
     >>> model = SequenceModel(GRUCell, 4, 2, hidden_sizes=(8,), readout="every", rngs=nnx.Rngs(0))
     >>> carry = model.initialize_carry((3,))                        # three environments
-    >>> observation, ended = jnp.ones((3, 4)), jnp.array([False, True, False])
+    >>> observation, is_first = jnp.ones((3, 4)), jnp.array([False, True, False])
     >>> carry, action = model(observation[:, None], initial_carry=carry,
-    ...                       resets=ended[:, None], return_carry=True)
+    ...                       resets=is_first[:, None], return_carry=True)
     >>> action.shape
     (3, 1, 2)
     """
@@ -206,13 +235,19 @@ class SequenceModel(nnx.Module):
         """Runs the model over a batch of sequences.
 
         Args:
-          inputs: (*batch, time, input_size), or (*batch, time) tokens.
-          initial_carry: one carry a layer, as `initialize_carry` and `return_carry` give.
-          seq_lengths, resets: see `RNN`. Readouts at padded steps mean nothing.
+          inputs: (*batch, time, input_size), or tokens (*batch, time).
+          initial_carry: the carry to start from: a tuple with an entry for each layer, as
+            `initialize_carry` and `return_carry` give it.
+          seq_lengths, resets: see `RNN`. Outputs at padded steps have no meaning.
+          return_carry: return the carry after the last step as well.
+          return_activations: return the gates of all layers as well.
 
         Returns:
           outputs, (carry, outputs), (outputs, activations) or (carry, outputs, activations);
-          carry and activations are tuples with one entry a layer.
+          carry and activations are tuples with an entry for each layer.
+
+        Raises:
+          ValueError: see `RNN`.
         """
         carries, hidden, activations = self.recur(
             inputs, initial_carry, seq_lengths, resets, return_activations
@@ -233,7 +268,12 @@ class SequenceModel(nnx.Module):
         resets: Resets | None = None,
         return_activations: bool = True,
     ) -> tuple[tuple[Carry, ...], HiddenSequence, tuple[Any, ...]]:
-        """All but the readout: every layer's carry, the top's outputs, every layer's gates."""
+        """Everything but the readout; the arguments are those of `__call__`.
+
+        Returns:
+          The carries of all layers, the outputs of the top layer (*batch, time, hidden), and the
+          activations of all layers (None if not wanted).
+        """
         hidden = self.encoder(inputs)
         carries, activations = [], []
         for index, layer in enumerate(self.layers):
@@ -249,7 +289,7 @@ class SequenceModel(nnx.Module):
         return tuple(carries), hidden, tuple(activations)
 
     def read(self, carries: tuple[Carry, ...], hidden: HiddenSequence) -> Outputs:
-        """The readout of every layer's last carry and the top layer's outputs."""
+        """The readout, given what `recur` returns: all layers' carries, the top layer's outputs."""
         if self.readout_kind == "last":
             hidden = self.layers[-1].output(carries[-1])
         elif self.readout_kind == "flatten":
@@ -257,12 +297,12 @@ class SequenceModel(nnx.Module):
         return self.readout(hidden)
 
     def initialize_carry(self, batch: tuple[int, ...]) -> tuple[Carry, ...]:
-        """The carry before the first step, for `batch` leading axes."""
+        """The carries of all layers before the first step, for these leading axes."""
         return tuple(layer.initialize_carry(batch) for layer in self.layers)
 
 
 def parameter_count(model: nnx.Module) -> int:
-    """How many numbers training adjusts."""
+    """The number of parameters, counting every number of every array."""
     return sum(leaf.size for leaf in jax.tree.leaves(nnx.state(model, nnx.Param)))
 
 
