@@ -142,11 +142,11 @@ def test_horizons():
 
 
 def test_what_an_input_adds_to_a_steps_gain():
-    """One unit that only its update gate carries: the gain is log z_t, told by a marker."""
+    """If only the update gate carries a unit, the gain is log z_t, which depends on the marker."""
     model = randomise(GRUCell(2, 1, reset="open", rngs=nnx.Rngs(0), **DOUBLE))
     for gate in (model.update, model.candidate):
         gate.recurrent_kernel[...] = jnp.zeros((1, 1))
-    model.update.kernel[...] = jnp.array([[0.0], [1.7]])  # the first feature says nothing
+    model.update.kernel[...] = jnp.array([[0.0], [1.7]])  # the first feature has no effect
     generator = np.random.default_rng(0)
     marks = generator.random(40) < 0.3
     inputs = jnp.asarray(np.stack([generator.normal(size=40), marks], axis=1))
@@ -154,6 +154,6 @@ def test_what_an_input_adds_to_a_steps_gain():
     bias = float(model.update.bias[0])
     expected = [0.0, jax.nn.log_sigmoid(1.7 + bias) - jax.nn.log_sigmoid(bias)]
     np.testing.assert_allclose(input_response(carried, inputs), expected, atol=1e-9)
-    # Steps behind one that carries nothing have no gain and do not count.
+    # Steps at a lag of 30 or more now have no finite gain, and are left out.
     cut = carried.at[30:].set(-jnp.inf)
     np.testing.assert_allclose(input_response(cut, inputs), expected, atol=1e-9)

@@ -119,10 +119,10 @@ def test_lyapunov_exponents_by_a_second_way(make):
     found = lyapunov_exponents(model, x, size)
     assert (jnp.diff(found) <= 0).all()
     np.testing.assert_allclose(lyapunov_exponents(model, x, 1), found[:1], atol=1e-9)
-    # The volume of all directions: the mean of log |det J_t|.
+    # The sum of all exponents is the mean of log |det J_t|.
     one = jax.vmap(jax.jacrev(lambda state, now: system.step(system.params, state, now)))
     determinants = jnp.linalg.slogdet(one(states[:-1], x))[1]
     np.testing.assert_allclose(found.sum(), determinants.mean(), rtol=1e-8)
-    # The longest direction: what the largest singular value grows by, up to a constant over T.
+    # The largest singular value grows as exp(T lambda_1), up to a constant factor.
     largest = jacobians(model, x, 100).log_largest
     assert abs(largest[-1] - 200 * found[0]) < 5

@@ -74,7 +74,7 @@ def test_what_is_not_asked_does_not_count():
 
 @EVERY_PROTOCOL
 def test_the_baseline_is_the_best_loss_without_the_inputs(task):
-    """Simulated: the best constant (per step) has that loss on examples it was not fitted to."""
+    """The best constant prediction for each step has that loss on other examples."""
     fit = training_batch(task, 0, 0, jnp.arange(SIZE))
     unseen = batch_of(task, SIZE)
     if isinstance(task, Classification):

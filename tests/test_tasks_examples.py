@@ -59,7 +59,7 @@ def test_adding_hochreiter():
             first_marked += 1
             assert values[0] == 0
         np.testing.assert_allclose(target, 0.5 + values[marked].sum() / 4, rtol=1e-5)
-    # 1/10 for the first mark, 9/10 * 1/23 for the second
+    # The first mark is at step 0 with probability 1/10, the second with 9/10 * 1/23.
     np.testing.assert_allclose(first_marked / 2000, 0.1 + 0.9 / 23, atol=0.03)
     assert (inputs[..., 0] < -0.5).any()
 

@@ -25,7 +25,11 @@ from gru_jax.bptt.step import Body, Step
 
 
 def derivative(body: Body, constants: tuple[bool, ...], inputs: tuple[bool, ...]) -> "Derivative":
-    """The `Derivative` for these flags, built once per body: a scan may run it in two parts."""
+    """The `Derivative` for these flags.
+
+    It is built once for each body, which a scan may run twice: in segments, and for the steps that
+    do not fill a segment.
+    """
     if (constants, inputs) not in body.derivatives:
         body.derivatives[constants, inputs] = Derivative(body, constants, inputs)
     return body.derivatives[constants, inputs]

@@ -51,10 +51,10 @@ class Program:
         return found[::-1]
 
     def varying(self, sources: Iterable[Atom]) -> set[Var]:
-        """The variables that are to be computed with those that depend on the sources.
+        """The variables that depend on the sources, and the broadcasts that only they need.
 
-        Besides those that depend on them: broadcasts of fixed values that nothing fixed reads. To
-        compute these beforehand would only make an array larger.
+        A broadcast of a fixed value does not depend on the sources, but if nothing else that is
+        fixed reads it, to compute it beforehand would only make an array larger.
         """
         found = self.after(sources)
         fixed = [e for e in self.equations if found.isdisjoint(e.outvars)]
@@ -241,7 +241,7 @@ def over_time(equation: JaxprEqn, found: dict[Var, Array], stacked: set[Var]) ->
     if 0 not in axes:
         return bind(equation, values)
     if _is_product(equation) and axes == [0, None] and values[0].ndim == 3:
-        # As one matrix with a row for each step and example: batched, it would copy its operands.
+        # One product with a row for each step and example; as a batch, it would copy its operands.
         (rows,) = bind(equation, [values[0].reshape(-1, values[0].shape[-1]), values[1]])
         return [rows.reshape(*values[0].shape[:-1], -1)]
     return jax.vmap(lambda *each: bind(equation, each), axes)(*values)

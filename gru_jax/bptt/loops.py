@@ -18,11 +18,12 @@ from gru_jax.bptt.lists import chosen, divided, replaced
 from gru_jax.bptt.step import Body
 
 GRADIENTS = ("auto", "plain", "batched", "recomputed")
-# How long a segment is: see `segment_length` and docs/log.md.
-ROWS = 256  # more rows (steps times examples) make a segment's products hardly more efficient,
-ROWS_A_UNIT = 2  # and with few units, more than two rows a unit
+# What the length of a segment depends on: see `segment_length` and docs/log.md. The products of a
+# segment have a row for each step and example.
+ROWS = 256  # the number of rows beyond which a product is hardly more efficient
+ROWS_A_UNIT = 2  # the same, as a multiple of the number of units
+CACHED = 10_000  # the size of an array that always fits a core's cache
 SEGMENTS = 4  # the least number of segments in a sequence
-CACHED = 10_000  # a segment's arrays may have so many numbers in any case: they fit the cache
 
 
 def scan(
@@ -51,7 +52,7 @@ def scan(
       gradient: how the gradient is computed. "plain": as by `lax.scan`. "batched": in segments of
         many steps, which is faster. "recomputed": likewise, but keeps only the carries between
         segments and takes the steps of each segment again, which needs the least memory. "auto":
-        "batched". All are "plain" if there is no carry, a single step, or a side effect.
+        "batched". All are "plain" if there is no carry, only one step, or a side effect.
       segment: the number of steps in a segment; 0 to choose it by the sizes of the arrays.
 
     Returns:
@@ -59,7 +60,8 @@ def scan(
 
     Raises:
       FieldError: `gradient` or `segment` has a value that is not allowed.
-      TypeError: forward-mode differentiation (`jax.jvp`, `jax.jacfwd`) unless "plain".
+      TypeError: the scan is differentiated in forward mode (`jax.jvp`, `jax.jacfwd`), and
+        `gradient` is not "plain".
 
     >>> import jax, jax.numpy as jnp
     >>> def step(h, x):

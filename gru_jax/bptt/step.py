@@ -49,7 +49,7 @@ class Body:
 
     jaxpr: takes and returns one flat list of arrays.
     constants, carry: how many of its arguments these are; the inputs follow them.
-    derivatives: those found so far; `derivative.derivative` fills it.
+    derivatives: those built so far, see `derivative.derivative`.
     """
 
     jaxpr: ClosedJaxpr
@@ -66,27 +66,28 @@ class Body:
 
 
 class Step:
-    """A step's equations, sorted; and the parts of its derivative that need no loop.
+    """The sorted equations of a step, and the parts of its derivative that need no loop.
 
     Args:
       body: the step.
       constants, inputs: flags that say for which of them a gradient is wanted.
 
-    Attributes are lists of variables, unless noted otherwise:
+    Its attributes are lists of variables, unless noted otherwise:
 
       program: the step's equations, a `Program`.
       constants, carry, inputs: the step's arguments.
-      wanted_constants, wanted_inputs: flags: whether a gradient is wanted, and exists.
-      entering: fixed variables that the loop reads.
-      border: what `entering` is computed from by conversions of precision alone.
-      learned: flags on `border`: whether a gradient is wanted.
-      products: results of the matrix products that are computed ahead.
-      loop: equations of the loop.
-      probed: equations of the loop that read something learned.
-      probes: variables whose gradient, one a step, the gradients of the border are computed from.
-      operands: what the probed equations read that differs from step to step.
-      carried, moved: the differentiable part of the carry; the inputs whose gradient is wanted.
-      cotangents: types of the gradients of the carry and the outputs.
+      wanted_constants, wanted_inputs: flags: for which of them a gradient is wanted and exists.
+      entering: the fixed variables that the loop reads.
+      border: the variables from which `entering` is computed by conversions of precision alone.
+      learned: flags: for which variables of the border a gradient is wanted.
+      products: the results of the matrix products that are computed ahead.
+      loop: the equations of the loop.
+      probed: the equations of the loop that read variables whose gradient is wanted.
+      probes: the variables with a probe; their gradients at all steps determine the border's.
+      operands: the variables that probed equations read and that differ from step to step.
+      carried: the differentiable variables of the carry.
+      moved: the inputs for which a gradient is wanted.
+      cotangents: the types of the gradients of carry and outputs.
     """
 
     def __init__(self, body: Body, constants: Iterable[bool], inputs: Iterable[bool]):
