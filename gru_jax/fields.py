@@ -39,7 +39,11 @@ def printable(text: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """ " (did you mean 'X'?)" if a known name X is similar, otherwise the empty string."""
+    """A hint for an error message, or the empty string if no known name is similar.
+
+    >>> nearest("tahn", ["relu", "tanh"])
+    " (did you mean 'tanh'?)"
+    """
     close = difflib.get_close_matches(str(name), list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 

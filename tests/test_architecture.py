@@ -20,6 +20,7 @@ RANKS = [
     {"gru_jax.cells.*"},
     {"gru_jax.cells"},
     {"gru_jax.recurrence"},
+    {"gru_jax.layers"},
     {"gru_jax.model"},
     {"gru_jax.tasks.base"},
     {"gru_jax.tasks.copy_memory", "gru_jax.tasks.dataset"},

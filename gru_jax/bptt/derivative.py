@@ -75,8 +75,8 @@ class Derivative:
         read = list(dict.fromkeys(variables([*read, *operands])))
         required = [v for v in read if v in varying - backwards - free]
         kept = least_kept(joint, free, required, set(shown))
-        # The carry before a step is the carry after the step before. Where both are kept, one of
-        # them is stored and the other is read from it, shifted by a step.
+        # The carry before a step is the carry after the previous step. If both are to be kept, only
+        # the latter is stored, and the former is read from it, shifted by one step.
         ends = dict(zip(carry, after, strict=True))
         shifted = [v for v in kept if ends.get(v) in kept and ends[v] not in carry]
         self._stored_outputs = [outputs_only.index(v) for v in kept if v in shown]

@@ -12,7 +12,8 @@ from gru_jax.axes import Key
 from gru_jax.tasks.base import Classification, Example
 
 NEUTRAL, BAD, TURN = 0, 1, 3  # "good" is BAD + 1
-VALENCED, AGREEING = 0.5, 0.8  # the share of a plot's words with a valence; of these, its mood's
+VALENCED = 0.5  # the share of a plot's words that have a valence
+AGREEING = 0.8  # the share of those whose valence is that of the mood
 
 
 @dataclasses.dataclass(frozen=True)
