@@ -32,8 +32,8 @@ class SequenceModel(nnx.Module):
       output_size: the number of outputs.
       hidden_sizes: the number of units of each layer, from the lowest to the top layer.
       readout: what the linear readout is applied to, and the shape of the outputs. "last": the
-        top layer's output after the last step, (*batch, outputs). "every": its output at every
-        step, (*batch, time, outputs). "flatten": its outputs at all steps concatenated,
+        top layer's final state, (*batch, outputs). "every": its output at every step,
+        (*batch, time, outputs). "flatten": its outputs at all steps concatenated,
         (*batch, outputs).
       encoder: "none" for real inputs; "one_hot", "embedding" or "scalar" for tokens: see
         `Encoder`.
