@@ -1,1 +1,1 @@
-"""Configurations: data only."""
+"""Configurations of runs and sweeps: data, no code that computes."""

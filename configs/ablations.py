@@ -1,4 +1,4 @@
-"""What the sweeps that vary the cell have in common."""
+"""What the sweeps that compare cells have in common."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,7 +21,7 @@ def base(name: str) -> ConfigDict:
 
 
 def overrides(config: ConfigDict) -> Overrides:
-    """What makes any other run one of this task, with its budget and its target."""
+    """The overrides that give any config the task, the budget and the target of this one."""
     train = config.train
     return {
         "task": config.task.to_dict(),
@@ -39,15 +39,18 @@ def ablation(
     reference: str | None,
     rates: Sequence[float] = RATES,
 ) -> None:
-    """Adds every cell on every problem at every learning rate, matched in parameters.
+    """Adds a trial for every cell, problem and learning rate.
 
-    A trial is tested against the reference on the same problem at the same rate. A cell that
-    overrides `model.hidden_sizes` has the width that it names.
+    All cells have about `PARAMETERS` parameters, except those that override `model.hidden_sizes`.
+    Each trial is tested against the reference cell's trial with the same problem and learning rate.
 
     Args:
-      problems: lengths T of each task, by its name in `CONFIGS`.
-      cells: the variants for a memory of so many steps, the longest that a problem asks for.
-      reference: the name of one of them; None: no tests.
+      add: the function that `sweep` is given.
+      problems: the lengths T of each task, by its name in `CONFIGS`.
+      cells: the variants of the cell, as a function of the longest memory that the problem needs,
+        in steps.
+      reference: the name of one of these variants; None for no tests.
+      rates: the learning rates.
     """
     for problem, lengths in problems.items():
         config = CONFIGS[problem].get_config()

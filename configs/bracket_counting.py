@@ -1,4 +1,4 @@
-"""Bracket counting (Dyck-1): how many are open, at every one of 60 steps.
+"""Bracket counting (Dyck-1): count the open brackets at each of 60 steps.
 
 python -m experiments.train --config=configs/bracket_counting.py
 
@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.name = "bracket_counting"
     config.task.name = "bracket_counting"
     config.task.length = 60  # time steps
-    config.task.depth = 10  # most brackets that are open at a time
+    config.task.depth = 10  # the most brackets that may be open
     config.train.steps = 1000
     config.train.target_metric = "accuracy"
     config.train.target = 0.999

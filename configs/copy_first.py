@@ -1,4 +1,4 @@
-"""Copy the first input: the first of a hundred normal numbers, said after the last.
+"""Copy the first input: repeat the first of a hundred normal numbers after the last.
 
 python -m experiments.train --config=configs/copy_first.py
 

@@ -1,4 +1,4 @@
-"""The copy problem: ten digits over a blank of 50 steps.
+"""The copy problem: repeat ten digits after a blank of 50 steps.
 
 python -m experiments.train --config=configs/copy_memory.py
 python -m experiments.train --config=configs/copy_memory.py --config.model.gru.chrono_max=75.0

@@ -1,4 +1,4 @@
-"""Parity of all bits so far, at every one of 40 steps; modulus=5 for the sum modulo 5.
+"""The parity of all bits so far, at each of 40 steps; or the sum modulo 5, with modulus=5.
 
 python -m experiments.train --config=configs/cumulative_sum.py
 python -m experiments.train --config=configs/cumulative_sum.py --config.task.modulus=5
@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
     config.name = "cumulative_sum"
     config.task.name = "cumulative_sum"
     config.task.length = 40  # time steps
-    config.task.modulus = 2  # the sum is taken modulo this; 2: parity
+    config.task.modulus = 2  # of the sum; 2 for parity
     config.train.steps = 2000
     config.train.target_metric = "accuracy"
     config.train.target = 0.999

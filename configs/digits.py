@@ -1,4 +1,4 @@
-"""Handwritten digits, a pixel a step: 64 steps, or 784.
+"""Handwritten digits, read one pixel per step: 64 steps for 8x8 pixels, 784 for 28x28.
 
 python -m experiments.train --config=configs/digits.py
 python -m experiments.train --config=configs/digits.py --config.task.source=28x28

@@ -1,4 +1,4 @@
-"""The flip-flop language: the last bit written counts, among a hundred steps mostly to be ignored.
+"""The flip-flop language: repeat the bit written last, over 100 steps, most of them to be ignored.
 
 python -m experiments.train --config=configs/flip_flop.py
 
@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.name = "flip_flop"
     config.task.name = "flip_flop"
     config.task.length = 100  # time steps
-    config.task.ignore = 0.8  # share of steps that mean nothing
+    config.task.ignore = 0.8  # share of the steps that are to be ignored
     config.train.steps = 1000
     config.train.target_metric = "accuracy"
     config.train.target = 0.999

@@ -1,4 +1,4 @@
-"""Vanilla, LSTM and GRU in their starts: how each carries a gradient back over 400 steps.
+"""How untrained cells carry a gradient back over 400 steps, by cell and initialisation.
 
 python -m experiments.gradients --config=configs/gradients.py
 """
@@ -26,7 +26,11 @@ def get_config() -> ConfigDict:
 
 
 def cells(memory: float) -> Variants:
-    """Every cell and start that is compared, those of chrono for a memory of so many steps."""
+    """The cells and initialisations that are compared.
+
+    Args:
+      memory: the longest memory, in steps, for which "chrono" initialises biases.
+    """
     vanilla = {
         activation: {"model.cell": "vanilla", "model.vanilla.activation": activation}
         for activation in ("tanh", "relu")

@@ -1,4 +1,4 @@
-"""Whose mean is larger, over a month of two people's push-ups: no order is needed.
+"""Comparing two means: which of two people does more push-ups in 30 days; order does not matter.
 
 python -m experiments.train --config=configs/mean_comparison.py
 

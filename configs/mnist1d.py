@@ -1,4 +1,4 @@
-"""MNIST-1D with its authors' GRU: both ways, 6 units, a linear map of all 40 outputs.
+"""MNIST-1D with its authors' GRU: bidirectional, 6 units, a linear readout of all 40 outputs.
 
 python -m experiments.train --config=configs/mnist1d.py
 """
@@ -12,7 +12,7 @@ def get_config() -> ConfigDict:
     config = common.collected()
     config.name = "mnist1d"
     config.task.name = "mnist1d"
-    config.task.readout = "flatten"  # all outputs side by side, or "last"
+    config.task.readout = "flatten"  # the outputs of all steps; or last
     config.model.hidden_sizes = (6,)
     config.model.bidirectional = True
     config.optimizer.clip_norm = 0.0

@@ -1,4 +1,4 @@
-"""Piano rolls out of a .mat file: which of 88 notes sound next.
+"""Piano rolls from a .mat file: predict which of 88 notes sound at the next step.
 
 python -m experiments.train --config=configs/piano.py:JSB_Chorales.mat
 """
@@ -13,7 +13,7 @@ def get_config(path: str = "") -> ConfigDict:
     config.name = "piano"
     config.task.name = "piano"
     config.task.path = path
-    config.task.window = 64  # training takes so many steps of a piece; 0: all
+    config.task.window = 64  # steps of a piece in a training example; 0 for whole pieces
     config.optimizer.learning_rate = 3e-3
     config.train.steps = 1000
     config.train.batch_size = 32

@@ -1,4 +1,4 @@
-"""Savings with compound interest over thirty years: the order of the deposits counts.
+"""Savings with compound interest over 30 years; the order of the deposits matters.
 
 python -m experiments.train --config=configs/savings.py
 
@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.name = "savings"
     config.task.name = "savings"
     config.task.length = 30  # years
-    config.task.rate = 0.1  # interest
+    config.task.rate = 0.1  # of interest
     config.train.steps = 2000
     config.train.target = 1e-05
     return config

@@ -1,4 +1,4 @@
-"""Selective copying: eight symbols scattered over 64 steps, said in their order.
+"""Selective copying: repeat, in order, eight symbols that are scattered over 64 steps.
 
 python -m experiments.train --config=configs/selective_copy.py
 
@@ -15,9 +15,9 @@ def get_config() -> ConfigDict:
     config = common.get_config()
     config.name = "selective_copy"
     config.task.name = "selective_copy"
-    config.task.length = 64  # steps over which they are scattered
-    config.task.items = 8  # symbols to keep
-    config.task.symbols = 8  # kinds of them
+    config.task.length = 64  # steps over which the symbols are scattered
+    config.task.items = 8  # how many symbols
+    config.task.symbols = 8  # how many kinds of symbols
     config.train.steps = 3000
     config.train.target_metric = "accuracy"
     config.train.target = 0.99

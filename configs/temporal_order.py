@@ -1,4 +1,4 @@
-"""Temporal order: which of four orders did two symbols come in, a hundred steps long (task 6a).
+"""Temporal order: in which order two symbols appeared, over 100 steps (task 6a).
 
 python -m experiments.train --config=configs/temporal_order.py
 python -m experiments.train --config=configs/temporal_order.py --config.task.relevant=3
@@ -17,8 +17,8 @@ def get_config() -> ConfigDict:
     config = common.get_config()
     config.name = "temporal_order"
     config.task.name = "temporal_order"
-    config.task.length = 100  # time steps, to a tenth more
-    config.task.relevant = 2  # symbols whose order counts: 2 (task 6a) or 3 (task 6b)
+    config.task.length = 100  # time steps; up to a tenth more
+    config.task.relevant = 2  # symbols in the order: 2 (task 6a) or 3 (task 6b)
     config.model.gru.chrono_max = 110.0  # with the usual start hardly a seed learns it
     config.train.steps = 2000
     config.train.target_metric = "accuracy"

@@ -1,4 +1,6 @@
-"""What a text is: lines of LABEL, a tab and the text; or JSON lines with "label" and "text".
+"""The classification of texts. A file has a label, a tab and a text on each line, or JSON lines.
+
+Each JSON line is an object with the fields "label" and "text".
 
 python -m experiments.train --config=configs/text.py:reviews.tsv
 """
@@ -13,10 +15,10 @@ def get_config(path: str = "") -> ConfigDict:
     config.name = "text"
     config.task.name = "text"
     config.task.path = path
-    config.task.dataset = ""  # in place of a file: a name at Hugging Face
+    config.task.dataset = ""  # a data set's name at Hugging Face, instead of a file
     config.task.unit = "word"  # or character
-    config.task.vocabulary = 10_000  # the most frequent ones
-    config.task.length = 200  # tokens that are read of a text
+    config.task.vocabulary = 10_000  # how many of the most frequent units have a token
+    config.task.length = 200  # how many tokens of a text are read
     config.model.encoder = "embedding"
     config.optimizer.learning_rate = 1e-3
     config.train.target_metric = "accuracy"

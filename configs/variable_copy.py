@@ -1,4 +1,4 @@
-"""Copy over a lag that differs: ten digits, up to 20 steps of waiting, then the digits.
+"""The copy problem with a variable lag: repeat ten digits after waiting for up to 20 steps.
 
 python -m experiments.train --config=configs/variable_copy.py
 
@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     config = common.get_config()
     config.name = "variable_copy"
     config.task.name = "variable_copy"
-    config.task.length = 20  # longest lag
+    config.task.length = 20  # the longest wait, in steps
     config.train.steps = 3000
     config.train.target_metric = "accuracy"
     config.train.target = 0.99

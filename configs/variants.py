@@ -1,6 +1,6 @@
-"""Sets of named variants and how they combine: what a sweep file is written with.
+"""Variants, and how to combine them: the vocabulary of sweep files.
 
-A variant is a name with the overrides that it stands for:
+A variant is a set of overrides with a name:
 
     CELLS = {"gru": {"model.cell": "gru"}, "lstm": {"model.cell": "lstm"}}
     LENGTHS = values("task.length", (50, 100), "T")
@@ -17,7 +17,7 @@ Variants = dict[str, Overrides]
 
 
 def values(field: str, allowed: Iterable[Any], label: str) -> Variants:
-    """One variant a value of a field, called by the label and the value.
+    """One variant for each value of a field, named by the label and the value.
 
     >>> values("task.length", (50, 100), "T")
     {'T50': {'task.length': 50}, 'T100': {'task.length': 100}}
@@ -26,7 +26,7 @@ def values(field: str, allowed: Iterable[Any], label: str) -> Variants:
 
 
 def product(*sets: Variants) -> Variants:
-    """Every combination of one variant of each set, the last set varying fastest.
+    """All combinations of one variant from each set; the last set varies fastest.
 
     >>> list(product({"a": {}, "b": {}}, {"1": {}, "2": {}}))
     ['a-1', 'a-2', 'b-1', 'b-2']
@@ -38,7 +38,7 @@ def product(*sets: Variants) -> Variants:
 
 
 def zipped(*sets: Variants) -> Variants:
-    """The first variants of all sets together, then the second ones, and so on.
+    """The combination of the first variants of all sets, that of the second ones, and so on.
 
     >>> zipped(values("task.length", (50, 100), "T"), values("train.steps", (500, 900), "n"))
     ... # doctest: +NORMALIZE_WHITESPACE
@@ -77,6 +77,6 @@ def _distinct(items: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in items:
         if name in found:
-            raise ValueError(f"{name!r} stands there twice")
+            raise ValueError(f"{name!r} occurs twice")
         found[name] = value
     return found

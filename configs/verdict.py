@@ -1,4 +1,4 @@
-"""Was it good? A plot of a hundred words misleads; the verdict at the end decides.
+"""Was it good? Reviews of 100 words in which only the verdict counts, and the plot misleads.
 
 python -m experiments.train --config=configs/verdict.py
 python -m experiments.train --config=configs/verdict.py --config.task.where=start \\
@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
     config.name = "verdict"
     config.task.name = "verdict"
     config.task.length = 100  # words
-    config.task.where = "end"  # where the verdict stands: end or start
+    config.task.where = "end"  # of the verdict: end or start
     config.train.steps = 1000
     config.train.target_metric = "accuracy"
     config.train.target = 0.99

@@ -1,4 +1,4 @@
-"""One error for every bad value: the field, the value, and what is allowed."""
+"""Checks of values, which all raise the same error: the field, the value, and what is allowed."""
 
 import difflib
 import math
@@ -7,36 +7,53 @@ from typing import Any
 
 
 class FieldError(ValueError):
-    """A field holds a value that is not allowed. Its text is one line."""
+    """A field has a value that is not allowed. The message is one line.
+
+    Args:
+      field: the name of the field.
+      value: its value.
+      allowed: which values are allowed, as the end of the sentence "FIELD must be ...".
+
+    >>> print(FieldError("length", -1, "a whole number, at least 1"))
+    length = -1: must be a whole number, at least 1
+    """
 
     def __init__(self, field: str, value: Any, allowed: str):
         super().__init__(f"{printable(field)} = {short(value)}: must be {allowed}")
         self.field, self.value, self.allowed = field, value, allowed
 
     def inside(self, section: str) -> "FieldError":
-        """The same complaint, with the field named from one level further out."""
+        """The same error, where the field is named as a field of `section`."""
         return FieldError(f"{section}.{self.field}", self.value, self.allowed)
 
 
 def short(value: Any, limit: int = 60) -> str:
-    """A value as a message shows it."""
+    """The `repr` of a value, shortened to at most `limit` characters."""
     text = repr(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def printable(text: str) -> str:
-    """The text with what a terminal would obey, and line ends, as escapes."""
+    """The text with its control characters and line ends escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """' (did you mean X?)' where a known name is close, else nothing."""
+    """A hint for an error message, or the empty string if no known name is similar.
+
+    >>> nearest("tahn", ["relu", "tanh"])
+    " (did you mean 'tanh'?)"
+    """
     close = difflib.get_close_matches(str(name), list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def one_of(field: str, value: Any, known: Iterable[str]) -> str:
-    """The value, which is one of the known words."""
+    """Returns the value.
+
+    Raises:
+      FieldError: the value is not one of the known words.
+    """
     known = list(known)
     if not isinstance(value, str) or value not in known:
         hint = nearest(value, known) if isinstance(value, str) else ""
@@ -45,14 +62,22 @@ def one_of(field: str, value: Any, known: Iterable[str]) -> str:
 
 
 def boolean(field: str, value: Any) -> bool:
-    """The value, which is True or False."""
+    """Returns the value.
+
+    Raises:
+      FieldError: the value is neither True nor False.
+    """
     if not isinstance(value, bool):
         raise FieldError(field, value, "True or False")
     return value
 
 
 def integer(field: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
-    """The value, which is a whole number in least..most."""
+    """Returns the value.
+
+    Raises:
+      FieldError: the value is not a whole number in least..most.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         above = f"at least {least}" if most == 2**31 - 1 else f"in {least}..{most}"
         raise FieldError(field, value, f"a whole number, {above}")
@@ -67,7 +92,12 @@ def real(
     above: float = -math.inf,
     below: float = math.inf,
 ) -> float:
-    """A finite number with `value >= least`, `value > above` and `value < below`."""
+    """Returns the value as a float.
+
+    Raises:
+      FieldError: the value is not a finite number with `value >= least`, `value > above` and
+        `value < below`.
+    """
     good = (
         not isinstance(value, bool)
         and isinstance(value, int | float)
@@ -86,7 +116,11 @@ def real(
 
 
 def sequence(field: str, value: Any, allowed: str) -> tuple[Any, ...]:
-    """The value, which is a tuple or a list, as a tuple."""
+    """Returns the value as a tuple.
+
+    Raises:
+      FieldError: the value is neither a tuple nor a list.
+    """
     if not isinstance(value, tuple | list):
         raise FieldError(field, value, allowed)
     return tuple(value)

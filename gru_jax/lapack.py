@@ -1,7 +1,8 @@
-"""LAPACK's routines, a matrix at a time also where they are batched.
+"""LAPACK's routines, which take one matrix after the other even under `vmap`.
 
-jaxlib 0.10 divides a batch of matrices over XLA's threads and waits for them on one of these
-threads. As many such calls at once as there are threads wait for ever: docs/log.md.
+jaxlib 0.10 divides a batch of matrices over XLA's threads, and the call waits for them on one of
+the same threads. If there are as many such calls at once as threads, they wait forever: see
+docs/log.md.
 """
 
 import jax

@@ -13,26 +13,30 @@ from gru_jax.cells.base import Cell
 
 
 class RNN(nnx.Module):
-    """Runs a cell over a sequence: `nnx.RNN`'s interface, with exact lengths and more.
+    """Runs a cell over a sequence, with the interface of `nnx.RNN`.
 
         carry_t, outputs_t = cell(carry_{t-1}, inputs_t)
 
-    Beyond `nnx.RNN`: a sequence of length 0 returns the initial carry, outputs at padding are
-    zero, nothing at padding (not even a NaN) reaches a value or a gradient, `resets` restart
-    the carry in mid-sequence, and `return_activations` gives every gate at every step.
+    Unlike `nnx.RNN`, it is exact about lengths: a sequence of length 0 returns the initial carry,
+    outputs at padded steps are zero, and nothing at a padded step, not even a NaN, affects a value
+    or a gradient. Also, `resets` restart the carry within a sequence, and `return_activations`
+    returns the gates.
 
     Args:
-      cell: the recurrence: one of ours, or any `nnx.RNNCellBase` that changes no variable of its
-        own while it runs, such as those of Flax.
-      time_major: inputs and outputs are (time, *batch, ...) in place of (*batch, time, ...).
+      cell: a `Cell`, or any other `nnx.RNNCellBase` that changes no variables while it runs, such
+        as those of Flax.
+      time_major: inputs and outputs are (time, *batch, ...) instead of (*batch, time, ...).
       return_carry: return the carry after the last step as well.
-      return_activations: return a dict of the gates as well, shaped like the outputs; of our
-        cells only.
-      reverse: start at each sequence's last step.
-      keep_order: with `reverse`, outputs stand at the step that they belong to; otherwise
-        they are in the order of processing, as in `nnx.RNN`.
-      gradient, segment, unroll: how the gradient is computed, which changes speed and memory,
-        not values: see `gru_jax.scan`.
+      return_activations: return the gates as well, a dict of arrays shaped like the outputs; the
+        cell must be a `Cell`.
+      reverse: run from each sequence's last step to its first.
+      keep_order: with `reverse`, return each output at the step that it belongs to; otherwise in
+        the order in which they are computed, as `nnx.RNN` does by default.
+      gradient, segment, unroll: how the gradient is computed; they change speed and memory, not
+        values: see `gru_jax.scan`.
+
+    Raises:
+      FieldError: `gradient`, `segment` or `unroll` has a value that is not allowed.
     """
 
     def __init__(
@@ -72,21 +76,22 @@ class RNN(nnx.Module):
         keep_order: bool | None = None,
         rngs: nnx.Rngs | nnx.RngStream | None = None,
     ) -> HiddenSequence | tuple[Any, ...]:
-        """Runs the cell over `inputs`; an argument left out takes the constructor's value.
+        """Runs the cell over `inputs`. Options that are not given are those of the constructor.
 
         Args:
           inputs: (*batch, time, features), or (time, *batch, features) if time-major.
-          initial_carry: the carry to start from; the cell's own by default.
-          seq_lengths: (*batch,) whole numbers in 0..time; what is beyond is padding.
-          resets: booleans shaped like the inputs without features. Where one is True the
-            carry restarts from the cell's initial state before that step is taken.
-          rngs: handed to the cell's `initialize_carry`; ours do not use it.
+          initial_carry: the carry to start from; by default the cell's initial state.
+          seq_lengths: (*batch,) whole numbers in 0..time; the steps beyond are padding.
+          resets: booleans shaped like the inputs without features. Before a step where it is
+            True, the carry is set back to the cell's initial state.
+          rngs: passed to the cell's `initialize_carry`; a `Cell` does not use it.
 
         Returns:
           outputs, (carry, outputs), (outputs, activations) or (carry, outputs, activations).
 
         Raises:
-          ValueError: the inputs' shape does not fit the cell, or it shows no activations.
+          ValueError: the inputs' shape does not fit the cell, or activations are wanted of a
+            cell that is not a `Cell`.
         """
         pick = lambda given, default: default if given is None else given
         time_major = pick(time_major, self.time_major)
@@ -112,13 +117,13 @@ class RNN(nnx.Module):
         valid = None
         if seq_lengths is not None:
             valid = jnp.arange(steps.shape[0]).reshape(-1, *[1] * seq_lengths.ndim) < seq_lengths
-            # Zeros in place of padding: 0 times a NaN would still poison the gradients.
+            # Zeros instead of padding: in the gradient, a NaN times 0 would still be NaN.
             steps = select(valid, steps, jnp.zeros_like(steps))
 
         start = self.cell.initialize_carry(steps.shape[1:], rngs or nnx.Rngs(0))
         if initial_carry is None:
             initial_carry = start
-        # A carry handed in may be of another precision than the state is kept in.
+        # The given carry may have another precision than the state.
         initial_carry = jax.tree.map(lambda a, s: jnp.asarray(a, s.dtype), initial_carry, start)
 
         def step(carry, now):
@@ -127,7 +132,7 @@ class RNN(nnx.Module):
             after, seen = self._advance(before, inputs, return_activations)
             if valid is None:
                 return after, seen
-            # Running backwards needs no flipping: over padding a carry does not move.
+            # The carry does not change at padded steps, so `reverse` need not flip the inputs.
             nothing = jax.tree.map(jnp.zeros_like, seen)
             return select(is_valid, after, carry), select(is_valid, seen, nothing)
 
@@ -154,39 +159,43 @@ class RNN(nnx.Module):
         return result if len(result) > 1 else outputs
 
     def _advance(self, carry: Carry, inputs: Array, wants_activations: bool) -> tuple[Carry, Any]:
-        """The carry after a step; its output and, if wanted, its activations."""
+        """One step: the new carry, and the pair of its output and its activations, if wanted."""
         if not wants_activations:
             carry, output = self.cell(carry, inputs)
             return carry, (output, None)
         if not isinstance(self.cell, Cell):
-            raise ValueError(f"{type(self.cell).__name__} shows no activations: must be a Cell")
+            raise ValueError(f"{type(self.cell).__name__} has no activations: must be a Cell")
         carry, activations = self.cell.step(carry, inputs)
         return carry, (self.cell.output(carry), activations)
 
     def output(self, carry: Carry) -> Array:
-        """What a carry shows to the layer above."""
+        """What the layer above sees of a carry, (*batch, hidden)."""
         if isinstance(self.cell, Cell):
             return self.cell.output(carry)
         return carry[-1] if isinstance(carry, tuple) else carry
 
     def initialize_carry(self, batch: tuple[int, ...]) -> Carry:
-        """The carry before the first step, for `batch` leading axes."""
+        """The carry before the first step, for these leading axes."""
         return self.cell.initialize_carry((*batch, self.cell.in_features), nnx.Rngs(0))
 
 
 def select(condition: Array, if_true: Any, if_false: Any) -> Any:
-    """Per example, one of two pytrees whose arrays have features behind the batch axes."""
+    """Chooses, for each example, between two pytrees of arrays (*batch, ...).
+
+    Args:
+      condition: booleans, (*batch).
+    """
     choose = lambda a, b: jnp.where(_beside(condition, a), a, b)
     return jax.tree.map(choose, if_true, if_false)
 
 
 def _beside(values: Array, array: Array) -> Array:
-    """The values, one an example, with an axis for each of the array's features."""
+    """Appends axes of size 1 to `values`, so that it broadcasts against `array`."""
     return values.reshape(*values.shape, *[1] * (array.ndim - values.ndim))
 
 
 def _flip(sequence: Array, lengths: Lengths | None) -> Array:
-    """A time-major sequence backwards, each example within its own length."""
+    """Reverses a time-major sequence in time; padded steps stay behind each example's steps."""
     if lengths is None:
         return jnp.flip(sequence, axis=0)
     time = jnp.arange(sequence.shape[0]).reshape(-1, *[1] * lengths.ndim)

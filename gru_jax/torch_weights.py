@@ -1,9 +1,9 @@
 """Weights to and from PyTorch's `nn.GRU`, `nn.LSTM` and `nn.RNN`, without importing torch.
 
-PyTorch keeps one matrix for all gates, (gates * H, D) with the gates on the rows in the order
-r, z, n (LSTM: i, f, g, o), and two biases a gate, of which only the candidate of a GRU needs
-both (b_hn acts inside the reset product). The redundant ones are added on the way here and are
-zero on the way back.
+PyTorch concatenates the kernels of all gates to one matrix (gates * H, D), in the order r, z, n
+(LSTM: i, f, g, o). Every gate has two biases, b_i beside x W and b_h beside h U. Only a GRU's
+candidate needs both, since the reset gate multiplies the second. For all other gates, `from_torch`
+adds them up, and `to_torch` sets the second one to zero.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,14 +25,15 @@ def to_torch(module: Cell | RNN | SequenceModel) -> StateDict:
     """The state dict of the `nn.GRU`, `nn.LSTM` or `nn.RNN` that computes the same.
 
     Args:
-      module: a cell or an RNN (a single layer), or a model, whose recurrent layers are
-        taken without encoder and readout.
+      module: a cell or an `RNN`, for one layer; or a model, for its recurrent layers without
+        encoder and readout.
 
     Returns:
-      NumPy arrays under PyTorch's names: `module.load_state_dict({name: torch.from_numpy(a)})`.
+      NumPy arrays under PyTorch's names. To load them:
+      `layer.load_state_dict({name: torch.from_numpy(a) for name, a in state.items()})`.
 
     Raises:
-      ValueError: PyTorch has no layer that computes this cell.
+      ValueError: PyTorch has no layer that computes the same as the cell.
     """
     state = {}
     for suffix, cell in _cells(module):
@@ -54,12 +55,13 @@ def from_torch(module: Cell | RNN | SequenceModel, state_dict: Mapping[str, Any]
     """Fills `module` with the weights of a PyTorch layer's state dict, in place.
 
     Args:
-      module: as for `to_torch`, of the same sizes as the PyTorch layer.
-      state_dict: arrays, or tensors on the CPU, under PyTorch's names. A layer made with
-        `bias=False` gives zero biases.
+      module: as for `to_torch`, with the sizes of the PyTorch layer.
+      state_dict: arrays, or tensors on the CPU, under PyTorch's names. If it has no biases
+        (`bias=False`), they become zero.
 
     Raises:
-      ValueError: PyTorch has no layer that computes this cell, or a name or shape differs.
+      ValueError: PyTorch has no layer that computes the same as the cell, or the name or the
+        shape of an array differs.
     """
     arrays = {name: np.asarray(value) for name, value in state_dict.items()}
     expected = {name: array.shape for name, array in to_torch(module).items()}
@@ -88,7 +90,7 @@ def from_torch(module: Cell | RNN | SequenceModel, state_dict: Mapping[str, Any]
 
 
 def _cells(module: Cell | RNN | SequenceModel) -> Iterator[tuple[str, Cell]]:
-    """Every cell with the suffix of its names in PyTorch."""
+    """The cells, and the suffix that each one's arrays have in PyTorch."""
     if isinstance(module, SequenceModel):
         for index, layer in enumerate(module.layers):
             yield f"_l{index}", layer.forward.cell
@@ -99,15 +101,15 @@ def _cells(module: Cell | RNN | SequenceModel) -> Iterator[tuple[str, Cell]]:
 
 
 def _torch_gates(cell: Cell) -> tuple[list[Gate], nnx.Param | None]:
-    """The gates in PyTorch's order, and the bias inside the reset product."""
+    """The gates in PyTorch's order, and the second bias of the last one, see `Cell.torch_gates`."""
     known = cell.torch_gates() if isinstance(cell, Cell) else None
     gates, recurrent_bias = known or ([], None)
     learned = [gate for gate in gates if isinstance(gate, Gate) and gate.bias is not None]
     if not gates or len(learned) < len(gates) or cell.initial_state is not None:
         raise ValueError(
-            f"PyTorch has no layer that computes this {type(cell).__name__}: it needs all gates "
-            "learned, all biases, the usual activations, no learned initial state, and for a "
-            'GRU reset_after=True and update_gate="keep"'
+            f"PyTorch has no layer that computes this {type(cell).__name__}: the cell must have "
+            "learned gates with biases, the usual activations and no learned initial state; "
+            'a GRU also needs reset_after=True and update_gate="keep"'
         )
     return learned, recurrent_bias
 

@@ -1,4 +1,4 @@
-"""The candidate's and the gates' nonlinearities in a GRU of about 10,000 parameters.
+"""Activation functions of the candidate and of the gates, in a GRU of about 10,000 parameters.
 
 python -m experiments.sweep --config=configs/sweeps/activations.py
 """

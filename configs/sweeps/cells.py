@@ -1,7 +1,7 @@
-"""Vanilla, LSTM and GRU in their starts on adding and copy, all with about 10,000 parameters.
+"""Cells and initialisations on adding and copy, all with about 10,000 parameters.
 
-`lstm_wide` has as many units as the GRU has, hence a third more parameters. The vanilla RNN
-gets a third, smaller rate: at the others it stays where it was.
+`lstm_wide` has as many units as the GRU, and so a third more parameters. The vanilla RNN is also
+trained at a third, smaller learning rate, since it learns nothing at the others.
 
 python -m experiments.sweep --config=configs/sweeps/cells.py
 """
@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from configs.ablations import ablation, base
 from configs.variants import Variants
 
-# Lengths of each task, and the units of a GRU of 10,000 parameters there.
+# The lengths of each task, and the number of units with which a GRU has 10,000 parameters.
 PROBLEMS = {"adding": ((50, 200), 56), "copy": ((10, 30), 51)}
 VANILLA: Variants = {"vanilla": {"model.cell": "vanilla"}}
 

@@ -1,4 +1,4 @@
-"""JSB Chorales, with Chung et al.'s (2014) sizes and Bai et al.'s (2018): 300,000 weights.
+"""JSB Chorales with the sizes of Chung et al. (2014) and of Bai et al. (2018), 300k weights.
 
 python -m experiments.sweep --config=configs/sweeps/chorales.py:JSB_Chorales.mat
 """
@@ -27,7 +27,13 @@ def sweep(add) -> None:
 
 
 def compare(add, large: int, budget: Overrides) -> None:
-    """The three cells at both sizes; the large ones with fewer seeds and a budget of their own."""
+    """Adds the three cells at both sizes.
+
+    Args:
+      add: the function that `sweep` is given.
+      large: the number of parameters of the large models, which are trained with fewer seeds.
+      budget: overrides for the large models.
+    """
     cells: Variants = {cell: {"model.cell": cell} for cell in UNITS}
     rates = {size: values("optimizer.learning_rate", RATES[size], "lr") for size in RATES}
     for name, overrides in product({"small": {}}, cells, rates["small"]).items():

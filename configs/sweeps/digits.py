@@ -1,4 +1,4 @@
-"""Handwritten digits of 8 x 8 pixels, one pixel a step, with all three cells.
+"""Handwritten digits of 8 x 8 pixels, read one pixel per step, with all three cells.
 
 python -m experiments.sweep --config=configs/sweeps/digits.py
 """

@@ -1,4 +1,4 @@
-"""What each gate of a GRU is worth, at about 10,000 parameters: is the reset gate needed?
+"""A GRU without one of its gates, at about 10,000 parameters: is the reset gate needed?
 
 python -m experiments.sweep --config=configs/sweeps/gates.py
 """

@@ -1,4 +1,4 @@
-"""The cells of configs/gradients.py, smaller and trained on adding: what training changes.
+"""The cells of configs/gradients.py, smaller and trained on adding: what does training change?
 
 python -m experiments.sweep --config=configs/sweeps/gradients.py
 """

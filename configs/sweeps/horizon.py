@@ -1,4 +1,4 @@
-"""Cells and starts on adding over T: does the horizon at initialisation say who learns?
+"""Cells and initialisations on adding: does the initial gradient horizon predict which cells learn?
 
 python -m experiments.sweep --config=configs/sweeps/horizon.py
 python -m experiments.gradients --config=configs/sweeps/horizon.py --workdir=runs/horizon
@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     config.optimizer.learning_rate = 3e-3
     config.train.batch_size = 32
     config.train.steps = 1500
-    config.train.target = 1 / 60  # a tenth of the input-blind loss: the dependency is learned
+    config.train.target = 1 / 60  # a tenth of the baseline loss: then the task is learned
     return config
 
 

@@ -1,4 +1,4 @@
-"""Nottingham's tunes, with Chung et al.'s (2014) sizes and Bai et al.'s (2018): a million weights.
+"""Nottingham tunes with the sizes of Chung et al. (2014) and of Bai et al. (2018), 1M weights.
 
 python -m experiments.sweep --config=configs/sweeps/nottingham.py:Nottingham.mat
 """

@@ -1,4 +1,4 @@
-"""Three published comparisons at their sizes: temporal order, adding with marks anywhere, copy.
+"""Three published comparisons: temporal order, adding with marks anywhere, and copy.
 
 python -m experiments.sweep --config=configs/sweeps/reproductions.py
 """

@@ -1,4 +1,4 @@
-"""Every synthetic task once, with a GRU, an LSTM and a vanilla RNN of 32 units at two rates.
+"""All synthetic tasks, with a GRU, an LSTM and a vanilla RNN of 32 units at two learning rates.
 
 python -m experiments.sweep --config=configs/sweeps/tasks.py
 """
@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from configs.ablations import base, overrides
 from configs.variants import Variants, product, values
 
-# Name of a problem: the task's config, and what differs from it.
+# The name of each problem, its task's config, and the task's fields that differ from it.
 PROBLEMS = {
     "adding": ("adding", {}),
     "copy": ("copy_memory", {"length": 10}),

@@ -1,6 +1,6 @@
-"""A function as a list of equations, and parts of it as functions again.
+"""Functions as lists of equations (JAX's jaxprs), and parts of such lists as functions again.
 
-This is the only module that uses `jax.extend.core`, which promises nothing between releases.
+This is the only module that uses `jax.extend.core`, whose interface may change with any release.
 """
 
 import dataclasses
@@ -21,10 +21,11 @@ Arrays = list[Array]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Program:
-    """A function of arrays as equations, none of which calls another function.
+    """A function of arrays as a list of equations, none of which calls another function.
 
-    inputs, outputs: variables; an output may be a literal as well.
-    constants: values of variables that no input and no equation gives.
+    inputs, outputs: variables; an output may also be a literal.
+    equations: in the order in which they are computed.
+    constants: the values of the variables that are neither inputs nor results of an equation.
     """
 
     inputs: list[Var]
@@ -33,7 +34,7 @@ class Program:
     constants: dict[Var, Array]
 
     def after(self, sources: Iterable[Atom]) -> set[Var]:
-        """All variables whose value depends on one of the sources, these included."""
+        """The variables whose values depend on any of the sources, and the sources."""
         found = set(variables(sources))
         for equation in self.equations:
             if not found.isdisjoint(variables(equation.invars)):
@@ -41,7 +42,7 @@ class Program:
         return found
 
     def before(self, inputs: Iterable[Atom], outputs: Iterable[Atom]) -> list[JaxprEqn]:
-        """The equations that lead from inputs to outputs, in order."""
+        """The equations that are needed to compute the outputs from the inputs, in order."""
         known, wanted, found = set(variables(inputs)), set(variables(outputs)), []
         for equation in reversed(self.equations):
             if not (wanted - known).isdisjoint(equation.outvars):
@@ -50,7 +51,11 @@ class Program:
         return found[::-1]
 
     def varying(self, sources: Iterable[Atom]) -> set[Var]:
-        """What depends on the sources, and what is fixed but only spread out for their sake."""
+        """The variables that depend on the sources, and the broadcasts that only they need.
+
+        A broadcast of a fixed value does not depend on the sources, but if nothing else that is
+        fixed reads it, to compute it beforehand would only make an array larger.
+        """
         found = self.after(sources)
         fixed = [e for e in self.equations if found.isdisjoint(e.outvars)]
         read = {*variables(self.outputs), *(v for e in fixed for v in variables(e.invars))}
@@ -58,15 +63,16 @@ class Program:
         return found | set(spread) - read
 
     def entering(self, varying: set[Var]) -> list[Var]:
-        """The fixed variables that varying equations read, or that are outputs."""
+        """The fixed variables that are outputs, or that equations with varying results read."""
         read = [a for e in self.equations if not varying.isdisjoint(e.outvars) for a in e.invars]
         found = dict.fromkeys(variables([*read, *self.outputs]))
         return [v for v in found if v not in varying and v not in self.constants]
 
     def unconverted(self, names: Iterable[Var]) -> list[Var]:
-        """What these are before a conversion of their precision.
+        """The variables from which these are computed by conversions of precision alone.
 
-        Gradients of several segments add up there: in bfloat16 what is small would be lost.
+        The gradients of all segments are added up in the precision of these variables: a sum in
+        bfloat16 would lose the small ones.
         """
         makers = {v: e for e in self.equations for v in e.outvars}
         found: list[Any] = []
@@ -79,7 +85,7 @@ class Program:
         return list(dict.fromkeys(variables(found)))
 
     def part(self, inputs: Sequence[Var], outputs: Sequence[Atom]) -> Callable[..., list[Array]]:
-        """These outputs as a function of values of these variables."""
+        """The function that computes these outputs from values of these variables."""
         used = {a for e in self.before(inputs, outputs) for a in variables(e.invars)}
         constants = {v: c for v, c in self.constants.items() if v in used | set(outputs)}
         equations = self.before([*inputs, *constants], outputs)
@@ -88,12 +94,12 @@ class Program:
 
 
 def variables(atoms: Iterable[Atom]) -> list[Var]:
-    """Those that are no literals."""
+    """The variables among the atoms, without the literals."""
     return [atom for atom in atoms if isinstance(atom, Var)]
 
 
 def type_of(atom: Any) -> Any:
-    """Shape, dtype and the rest that is known of its value."""
+    """The abstract value of a variable or an array: its shape, dtype and so on."""
     return atom.aval
 
 
@@ -103,18 +109,21 @@ def differentiable(atom: Any) -> bool:
 
 
 def blank(type: Any, *axes: int) -> Array:
-    """Zeros of a type, with more axes before its own."""
+    """Zeros of this type, with additional leading axes."""
     zeros = jnp.zeros((*axes, *type.shape), type.dtype)
-    # The axes of a shard_map over which it varies: JAX has changed the name.
+    # The axes of a shard_map over which the value varies; JAX has renamed this attribute.
     varying = getattr(getattr(type, "manual_axis_type", type), "varying", getattr(type, "vma", ()))
     return lax.pcast(zeros, tuple(varying), to="varying") if varying else zeros
 
 
 def trace(function: Callable[..., Any], *arguments: list[Any], fixed: int = 0) -> Program:
-    """The function, of lists of arrays or of their types, as a program.
+    """Traces a function to a `Program`.
 
-    Products of something with a matrix that depends on the first `fixed` lists only are brought
-    into the form in which a loop is fastest, see `_product`.
+    Args:
+      function: takes lists of arrays; returns any pytree of arrays, which is flattened.
+      arguments: the lists, of arrays or of their types.
+      fixed: products with a matrix that depends on the first `fixed` lists alone are rewritten
+        to the form that is fastest in a loop, see `_product`.
     """
     closed = jax.make_jaxpr(function)(*arguments)
     sizes = [len(argument) for argument in arguments]
@@ -126,23 +135,23 @@ def trace(function: Callable[..., Any], *arguments: list[Any], fixed: int = 0) -
 
 
 def value_of(atom: Atom, found: Mapping[Var, Any]) -> Any:
-    """What an atom stands for."""
+    """The value of an atom: a literal's own, or that of a variable in `found`."""
     return atom.val if isinstance(atom, Literal) else found[atom]
 
 
 def call(jaxpr: ClosedJaxpr, values: Sequence[Any]) -> list[Array]:
-    """A jaxpr's outputs."""
+    """The outputs of a jaxpr for these inputs."""
     return list(jaxpr_as_fun(jaxpr)(*values))
 
 
 def with_constants(jaxpr: ClosedJaxpr) -> ClosedJaxpr:
-    """The same function, which is given its constants first."""
+    """The same function, with its constants as additional first arguments."""
     inner = jaxpr.jaxpr
     return _closed({}, [*inner.constvars, *inner.invars], inner.outvars, inner.eqns, inner.effects)
 
 
 def bind(equation: JaxprEqn, values: Sequence[Array]) -> list[Array]:
-    """What an equation makes of these values."""
+    """The results of an equation for these values of its inputs."""
     given = {a: v for a, v in zip(equation.invars, values, strict=True) if isinstance(a, Var)}
     return call(_closed({}, list(given), equation.outvars, [equation]), list(given.values()))
 
@@ -163,7 +172,14 @@ def _closed(
 def _evaluate(
     jaxpr: Jaxpr, constants: Sequence[Any], values: Sequence[Any], fixed: Sequence[bool]
 ) -> tuple[list[Any], list[bool]]:
-    """The outputs, and which of them are fixed: calls are entered, products brought into form."""
+    """Evaluates a jaxpr; enters the functions that it calls, and rewrites products, see `_product`.
+
+    Args:
+      fixed: flags on `values`.
+
+    Returns:
+      The outputs, and flags that say which of them depend on fixed values alone.
+    """
     found: dict[Any, tuple[Any, bool]] = {}
     found |= {v: (value, True) for v, value in zip(jaxpr.constvars, constants, strict=True)}
     found |= dict(zip(jaxpr.invars, zip(values, fixed, strict=True), strict=True))
@@ -196,9 +212,9 @@ def _as_it_is(equation: JaxprEqn, values: Sequence[Any], fixed: Sequence[bool]) 
 
 
 def _product(equation: JaxprEqn, values: Sequence[Any], fixed: Sequence[bool]) -> list[Any]:
-    """A product with a fixed matrix as (..., K) times (K, N).
+    """A matrix product, in the form (..., K) times (K, N) if exactly one operand is fixed.
 
-    The matrix is transposed where necessary, which then happens once, outside of a loop.
+    The fixed matrix is transposed if necessary: once, outside of the loop.
     """
     (lhs_dims, rhs_dims), batch = equation.params["dimension_numbers"]
     place = 1 if fixed[1] else 0
@@ -214,20 +230,25 @@ def _product(equation: JaxprEqn, values: Sequence[Any], fixed: Sequence[bool]) -
 
 
 def over_time(equation: JaxprEqn, found: dict[Var, Array], stacked: set[Var]) -> Arrays:
-    """What an equation gives for several steps: `stacked` variables have a leading axis of time."""
+    """The results of an equation for several steps.
+
+    Args:
+      found: the values of the variables.
+      stacked: the variables whose values have a leading axis of time.
+    """
     values = [value_of(atom, found) for atom in equation.invars]
     axes = [0 if isinstance(atom, Var) and atom in stacked else None for atom in equation.invars]
     if 0 not in axes:
         return bind(equation, values)
     if _is_product(equation) and axes == [0, None] and values[0].ndim == 3:
-        # As rows of one matrix: a product over two axes would copy its operands.
+        # One product with a row for each step and example; as a batch, it would copy its operands.
         (rows,) = bind(equation, [values[0].reshape(-1, values[0].shape[-1]), values[1]])
         return [rows.reshape(*values[0].shape[:-1], -1)]
     return jax.vmap(lambda *each: bind(equation, each), axes)(*values)
 
 
 def _is_product(equation: JaxprEqn) -> bool:
-    """Whether this is (..., K) times (K, N)."""
+    """Whether this is a matrix product of the form (..., K) times (K, N)."""
     if equation.primitive is not lax.dot_general_p:
         return False
     left, right = map(type_of, equation.invars)
@@ -238,7 +259,7 @@ def _is_product(equation: JaxprEqn) -> bool:
 
 @jax.custom_jvp
 def marked(value: Array, probe: Array) -> Array:
-    """The value; the gradient of the probe is the value's."""
+    """The value, unchanged. The gradient with respect to `probe` is that of the result."""
     del probe
     return value
 

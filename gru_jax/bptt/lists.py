@@ -1,4 +1,4 @@
-"""Lists that are taken apart and put together again."""
+"""Taking lists apart and putting them together again."""
 
 import itertools
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def divided(values: Sequence[Any], *sizes: int) -> tuple[list[Any], ...]:
-    """The values in lists of these sizes, and the rest.
+    """Consecutive lists of these sizes, and a list of the remaining values.
 
     >>> divided("abcde", 1, 2)
     (['a'], ['b', 'c'], ['d', 'e'])
@@ -16,7 +16,7 @@ def divided(values: Sequence[Any], *sizes: int) -> tuple[list[Any], ...]:
 
 
 def chosen(values: Iterable[Any], flags: Iterable[bool]) -> list[Any]:
-    """The values that have a flag.
+    """The values whose flag is True.
 
     >>> chosen("abc", [True, False, True])
     ['a', 'c']
@@ -25,7 +25,7 @@ def chosen(values: Iterable[Any], flags: Iterable[bool]) -> list[Any]:
 
 
 def replaced(values: Sequence[Any], flags: Sequence[bool], others: Sequence[Any]) -> list[Any]:
-    """The values, those with a flag by the others in turn.
+    """The values, where each one whose flag is True is replaced by the next of `others`.
 
     >>> replaced("abc", [True, False, True], "xy")
     ['x', 'b', 'y']

@@ -1,4 +1,4 @@
-"""`jax.lax.scan`, with the gradient that this folder derives."""
+"""`scan`, a `jax.lax.scan` with a faster gradient, and the loops that compute it."""
 
 import dataclasses
 import functools
@@ -12,15 +12,18 @@ from jax.custom_derivatives import SymbolicZero
 
 from gru_jax import fields
 from gru_jax.axes import Array
-from gru_jax.bptt.derivative import Body, Derivative, derivative
+from gru_jax.bptt.derivative import Derivative, derivative
 from gru_jax.bptt.jaxprs import Arrays, blank, differentiable, type_of, with_constants
 from gru_jax.bptt.lists import chosen, divided, replaced
+from gru_jax.bptt.step import Body
 
 GRADIENTS = ("auto", "plain", "batched", "recomputed")
-ROWS = 256  # of a segment's products: more gain little, and
-ROWS_A_UNIT = 2  # fewer are enough for few units
-SEGMENTS = 4  # of a sequence, at least
-CACHED = 10_000  # numbers, at least, in each array of a segment
+# What the length of a segment depends on: see `segment_length` and docs/log.md. The products of a
+# segment have a row for each step and example.
+ROWS = 256  # the number of rows beyond which a product is hardly more efficient
+ROWS_A_UNIT = 2  # the same, as a multiple of the number of units
+CACHED = 10_000  # the size of an array that always fits a core's cache
+SEGMENTS = 4  # the least number of segments in a sequence
 
 
 def scan(
@@ -38,21 +41,27 @@ def scan(
 
         carry, y_t = step(carry, x_t),  t = 1..T
 
-    A drop-in for anybody's recurrent function. Whatever the step computes, values are those of
-    `lax.scan`, and so are gradients, to rounding: what can be computed for many steps at once is
-    found in the step's equations, and the rest is left as it is. It works under `jit`, `grad`,
-    `vmap`, `shard_map` and `jax.checkpoint`, and its gradient can be differentiated again.
+    It can replace `lax.scan` in any recurrent function. Whatever the step computes, values are
+    those of `lax.scan`, and gradients are equal up to rounding: `scan` finds in the equations of
+    the step what can be computed for many steps at once, and leaves the rest as it is. It works
+    under `jit`, `grad`, `vmap`, `shard_map` and `jax.checkpoint`, and its gradient can be
+    differentiated again.
 
     Args:
-      step, init, xs, length, reverse, unroll: as for `lax.scan`; `unroll` is of "plain" only.
-      gradient: "plain", that of `lax.scan`; "batched", the faster one; "recomputed", the same
-        from the carries between segments only, which needs the least memory; "auto", "batched"
-        unless there is nothing to gain: no carry, a single step, or a step with side effects.
-      segment: steps that are taken together; 0: chosen by the sizes.
+      step, init, xs, length, reverse, unroll: as for `lax.scan`; only "plain" uses `unroll`.
+      gradient: how the gradient is computed. "plain": as by `lax.scan`. "batched": in segments of
+        many steps, which is faster. "recomputed": likewise, but keeps only the carries between
+        segments and takes the steps of each segment again, which needs the least memory. "auto":
+        "batched". All are "plain" if there is no carry, only one step, or a side effect.
+      segment: the number of steps in a segment; 0 to choose it by the sizes of the arrays.
+
+    Returns:
+      The last carry, and the outputs of all steps stacked along a leading axis.
 
     Raises:
-      FieldError: an option is outside what is allowed.
-      TypeError: forward-mode differentiation (`jax.jvp`, `jax.jacfwd`) of anything but "plain".
+      FieldError: `gradient` or `segment` has a value that is not allowed.
+      TypeError: the scan is differentiated in forward mode (`jax.jvp`, `jax.jacfwd`), and
+        `gradient` is not "plain".
 
     >>> import jax, jax.numpy as jnp
     >>> def step(h, x):
@@ -67,7 +76,7 @@ def scan(
     plain = functools.partial(lax.scan, step, length=length, reverse=reverse, unroll=unroll)
     if gradient == "plain":
         return plain(init, xs)
-    # lax.scan's own errors, and the types that it gives the carry.
+    # Raises the errors of lax.scan, and finds the types to which it promotes the carry.
     types, _ = jax.eval_shape(plain, init, xs)
     init = jax.tree.map(_converted, init, types)
     carry, leaves = jax.tree.leaves(init), jax.tree.leaves(xs)
@@ -83,10 +92,10 @@ def scan(
 
 
 def segment_length(time: int, carry: Sequence[Any]) -> int:
-    """How many steps to take together, of a carry whose largest array is (*batch, units).
+    """The number of steps in a segment, where the largest array of the carry is (*batch, units).
 
-    The products over a segment need some rows to be efficient, its arrays fit a cache, and
-    beside those of the whole sequence they are few: see docs/log.md.
+    A segment is long enough for its products to be efficient, and short enough for its arrays to
+    fit a core's cache and to be small compared with those of the whole sequence: see docs/log.md.
     """
     largest = max(carry, key=lambda array: array.size)
     units = max(1, largest.shape[-1] if largest.shape else 1)
@@ -94,7 +103,7 @@ def segment_length(time: int, carry: Sequence[Any]) -> int:
     most = -(-time // SEGMENTS)
     enough = max(min(ROWS, ROWS_A_UNIT * units), CACHED // units)
     length = max(1, min(most, enough // rows))
-    # One that divides the sequence spares a second program for the rest.
+    # A length that divides the sequence avoids compiling a second loop for the remaining steps.
     return next((n for n in range(length, length // 2, -1) if time % n == 0), length)
 
 
@@ -102,8 +111,10 @@ def segment_length(time: int, carry: Sequence[Any]) -> int:
 class Loop:
     """A scan over `count` segments of `size` steps each.
 
-    recompute: for the gradient, keep the carry before each segment only, and take its steps
-      again; otherwise what the gradient needs of each step is kept.
+    body: one step.
+    reverse: start with the last step.
+    recompute: keep only the carry before each segment, and take its steps again for the
+      gradient; otherwise keep the values of each step that the gradient needs.
     """
 
     body: Body
@@ -113,15 +124,15 @@ class Loop:
     recompute: bool
 
     def segments(self, tree: Any) -> Any:
-        """Arrays with time first, as (segments, steps of one, ...)."""
+        """Reshapes arrays (time, ...) to (count, size, ...)."""
         return jax.tree.map(lambda a: a.reshape(self.count, self.size, *a.shape[1:]), tree)
 
     def steps(self, tree: Any) -> Any:
-        """The same arrays with time first again."""
+        """Reshapes arrays (count, size, ...) to (time, ...)."""
         return jax.tree.map(lambda a: a.reshape(self.count * self.size, *a.shape[2:]), tree)
 
     def run(self, step: Any, carry: Any, xs: Any, length: int, back: bool = False) -> Any:
-        """A loop in this one's direction, or against it."""
+        """`lax.scan` in the direction of this loop, or against it if `back`."""
         return lax.scan(step, carry, xs, length=length, reverse=self.reverse ^ back)
 
 
@@ -130,7 +141,7 @@ def _converted(value: Any, type: Any) -> Any:
 
 
 def _traced(step: Any, carry: Any, xs: Any) -> tuple[Body, Arrays, Any]:
-    """The body of a scan, what it closes over, and the structure of what it returns."""
+    """The body of a scan, the values that it closes over, and the structure of what it returns."""
     first = jax.eval_shape(lambda xs: jax.tree.map(lambda a: a[0], xs), xs)
     traced, shapes = jax.make_jaxpr(step, return_shape=True)(carry, first)
     body = Body(with_constants(traced), len(traced.consts), len(jax.tree.leaves(carry)))
@@ -138,7 +149,7 @@ def _traced(step: Any, carry: Any, xs: Any) -> tuple[Body, Arrays, Any]:
 
 
 def _segmented(loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays, size: int) -> Arrays:
-    """The outputs of a scan, in segments; the steps that fill no segment are taken first."""
+    """Runs a scan in segments. The steps that do not fill a segment are taken first."""
     time = loop.count
     count, rest = divmod(time, min(size, time))
     whole = dataclasses.replace(loop, count=count, size=min(size, time))
@@ -157,13 +168,13 @@ def _segmented(loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays, siz
 def _reverse_only(
     loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays
 ) -> tuple[Arrays, Arrays]:
-    """`_scan`, with an error that names the way out."""
+    """`_scan`, where the error of forward-mode differentiation says what to do."""
     try:
         return _scan(loop, constants, carry, inputs)
     except TypeError as error:
         if "forward-mode" not in str(error):
             raise
-        advice = 'forward-mode differentiation needs gradient="plain": the others go backwards only'
+        advice = 'forward-mode differentiation (jax.jvp, jax.jacfwd) needs gradient="plain"'
         raise TypeError(advice) from None
 
 
@@ -176,20 +187,20 @@ def _scan(loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays) -> tuple
 def _segment(
     loop: Loop, parts: Derivative, border: Arrays, fixed: Arrays, carry: Arrays, inputs: Arrays
 ) -> tuple[Arrays, tuple[Arrays, Arrays]]:
-    """The carry after a segment; of each of its steps the outputs, and what is kept beside."""
+    """Runs a segment: the carry after it, and each step's outputs and other values to store."""
 
     def step(carry, now):
         after, outputs, kept = parts.forward(fixed, carry, *now)
         return after, (outputs, kept)
 
-    return loop.run(step, carry, (parts.ahead(border, inputs), inputs), loop.size)
+    return loop.run(step, carry, (parts.step.ahead(border, inputs), inputs), loop.size)
 
 
 def _forward(loop: Loop, *arguments: Any) -> Any:
     wanted = jax.tree.map(lambda argument: argument.perturbed, arguments)
     constants, carry, inputs = jax.tree.map(lambda argument: argument.value, arguments)
     parts = derivative(loop.body, tuple(wanted[0]), tuple(wanted[2]))
-    border = parts.fix(constants)
+    border = parts.step.fix(constants)
     fixed = parts.prepare(border)
 
     def segment(carry, inputs):
@@ -205,14 +216,14 @@ def _backward(loop: Loop, residuals: Any, cotangents: Any) -> Any:
     parts, constants, inputs, found = residuals
     carried, given = ([differentiable(d) for d in some] for some in cotangents)
     d_carry = [_instantiated(d) for d in chosen(cotangents[0], carried)]
-    # Outputs that nobody reads have no gradient, which would be as large as they.
+    # The gradient of an output that nothing reads is zero, and not worth an array of its size.
     d_outputs = [None if _is_zero(d) else loop.segments(d) for d in chosen(cotangents[1], given)]
-    border = parts.fix(constants)
+    border = parts.step.fix(constants)
     fixed = parts.prepare(border)
 
     def back_one_step(d_carry, now):
         kept, inputs, d_outputs = now
-        types = parts.cotangents[len(d_carry) :]
+        types = parts.step.cotangents[len(d_carry) :]
         d_outputs = [blank(t) if d is None else d for d, t in zip(d_outputs, types, strict=True)]
         return parts.back(fixed, kept, inputs, [*d_carry, *d_outputs])
 
@@ -228,14 +239,14 @@ def _backward(loop: Loop, residuals: Any, cotangents: Any) -> Any:
         d_here, d_inputs = parts.late(loop.size, border, fixed, inputs, kept, emitted)
         return (d_carry, jax.tree.map(jnp.add, d_border, d_here)), d_inputs
 
-    zeros = [blank(type_of(v)) for v in chosen(parts.border, parts.learned)]
+    zeros = [blank(type_of(v)) for v in chosen(parts.step.border, parts.step.learned)]
     now = loop.segments(inputs), found, d_outputs
     (d_carry, d_border), d_inputs = loop.run(back, (d_carry, zeros), now, loop.count, back=True)
     spread = lambda flags, some: replaced([None] * len(flags), flags, some)
     return (
-        spread(parts.wanted_constants, parts.of_constants(constants, d_border)),
+        spread(parts.step.wanted_constants, parts.step.of_constants(constants, d_border)),
         spread(carried, d_carry),
-        spread(parts.wanted_inputs, loop.steps(d_inputs)),
+        spread(parts.step.wanted_inputs, loop.steps(d_inputs)),
     )
 
 
@@ -243,7 +254,7 @@ _scan.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def _is_zero(cotangent: Any) -> bool:
-    """Whether nobody has read what this is the gradient of."""
+    """Whether this is the gradient of a value that nothing reads."""
     return isinstance(cotangent, SymbolicZero)
 
 

@@ -1,4 +1,4 @@
-"""What to keep of a step for its derivative, and what to compute again."""
+"""Which values of a step to keep for its derivative, and which to recompute."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,9 @@ from scipy.sparse import csgraph, csr_array
 
 from gru_jax.bptt.jaxprs import Program, Var, type_of, variables
 
-# What computing one number again costs, in bytes that might have been kept instead: an element-wise
-# equation is fused with those that read it. What is not named here is never computed again.
+# The cost of recomputing one number, as the number of bytes that are as costly to keep. It is low
+# because XLA fuses an element-wise equation with those that read it. Primitives that are not named
+# here are never recomputed.
 CHEAP = (
     "abs add and broadcast_in_dim clamp concatenate convert_element_type copy eq ge gt imag "
     "integer_pow le lt max min mul ne neg not or pvary real reshape select_n sign slice split "
@@ -21,16 +22,22 @@ AGAIN = dict.fromkeys(CHEAP.split(), 0.25) | dict.fromkeys(COSTLY.split(), 3.0)
 def least_kept(
     program: Program, free: set[Var], required: Sequence[Var], shown: set[Var]
 ) -> list[Var]:
-    """What to keep so that all that is required can be computed, at the least cost.
+    """The variables to keep, so that the required ones can be had at the least cost.
 
-    Keeping a variable costs its bytes. Computing it again costs what `AGAIN` says of its equation,
-    and requires the variables that this reads. The least sum is a minimum cut: from the source an
-    endless flow enters what is required; a variable passes on as much as it costs to keep, to its
-    equation, which drains as much as it costs again and passes on to what it reads.
+    Keeping a variable costs its size in bytes. Recomputing it costs what `AGAIN` says about its
+    equation, and requires the variables that the equation reads. The cheapest choice is a minimum
+    cut of a network with two nodes for each variable v, "v is required" and "v is recomputed":
+
+      source -> required(v)           unlimited, for each v in `required`
+      required(v) -> recomputed(v)    cost of keeping v; cut: v is kept
+      recomputed(v) -> sink           cost of recomputing v; cut: v is recomputed
+      recomputed(v) -> required(u)    unlimited, for each u that v's equation reads
 
     Args:
-      free: variables that are there in any case.
-      shown: those that are kept in any case.
+      program: the equations.
+      free: variables that are available at no cost.
+      required: variables that are read.
+      shown: variables that are stored in any case, so that keeping them costs next to nothing.
     """
     if not required:
         return []

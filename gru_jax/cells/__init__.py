@@ -1,4 +1,4 @@
-"""The cells: one file a family. `CELLS` maps a config's name to a class."""
+"""The cells, one file for each family. `CELLS` maps the names that configs use to classes."""
 
 from gru_jax.cells.base import Cell, Gate
 from gru_jax.cells.gru import GRUCell

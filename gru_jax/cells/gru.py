@@ -1,4 +1,4 @@
-"""The gated recurrent unit (Cho et al. 2014) in its published readings."""
+"""The gated recurrent unit (Cho et al. 2014) in its published variants."""
 
 from collections.abc import Sequence
 from typing import Unpack
@@ -30,26 +30,30 @@ class GRUCell(base.Cell):
     `reset_after=True` with "keep" is the GRU of cuDNN, PyTorch, Keras and `flax.linen`
     (`nnx.GRUCell` has no c_n); `reset_after=False` with "keep" is that of Cho et al. (2014, v3),
     and with "write" that of Chung et al. (2014). docs/gru.md compares them.
-    A parameter that could not influence the output does not exist: c_n only with a learned
-    reset gate after the product; neither reset nor candidate where the update gate always keeps.
+
+    Parameters that could not affect the output do not exist: c_n exists only if the reset gate is
+    learned and acts after the product; if the update gate always keeps the state, neither the
+    reset gate nor the candidate exist.
 
     Args:
       in_features, hidden_features: D and H.
-      reset_after: the reset gate acts on the product h U_n (True) or on the state h (False).
-      update_gate: "keep" or "write", what z = 1 does to the old state.
-      bias: "all", "none", or names among "reset", "update", "candidate" and "recurrent" (c_n).
+      reset_after: the reset gate multiplies the product h U_n (True) or the state h (False).
+      update_gate: what z = 1 does to the old state: "keep" or "write" (over it).
+      bias: which biases exist: "all", "none", or names among "reset", "update", "candidate" and
+        "recurrent" (c_n).
       reset: "learned", or "open" (r = 1).
-      update: "learned", "keep" (the state never changes), "replace" (h' = n) or "constant"
-        (a learned number a unit that hears neither x nor h).
+      update: "learned"; "keep" (the state never changes); "replace" (h' = n); or "constant", one
+        learned value for each unit, whatever x and h are.
       update_bias: start of b_z, or "chrono" (log U(1, chrono_max - 1)). A positive value
         keeps in both conventions, so b_z starts at its negative for "write".
       chrono_max: the longest memory that "chrono" provides for, in steps.
       gate_activation: "sigmoid", "hard_sigmoid" or a function.
-      activation: the candidate's: "tanh", "relu", "softsign", "identity" or a function.
+      activation: that of the candidate: "tanh", "relu", "softsign", "identity" or a function.
+      rngs: the source of the parameters.
       options: see `CellOptions`.
 
     Raises:
-      FieldError: an option is outside what is allowed.
+      FieldError: an option has a value that is not allowed.
 
     >>> import jax.numpy as jnp
     >>> cell = GRUCell(2, 3, update_bias=1.0, rngs=nnx.Rngs(0))

@@ -17,32 +17,34 @@ class LSTMCell(base.Cell):
     """Long short-term memory; the carry is (c, h).
 
         i = sigmoid(x W_i + h U_i + b_i)        input gate
-        f = sigmoid(x W_f + h U_f + b_f)        forget gate, f keeps
+        f = sigmoid(x W_f + h U_f + b_f)        forget gate; f = 1 keeps
         g = tanh(x W_g + h U_g + b_g)           candidate
         o = sigmoid(x W_o + h U_o + b_o)        output gate
         c' = f * c + i * g
         h' = o * tanh(c')
 
     x has shape (*batch, D), everything else (*batch, H). Gates are reported under the names
-    "input", "forget", "candidate" and "output". Without peepholes, as in cuDNN and PyTorch.
+    "input", "forget", "candidate" and "output". As in cuDNN and PyTorch, there are no peepholes.
 
     Args:
       in_features, hidden_features: D and H.
-      bias: "all", "none", or names among "input", "forget", "candidate" and "output".
+      bias: which biases exist: "all", "none", or names among "input", "forget", "candidate" and
+        "output".
       input: "learned", or "open" (i = 1).
-      forget: "learned", "keep" (f = 1, the cell of 1997), "replace" (f = 0) or "constant"
-        (a learned number a unit that hears neither x nor h).
+      forget: "learned"; "keep" (f = 1, the cell of 1997); "replace" (f = 0); or "constant", one
+        learned value for each unit, whatever x and h are.
       output: "learned", or "open" (o = 1).
       forget_bias: start of b_f, or "chrono": b_f = log U(1, chrono_max - 1) and b_i = -b_f
         (Tallec & Ollivier 2018). 1 by default, after Jozefowicz et al. (2015).
       chrono_max: the longest memory that "chrono" provides for, in steps.
       gate_activation: "sigmoid", "hard_sigmoid" or a function.
-      activation: the candidate's and the output's: "tanh", "relu", "softsign", "identity" or a
-        function.
+      activation: that of the candidate and of c' in h': "tanh", "relu", "softsign", "identity"
+        or a function.
+      rngs: the source of the parameters.
       options: see `CellOptions`.
 
     Raises:
-      FieldError: an option is outside what is allowed.
+      FieldError: an option has a value that is not allowed.
     """
 
     TITLE = "LSTM"
@@ -118,7 +120,7 @@ class LSTMCell(base.Cell):
 
 
 def _mirror(forget: base.AnyGate, input: base.AnyGate) -> None:
-    """b_i = -b_f: a unit takes in as little a step as it forgets."""
+    """Sets b_i = -b_f: a unit that forgets slowly also takes in little at each step."""
     assert isinstance(forget, base.Gate | base.ConstantGate)
     assert isinstance(input, base.Gate)
     assert forget.bias is not None

@@ -25,14 +25,15 @@ class VanillaCell(base.Cell):
       in_features, hidden_features: D and H.
       activation: "tanh", "relu", "softsign", "identity" or a function.
       bias: "all" or "none".
-      recurrent_start: start of U, "orthogonal" or "identity" (with relu: the IRNN of
-        Le, Jaitly & Hinton 2015).
-      scale: what that start is multiplied by, hence every singular value of U.
-      options: see `CellOptions`; a `recurrent_init` among them replaces `recurrent_start`
+      recurrent_start: initial U: "orthogonal", or "identity" (with "relu", the IRNN of Le, Jaitly
+        & Hinton 2015).
+      scale: factor on the initial U, and so the value of all its singular values.
+      rngs: the source of the parameters.
+      options: see `CellOptions`; if they contain `recurrent_init`, it replaces `recurrent_start`
         and `scale`.
 
     Raises:
-      FieldError: an option is outside what is allowed.
+      FieldError: an option has a value that is not allowed.
     """
 
     TITLE = "vanilla RNN"

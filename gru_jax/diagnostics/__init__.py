@@ -1,7 +1,7 @@
 """What a recurrent model remembers: gradients through time, spectra, and gates.
 
-Pure functions of a `SequenceModel`, of one of our cells or of any `flax.nnx` cell, and of one
-example; vmap them over examples and over models.
+All are pure functions of a model and one example; apply `jax.vmap` for several examples or models.
+A model is a `SequenceModel`, a `Cell` or any other cell of `flax.nnx`.
 """
 
 from gru_jax.diagnostics.dynamics import Dynamics, dynamics

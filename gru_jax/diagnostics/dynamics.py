@@ -1,4 +1,4 @@
-"""Any recurrent model as one map of one flat state: h_t = f(h_{t-1}, x_t)."""
+"""Any recurrent model as a map of one flat state vector: h_t = f(h_{t-1}, x_t)."""
 
 import dataclasses
 from collections.abc import Callable
@@ -16,17 +16,17 @@ from gru_jax.model import SequenceModel
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dynamics:
-    """A model as a map of one flat state (S,) that holds all that it remembers.
+    """A model as a map of one flat state vector, (S,), which holds everything it remembers.
 
         h_t = step(params, h_{t-1}, x_t)
 
-    An LSTM's state is (c, h) together; that of a stack of layers is every layer's.
+    The vector concatenates all state arrays of all layers; an LSTM's are c and h.
 
     step: one step of one example.
-    params: what training adjusts, as `step` takes it.
+    params: the parameters, as `step` takes them.
     start: h_0.
-    read: what the model says, given h_1..h_T; of a cell alone its outputs, (time, hidden).
-    units: for each layer where in the state its units are: a GRU's h, an LSTM's c.
+    read: the model's outputs, given h_1..h_T; those of a single cell are (time, hidden).
+    units: for each layer, the place of its units in the vector: a GRU's h, an LSTM's c.
     """
 
     step: Callable[[Any, FlatState, Any], FlatState]
@@ -36,7 +36,7 @@ class Dynamics:
     units: tuple[slice, ...]
 
     def states(self, inputs: Inputs) -> States:
-        """h_0..h_T, (time + 1, S)."""
+        """The states h_0..h_T of one example, (time + 1, S)."""
 
         def advance(state, x):
             state = self.step(self.params, state, x)
@@ -47,19 +47,22 @@ class Dynamics:
 
 
 def dynamics(model: SequenceModel | nnx.RNNCellBase, inputs: Inputs) -> Dynamics:
-    """The dynamics of a model, of one of our cells, or of any `flax.nnx` cell.
+    """The dynamics of a `SequenceModel`, a `Cell`, or any other cell of `flax.nnx`.
 
     Args:
-      inputs: one example, (time, features) numbers or (time,) tokens; only its shape matters.
+      model: the model.
+      inputs: one example, (time, features) numbers or (time,) tokens; only its shape is used.
 
     Raises:
-      FieldError: the model runs both ways, so that its state has no lag.
+      FieldError: the model is bidirectional, so it has no state at a time.
     """
     graph, params, rest = nnx.split(model, nnx.Param, ...)  # type: ignore[misc]
     merge = lambda params: nnx.merge(graph, params, rest)
     if isinstance(model, SequenceModel):
         if any(layer.backward is not None for layer in model.layers):
-            raise fields.FieldError("bidirectional", True, "False: a lag needs one direction")
+            raise fields.FieldError(
+                "bidirectional", True, "False: a lag is defined for one direction only"
+            )
         carry = model.initialize_carry(())
         advance = lambda model, carry, x: model.recur(x[None], carry)[0]
     else:

@@ -1,12 +1,11 @@
-"""What gates say of a unit's memory, and what the unit really keeps."""
+"""Time scales of memory: those that the gates suggest, and those that units have."""
 
 from typing import cast
 
 import jax.numpy as jnp
-from jaxtyping import Float
 
 from gru_jax import fields
-from gru_jax.axes import Array, Inputs, PerUnit, Sequence
+from gru_jax.axes import HiddenSequence, Inputs, PerUnit, UnitsByLag
 from gru_jax.cells.base import Cell
 from gru_jax.diagnostics.gradients import Model
 from gru_jax.diagnostics.spectrum import half_life
@@ -14,12 +13,15 @@ from gru_jax.model import SequenceModel
 from gru_jax.recurrence import RNN
 
 
-def gates(model: Model, inputs: Inputs) -> tuple[dict[str, Float[Array, "time hidden"]], ...]:
-    """For each layer every gate at each step, by name; a cell without gates has none.
+def gates(model: Model, inputs: Inputs) -> tuple[dict[str, HiddenSequence], ...]:
+    """The values of all gates of each layer, by name, (time, hidden).
 
     Args:
-      model: a `SequenceModel` or one of our cells: others do not show their gates.
+      model: a `SequenceModel` of `Cell`s, or a `Cell`.
       inputs: one example, (time, features) or (time,) tokens.
+
+    Raises:
+      FieldError: the model is a cell that is not a `Cell`, and does not return its gates.
 
     >>> from flax import nnx
     >>> from gru_jax import GRUCell
@@ -33,39 +35,54 @@ def gates(model: Model, inputs: Inputs) -> tuple[dict[str, Float[Array, "time hi
     )
 
 
-def kept(model: Model, inputs: Inputs) -> tuple[Float[Array, "time hidden"], ...]:
-    """For each layer the share of the old state that each unit keeps at each step.
+def kept(model: Model, inputs: Inputs) -> tuple[HiddenSequence, ...]:
+    """The share of the old state that each unit keeps at each step, (time, hidden), by layer.
 
-    A GRU's z (1 - z for "write"), an LSTM's forget gate. The arguments are those of `gates`.
+    For a GRU it is z (1 - z for "write"), for an LSTM the forget gate.
+
+    Args:
+      model, inputs: see `gates`.
 
     Raises:
-      FieldError: a cell has no gate that keeps.
+      FieldError: a cell has no gate that decides what is kept, or does not return its gates.
     """
     return tuple(_kept(cell, activations) for cell, activations in _recorded(model, inputs))
 
 
-def _recorded(model: Model, inputs: Inputs) -> list[tuple[Cell, dict[str, Sequence]]]:
-    """Each layer's cell, and its activations at each step."""
+def _recorded(model: Model, inputs: Inputs) -> list[tuple[Cell, dict[str, HiddenSequence]]]:
+    """The cell of each layer, and its activations at all steps."""
     if isinstance(model, SequenceModel):
         cells = [layer.forward.cell for layer in model.layers]
         return list(zip(cells, model.recur(inputs)[2], strict=True))
     if not isinstance(model, Cell):
-        raise fields.FieldError("model", type(model).__name__, "a cell that shows its gates")
+        raise fields.FieldError(
+            "model", type(model).__name__, "a Cell: others do not return their gates"
+        )
     _, activations = RNN(model)(inputs, return_activations=True)
-    return [(model, cast(dict[str, Sequence], activations))]
+    return [(model, cast(dict[str, HiddenSequence], activations))]
 
 
-def _kept(cell: Cell, activations: dict[str, Sequence]) -> Sequence:
+def _kept(cell: Cell, activations: dict[str, HiddenSequence]) -> HiddenSequence:
     found = cell.kept(activations)
     if found is None:
-        raise fields.FieldError("cell", type(cell).__name__, "one with a gate that keeps the state")
+        raise fields.FieldError(
+            "cell", type(cell).__name__, "one with a gate that decides what is kept"
+        )
     return found
 
 
-def gate_half_life(kept: Float[Array, "time hidden"]) -> PerUnit:
-    """Steps in which gates alone halve a unit's state: ln 2 / (- mean_t ln kept_t).
+def gate_half_life(kept: HiddenSequence) -> PerUnit:
+    """The number of steps in which the gates alone would halve each unit's state.
 
-    The mean is of the logarithms, since what remains is the product of the gates.
+        ln 2 / (- mean_t ln kept_t)
+
+    It is a mean of logarithms because the share that remains is the product of the gates.
+
+    Args:
+      kept: the share that is kept at each step, (time, hidden), see `kept`.
+
+    Returns:
+      (hidden,), in steps; infinite for a unit that keeps everything.
 
     >>> gate_half_life(jnp.array([[0.5, 1.0], [0.5, 1.0]])).tolist()
     [1.0, inf]
@@ -73,14 +90,17 @@ def gate_half_life(kept: Float[Array, "time hidden"]) -> PerUnit:
     return half_life(jnp.mean(jnp.log(kept), axis=0))
 
 
-def own_half_life(log_own: Float[Array, "lags hidden"]) -> PerUnit:
-    """The lag at which |dh_T,i/dh_{T-n},i| first falls below one half, between two steps.
+def own_half_life(log_own: UnitsByLag) -> PerUnit:
+    """The lag n at which |dh_T,i/dh_{T-n},i| first falls below one half, for each unit i.
+
+    Between two lags, the logarithm is interpolated linearly.
 
     Args:
-      log_own: for n = 1..T, see `jacobians`.
+      log_own: the logarithms for n = 1..T, (lags, hidden): `log_own` of `jacobians`.
 
     Returns:
-      T where it has not fallen so far: there it is censored.
+      (hidden,), in steps; T for a unit that has not fallen below one half, whose half-life is
+      censored.
 
     >>> own_half_life(jnp.log(jnp.array([[0.7, 0.9], [0.35, 0.8]]))).tolist()
     [1.485..., 2.0]
@@ -90,7 +110,7 @@ def own_half_life(log_own: Float[Array, "lags hidden"]) -> PerUnit:
     first = jnp.argmax(below, axis=0)
     at = lambda lag: jnp.take_along_axis(logs, lag[None], axis=0)[0]
     before, after = at(first - 1), at(first)
-    # A fall to minus infinity is taken to end at the step itself.
+    # A fall to minus infinity cannot be interpolated: the later lag is taken.
     fraction = jnp.where(
         after > -jnp.inf, (before + jnp.log(2.0)) / (before - after), jnp.ones_like(after)
     )

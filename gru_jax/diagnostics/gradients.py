@@ -1,7 +1,8 @@
-"""How a gradient is carried back in time. Norms are logarithms: they leave float32 otherwise.
+"""How gradients are carried back in time.
 
-All functions take one example and may be vmapped over examples and over models. What they
-return is indexed by the lag n: entry n belongs to h_{T-n}.
+All functions take one example; apply `jax.vmap` for several examples or models. Results are indexed
+by the lag n: entry n belongs to h_{T-n}. Norms are given as logarithms, since they may be too large
+or too small for float32.
 """
 
 from collections.abc import Callable
@@ -11,23 +12,23 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float
 
 from gru_jax import fields, lapack
-from gru_jax.axes import Array, ByLag, Inputs, Outputs, Vectors
+from gru_jax.axes import Array, ByLag, Inputs, Outputs, PerFeature, Vectors, VectorsByLag
 from gru_jax.cells import VanillaCell
 from gru_jax.diagnostics.dynamics import Dynamics, dynamics
 from gru_jax.model import SequenceModel
 
 Model = SequenceModel | nnx.RNNCellBase
-RowVectors = tuple[Vectors, Array]  # over a common scale, and its logarithm
+RowVectors = tuple[Vectors, Array]  # vectors divided by a common scale, and its logarithm
 
 
 class LossGradient(NamedTuple):
-    """A loss gradient's way back.
+    """The gradient of a loss at each lag n.
 
-    log_state: log |dL/dh_{T-n}|, (T + 1,); minus infinity where the gradient is zero.
-    log_weights: log norm of what the step to h_{T-n} adds to dL/dweights, (T,).
+    log_state: log |dL/dh_{T-n}|, n = 0..T; minus infinity where the gradient is zero.
+    log_weights: the logarithm of the norm of what the step that computes h_{T-n} adds to the
+      gradient of the weights, n = 0..T-1.
     """
 
     log_state: ByLag
@@ -35,20 +36,23 @@ class LossGradient(NamedTuple):
 
     @property
     def weight_share(self) -> ByLag:
-        """The share of each lag in the sum of those norms, (T,)."""
+        """The norm of each lag's part of the gradient of the weights, over the sum of them."""
         return jax.nn.softmax(self.log_weights)
 
 
 def loss_gradient(model: Model, inputs: Inputs, loss: Callable[[Outputs], Array]) -> LossGradient:
-    """The norm of dL/dh_t, and what each step adds to the gradient of the weights.
+    """The norms of dL/dh_t, and of what each step adds to the gradient of the weights.
 
-    dL/dh_t is the whole derivative: through the readout at t, and through h_{t+1}, ..., h_T.
-    The weights' gradient is a sum over the steps in which they are used.
+    dL/dh_t is the total derivative: through the readout at t, and through h_{t+1}, ..., h_T. The
+    gradient of the weights is a sum over the steps in which they are used.
 
     Args:
       model: see `dynamics`.
       inputs: one example, (time, features) or (time,) tokens.
-      loss: of the example's outputs; of a cell alone they are all its outputs, (time, hidden).
+      loss: a function of the example's outputs; those of a single cell are (time, hidden).
+
+    Raises:
+      FieldError: see `dynamics`.
     """
     system = dynamics(model, inputs)
     states = system.states(inputs)
@@ -67,11 +71,21 @@ def loss_gradient(model: Model, inputs: Inputs, loss: Callable[[Outputs], Array]
     return LossGradient(jnp.append(logs[::-1], log_length(last)), weights[::-1])
 
 
-def transport(model: Model, inputs: Inputs, vectors: Vectors) -> Float[Array, "count lags"]:
-    """log |v^T dh_T/dh_{T-n}| for each vector v and n = 0..T: no loss is involved.
+def transport(model: Model, inputs: Inputs, vectors: Vectors) -> VectorsByLag:
+    """log |v^T dh_T/dh_{T-n}| for each vector v, n = 0..T.
+
+    This is how a gradient v of the last state is carried back, whatever the loss.
 
     Args:
-      vectors: (count, S), of the size of the flat state; see `random_vectors`.
+      model: see `dynamics`.
+      inputs: one example, (time, features) or (time,) tokens.
+      vectors: (count, S), where S is the size of the flat state; see `random_vectors`.
+
+    Returns:
+      (count, T + 1).
+
+    Raises:
+      FieldError: see `dynamics`.
     """
     system = dynamics(model, inputs)
     states = system.states(inputs)
@@ -90,19 +104,21 @@ def transport(model: Model, inputs: Inputs, vectors: Vectors) -> Float[Array, "c
 
 
 def random_vectors(key: Array, count: int, size: int) -> Vectors:
-    """Unit vectors without a preferred direction, (count, size)."""
+    """Unit vectors in uniformly distributed directions, (count, size)."""
     vectors = jax.random.normal(key, (count, size))
     return vectors / jnp.linalg.norm(vectors, axis=1, keepdims=True)
 
 
 def vanilla_bound(cell: VanillaCell, inputs: Inputs) -> ByLag:
-    """What no transport in a vanilla RNN can exceed, n = 0..T.
+    """The upper bound on `transport` of unit vectors in a vanilla RNN, n = 0..T.
 
         log prod_{t > T-n} (max_i |g'(a_t,i)|) sigma_max(U),   a_t = x_t W + h_{t-1} U + b
 
-    with g the activation (Bengio et al. 1994; Pascanu et al. 2013).
+    where g is the activation and sigma_max the largest singular value (Bengio et al. 1994; Pascanu
+    et al. 2013).
 
     Args:
+      cell: a vanilla cell.
       inputs: one example, (time, features).
     """
     before = dynamics(cell, inputs).states(inputs)[:-1]
@@ -115,10 +131,18 @@ def vanilla_bound(cell: VanillaCell, inputs: Inputs) -> ByLag:
 
 
 def horizon(log_norm: ByLag, share: float = 0.01) -> Array:
-    """The largest lag at which the norm is at least a share of that at lag 0.
+    """The largest lag at which the norm is at least `share` times the norm at lag 0.
 
-    T where that holds for all lags (then it is at least T: the horizon is censored); 0 where
-    there is no gradient at all.
+    Args:
+      log_norm: the logarithm of the norm, n = 0..T: of `transport` or `loss_gradient`.
+      share: a positive number.
+
+    Returns:
+      The lag, in steps. It is T if the norm at lag T is large enough (then the horizon is
+      censored), and 0 if the gradient is zero at all lags.
+
+    Raises:
+      FieldError: `share` is not positive.
 
     >>> int(horizon(jnp.log(jnp.array([1.0, 0.5, 0.02, 0.001, 0.03]))))
     4
@@ -128,17 +152,21 @@ def horizon(log_norm: ByLag, share: float = 0.01) -> Array:
     return jnp.max(jnp.where(reached, jnp.arange(log_norm.size), 0))
 
 
-def input_response(log_norm: ByLag, inputs: Inputs) -> Float[Array, " features"]:
-    """What an input adds to the gain of its step, for each feature.
+def input_response(log_norm: ByLag, inputs: Inputs) -> PerFeature:
+    """How a step's gain depends on its input: the coefficients b of a linear regression.
 
         log |v^T dh_T/dh_{t-1}| - log |v^T dh_T/dh_t| = b_0 + x_t b     (least squares over t)
 
-    In nats a unit of the feature: of a marker of 0 and 1, the gain of the steps that have it
-    less that of the others. Steps without a finite gain do not count.
+    The left side is the gain of step t, in nats. For a marker that is 0 or 1, b is the mean gain of
+    the marked steps minus that of the others, other features being equal. Steps whose gain is not
+    finite are left out.
 
     Args:
-      log_norm: of `transport` or of `loss_gradient`, (T + 1,).
+      log_norm: the logarithm of the norm, n = 0..T: of `transport` or `loss_gradient`.
       inputs: one example, (time, features).
+
+    Returns:
+      b, (features,), in nats per unit of the feature.
     """
     gains = (log_norm[1:] - log_norm[:-1])[::-1]
     counts = jnp.isfinite(gains)
@@ -148,7 +176,7 @@ def input_response(log_norm: ByLag, inputs: Inputs) -> Float[Array, " features"]
 
 
 def pulled(system: Dynamics, state: Array, x: Array, cotangent: RowVectors) -> RowVectors:
-    """v^T dh_t of each vector v as v^T (dh_t/dh_{t-1}) dh_{t-1}: through one step."""
+    """Carries vectors back through one step: v^T dh_t/dh_{t-1} for each vector v."""
     vectors, log = cotangent
     _, pull = jax.vjp(lambda state: system.step(system.params, state, x), state)
     vectors, growth = scaled(jax.vmap(lambda vector: pull(vector)[0])(vectors))
@@ -156,19 +184,22 @@ def pulled(system: Dynamics, state: Array, x: Array, cotangent: RowVectors) -> R
 
 
 def scaled(vectors: Vectors) -> RowVectors:
-    """The vectors over their largest entry, and its logarithm; zero stays zero."""
+    """Divides vectors by the largest absolute entry of all; returns its logarithm as well.
+
+    If all entries are zero, they stay zero, and the logarithm is minus infinity.
+    """
     largest = jnp.max(jnp.abs(vectors), initial=0)
     return vectors / jnp.where(largest > 0, largest, 1), jnp.log(largest)
 
 
 def log_length(cotangent: RowVectors) -> Array:
-    """log of the Euclidean length of all the vectors together."""
+    """The logarithm of the Euclidean norm of all the vectors together."""
     vectors, log = cotangent
     return log + jnp.log(jnp.linalg.norm(vectors))
 
 
 def _sum(one: RowVectors, other: RowVectors) -> RowVectors:
-    """The sum of two vectors that may be of very different length."""
+    """The sum of two scaled sets of vectors, whose scales may differ greatly."""
     highest = jnp.maximum(one[1], other[1])
     highest = jnp.where(highest > -jnp.inf, highest, 0)
     apart = [vectors * jnp.exp(log - highest) for vectors, log in (one, other)]

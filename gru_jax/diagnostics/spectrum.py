@@ -1,48 +1,47 @@
-"""The Jacobians dh_T/dh_t of a recurrent model: singular values and Lyapunov exponents.
+"""Singular values of the Jacobians dh_T/dh_t of a recurrent model, and Lyapunov exponents.
 
-All functions take one example and may be vmapped over examples and over models.
+All functions take one example; apply `jax.vmap` for several examples or models.
 """
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float
 
 from gru_jax import fields, lapack
-from gru_jax.axes import Array, ByLag, Inputs
+from gru_jax.axes import Array, ByLag, Exponents, Inputs, UnitsByLag
 from gru_jax.diagnostics.dynamics import dynamics
 from gru_jax.diagnostics.gradients import Model, pulled, random_vectors, scaled
 
-SQUARINGS = 20  # of a Gram matrix: see _log_largest
+SQUARINGS = 20  # how often `_log_largest` squares the Gram matrix
 
 
 class Jacobians(NamedTuple):
-    """What is kept of dh_T/dh_{T-n}, as logarithms.
+    """The Jacobians dh_T/dh_{T-n} at each lag n, summarised.
 
-    log_largest: of the largest singular value at the lags n = every, 2 every, ..., at most T.
-    log_own: log |dh_T,i/dh_{T-n},i| of each layer's units (time, hidden), n = 1..T: what a unit
-      keeps of itself.
+    log_largest: the logarithm of the largest singular value, n = every, 2 * every, ... up to T.
+    log_own: log |dh_T,i/dh_{T-n},i| of each unit i, n = 1..T, (lags, hidden), for each layer: how
+      much a unit keeps of its own past.
     """
 
     log_largest: ByLag
-    log_own: tuple[Float[Array, "lags hidden"], ...]
+    log_own: tuple[UnitsByLag, ...]
 
 
 def jacobians(model: Model, inputs: Inputs, every: int = 1) -> Jacobians:
-    """The product of the steps' Jacobians, from the last step backwards.
+    """The Jacobians dh_T/dh_{T-n}: products of the steps' Jacobians, from the last step backwards.
 
-    The whole product is carried, scaled, and its largest singular value is computed from it:
-    unlike a power iteration that needs no gap between them, and unlike a decomposition it is
-    made of matrix products, hence fast everywhere. Memory: one (S, S) matrix, whatever T.
+    The product is carried from step to step as one scaled matrix, (S, S), so memory does not grow
+    with T. Its largest singular value is computed by matrix products alone, which are fast on every
+    device. Unlike a power iteration, this needs no gap between the singular values.
 
     Args:
       model: see `dynamics`.
       inputs: one example, (time, features) or (time,) tokens.
-      every: steps from one singular value to the next.
+      every: the number of steps from one singular value to the next.
 
     Raises:
-      FieldError: `every` is not in 1..T.
+      FieldError: `every` is not in 1..T; or see `dynamics`.
     """
     time = inputs.shape[0]
     fields.integer("every", every, 1, time)
@@ -73,11 +72,12 @@ def jacobians(model: Model, inputs: Inputs, every: int = 1) -> Jacobians:
 
 
 def _log_largest(matrix: Array) -> Array:
-    """log of the largest singular value s of A, too small by about log(S) / 2p at most.
+    """The logarithm of the largest singular value s of A, (S, S).
 
         s^2 = tr(G P) / tr P,   G = A^T A,  P = G^p,  p = 2^SQUARINGS
 
-    Exact where singular values are equal to s or well below it.
+    The result is too small by log(S) / 2p at most, about; it is exact if every singular value is
+    either equal to s or well below it.
     """
     gram = matrix.T @ matrix
     trace = jnp.trace(gram)
@@ -91,21 +91,24 @@ def _log_largest(matrix: Array) -> Array:
     return (jnp.log(trace) + jnp.log(jnp.sum(gram * power))) / 2
 
 
-def lyapunov_exponents(model: Model, inputs: Inputs, count: int) -> Float[Array, " count"]:
-    """The largest exponents over this sequence, in nats a step, the largest first.
+def lyapunov_exponents(model: Model, inputs: Inputs, count: int) -> Exponents:
+    """The largest Lyapunov exponents along one sequence, in nats per step (Benettin et al. 1980).
 
         J_t Q_{t-1} = Q_t R_t,   lambda_i = 1/T sum_t log |R_t,ii|
 
-    (Benettin et al. 1980). Of a finite sequence: they depend on it and, less and less, on the
-    start Q_0, a random one. Minus infinity where a direction is lost for good.
+    where J_t = dh_t/dh_{t-1}. Since the sequence is finite, they depend on it, and also on the
+    random Q_0, the less the longer it is.
 
     Args:
       model: see `dynamics`.
       inputs: one example, (time, features) or (time,) tokens.
-      count: how many, at most the size of the state.
+      count: the number of exponents, at most the size of the state.
+
+    Returns:
+      (count,), the largest first; minus infinity for a direction that the map contracts to zero.
 
     Raises:
-      FieldError: `count` is larger than that.
+      FieldError: `count` is not in 1..S; or see `dynamics`.
     """
     system = dynamics(model, inputs)
     size, dtype = system.start.size, system.start.dtype
@@ -123,7 +126,9 @@ def lyapunov_exponents(model: Model, inputs: Inputs, count: int) -> Float[Array,
 
 
 def half_life(exponent: Array) -> Array:
-    """Steps in which what decays as exp(exponent * t) is halved; infinite where it does not decay.
+    """The number of steps in which exp(exponent * t) is halved: - ln 2 / exponent.
+
+    It is infinite if the exponent is not negative.
 
     >>> float(half_life(jnp.array(-0.1)))
     6.931...

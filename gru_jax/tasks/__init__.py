@@ -1,4 +1,4 @@
-"""The tasks: one file each. `TASKS` maps a config's name to a class."""
+"""The tasks, one file each. `TASKS` maps the names that configs use to classes."""
 
 from gru_jax.tasks.adding import Adding
 from gru_jax.tasks.base import Batch, Classification, Example, Regression, Task

@@ -14,9 +14,9 @@ PROTOCOLS = ("halves", "anywhere", "hochreiter")
 
 @dataclasses.dataclass(frozen=True)
 class Adding(Regression):
-    """Add the two marked numbers of a long sequence; said after its last step.
+    """Add the two marked numbers of a long sequence; the answer is given after the last step.
 
-    Inputs (time, 2): a value and a marker. For `length` 6, protocol "halves":
+    Inputs (time, 2): a value and a marker. For example, with `length` 6 and protocol "halves":
 
         value   0.3  0.9  0.1  0.7  0.2  0.5
         marker   0    1    0    0    0    1       target  0.9 + 0.5 = 1.4
@@ -24,14 +24,15 @@ class Adding(Regression):
     protocol:
       "halves": values ~ U[0, 1), one mark in each half (Arjovsky et al. 2016).
       "anywhere": values ~ U[0, 1), marks at two distinct steps (Bai et al. 2018).
-      "hochreiter": values ~ U[-1, 1); length drawn from T..T + T // 10 (padded behind);
-        marker -1 at both ends; one mark among the first 10 steps and another among the first
-        T // 2 - 1; a marked first step has the value 0; target 0.5 + (X1 + X2) / 4.
+      "hochreiter": values ~ U[-1, 1); between T and T + T // 10 steps, then padding; marker -1
+        at the first and the last step; one mark among the first 10 steps and another among the
+        first T // 2 - 1; if the first step is marked, its value is 0; the target is
+        0.5 + (X1 + X2) / 4 (Hochreiter & Schmidhuber 1997).
 
-    Baseline: the variance of the target. The variance of U[0, 1) is 1/12, so two of them give
-    1/6. For "hochreiter" a value has variance 1/3, or 0 where the first step is the marked
-    one: with probability 1/10 for the first mark and 9/10 * 1/(T//2 - 2) for the second, hence
-    (2 - 1/10 - 9/10/(T//2 - 2)) / 48.
+    Baseline: the variance of the target. The variance of U[0, 1) is 1/12, so that of the sum of
+    two values is 1/6. For "hochreiter", a value has the variance 1/3, or 0 if it is that of the
+    first step. That is the first marked value with probability 1/10 and the second one with
+    probability 9/10 * 1/(T//2 - 2); hence (2 - 1/10 - 9/10/(T//2 - 2)) / 48.
     """
 
     input_size = 2
@@ -41,7 +42,7 @@ class Adding(Regression):
 
     def __post_init__(self):
         fields.one_of("protocol", self.protocol, PROTOCOLS)
-        # Hochreiter's second mark needs a place beside the first among T // 2 - 1 steps.
+        # From 22 steps on, the T // 2 - 1 steps for the second mark contain the 10 for the first.
         fields.integer("length", self.length, 22 if self.protocol == "hochreiter" else 2)
 
     @property
@@ -87,7 +88,7 @@ def _one_hot(place: Array | int, size: int) -> Array:
 
 
 def _two_places(key: Key, first_of: int, second_of: int) -> tuple[Array, Array]:
-    """One of the first `first_of` places, and another of the first `second_of`."""
+    """Two distinct places: one among the first `first_of`, one among the first `second_of`."""
     keys = jax.random.split(key)
     first = jax.random.randint(keys[0], (), 0, first_of)
     second = jax.random.randint(keys[1], (), 0, second_of - 1)

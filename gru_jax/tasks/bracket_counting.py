@@ -1,4 +1,4 @@
-"""Counting open brackets: the language Dyck-1."""
+"""Counting open brackets (the language Dyck-1)."""
 
 import dataclasses
 
@@ -13,15 +13,16 @@ from gru_jax.tasks.base import Classification, Example
 
 @dataclasses.dataclass(frozen=True)
 class BracketCounting(Classification):
-    """Say at every step how many brackets are open.
+    """Count the open brackets, at every step.
 
-    A bracket opens where none is open, closes where `depth` are, and does either, equally
-    often, in between.
+    The next bracket opens if none is open, closes if `depth` are open, and otherwise is either
+    with equal probability. Tokens: 0 is "(", 1 is ")".
 
-        input   ( ( ) ( ) )        target  1 2 1 2 1 0
+        input   ( ( ) ( ) )
+        target  1 2 1 2 1 0
 
-    Baseline: the mean over the steps of the entropy of the number of open brackets, whose
-    distribution follows from that of the step before.
+    Baseline: the entropy of the number of open brackets, mean over the steps. Its distribution at
+    each step follows from that at the step before.
     """
 
     tokens = True

@@ -12,9 +12,12 @@ from gru_jax.tasks.base import Example, Regression
 
 @dataclasses.dataclass(frozen=True)
 class CopyFirst(Regression):
-    """Remember the first of many normal numbers, all of which look alike; said after the last.
+    """Repeat the first of many normal numbers after the last one. Nothing marks the first.
 
-        input  0.3 -1.2 0.8 ... 0.1        target 0.3
+    Inputs (time, 1), all ~ N(0, 1):
+
+        input   0.3 -1.2 0.8 ... 0.1
+        target  0.3
 
     Baseline: the variance of x ~ N(0, 1), hence 1.
     """

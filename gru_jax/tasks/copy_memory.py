@@ -16,23 +16,23 @@ PROTOCOLS = ("arjovsky", "tcn")
 
 @dataclasses.dataclass(frozen=True)
 class CopyMemory(Classification):
-    """Ten digits, a long blank, then say the digits again; judged at every step.
+    """Read ten digits, wait over a long blank, then repeat the digits.
 
-    Tokens: 0 is blank, 1..8 are digits, 9 is the delimiter. `length` is T, and an example has
-    T + 20 steps. With two digits in place of ten, T = 4 looks so:
+    Tokens: 0 is blank, 1..8 are digits, 9 is the delimiter. An example has T + 20 steps, where T
+    is `length`. With two digits instead of ten and T = 4:
 
         "arjovsky"  input   3 7 0 0 0 9 0 0     T - 1 blanks, a delimiter, blanks
         "tcn"       input   3 7 0 0 0 9 9 9     T - 1 blanks, delimiters to the end
         both        target  0 0 0 0 0 0 3 7
 
-    ("arjovsky": Arjovsky et al. 2016; "tcn": Bai et al. 2018, who feed the digit as a scalar:
-    `encoder="scalar"`. The latter judge 10 classes, of which the delimiter never occurs; both
-    protocols have 10 here so that models are the same.)
+    "arjovsky" is the protocol of Arjovsky et al. (2016), "tcn" that of Bai et al. (2018), who also
+    feed each token as one number (`encoder="scalar"`). Both have 10 classes here, as in the
+    latter, although the delimiter is never a target.
 
-    Loss: cross-entropy, mean over all T + 20 steps. Metric "accuracy": of the last ten steps.
+    Loss: cross-entropy, mean over all T + 20 steps. Metric "accuracy": over the last ten steps.
 
-    Baseline: a blank is certain at T + 10 steps, a digit is one of eight at ten steps, hence
-    10 ln 8 / (T + 20).
+    Baseline: T + 10 steps are certainly blank, and at the other ten steps each of eight digits is
+    equally likely; hence 10 ln 8 / (T + 20).
     """
 
     tokens = True
@@ -64,5 +64,5 @@ class CopyMemory(Classification):
         return Example(inputs, jnp.full(self.steps, BLANK).at[-DIGITS:].set(digits))
 
     def counted(self, batch: Batch) -> Array:
-        del batch  # its blanks are easy
+        del batch  # only the digits count: the blanks are easy
         return jnp.arange(self.steps) >= self.steps - DIGITS

@@ -1,4 +1,4 @@
-"""The running sum modulo k: a state that every input changes. Parity where k = 2."""
+"""The running sum modulo k, a state that every input changes; parity if k = 2."""
 
 import dataclasses
 import math
@@ -12,11 +12,14 @@ from gru_jax.tasks.base import Classification, Example
 
 @dataclasses.dataclass(frozen=True)
 class CumulativeSum(Classification):
-    """Say at every step the sum of all tokens so far, modulo `modulus`.
+    """Add up all tokens so far, modulo `modulus`, at every step.
 
-        input   1 0 1 1 0        target  1 1 0 1 1        (modulus 2: parity)
+    Tokens: 0..modulus - 1, all equally likely. With `modulus` 2, the sum is the parity:
 
-    Baseline: the first token is uniform, so every sum is, hence ln modulus.
+        input   1 0 1 1 0
+        target  1 1 0 1 1
+
+    Baseline: the first token is uniform, and therefore every sum; hence ln modulus.
     """
 
     tokens = True
@@ -43,6 +46,6 @@ class CumulativeSum(Classification):
 
     def example(self, key: Key) -> Example:
         inputs = jax.random.randint(key, (self.length,), 0, self.modulus)
-        # Reduced at every addition: a plain sum may leave the 32 bits.
+        # Reduced at every addition, since the sum itself may exceed 32 bits.
         sums = jax.lax.associative_scan(lambda a, b: (a + b) % self.modulus, inputs)
         return Example(inputs, sums)

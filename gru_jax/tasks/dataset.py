@@ -1,4 +1,4 @@
-"""Tasks whose examples somebody has collected: held on the device, drawn inside the step."""
+"""Tasks whose examples are a data set, kept on the device and drawn inside the compiled step."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,19 +18,23 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset(Task):
-    """Examples in three splits that never mix.
+    """A task whose examples are a data set in three separate splits.
 
-    Each training step draws its examples from "train", with replacement. Evaluation takes the
-    whole of another split: "validation" for whatever is chosen by it, "test" for what is told.
+    Training draws its examples from the split "train", with replacement. Evaluation uses the whole
+    of another split: "validation" to choose anything by the result, "test" to report it.
 
-    splits: examples with a leading axis, by the name of their split; all alike but for that.
-    judged: the split that evaluation takes.
+    splits: the examples of each split, by its name. Arrays have a leading axis for the examples;
+      their other axes are the same in all splits.
+    judged: the split that evaluation uses, "validation" or "test".
+
+    Raises:
+      FieldError: `judged` has another value.
     """
 
     splits: Mapping[str, Example]
     judged: str = VALIDATION
 
-    # By identity: a program is compiled for one task's data, which cannot be part of its key.
+    # Compared by identity: a task is part of the key of a compiled program, and arrays cannot be.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -39,12 +43,12 @@ class Dataset(Task):
 
     @property
     def held_out(self) -> Example:
-        """The split that evaluation takes, whole."""
+        """The examples of the split that evaluation uses."""
         return self.splits[self.judged]
 
     @property
     def size(self) -> int:
-        """How many examples evaluation takes."""
+        """The number of examples that evaluation uses."""
         return len(self.held_out.inputs)
 
     @property
@@ -59,7 +63,7 @@ class Dataset(Task):
         return self.drawn(key, self.data)
 
     def drawn(self, key: Key, data: Any) -> Example:
-        """One training example."""
+        """One training example, drawn from arrays such as those of the property `data`."""
         place = jax.random.randint(key, (), 0, len(data[TRAIN].inputs))
         return jax.tree.map(lambda rows: jnp.asarray(rows)[place], data[TRAIN])
 
@@ -70,24 +74,25 @@ class Dataset(Task):
         return jax.tree.map(lambda rows: jnp.asarray(rows)[indices], data[self.judged])
 
     def with_length(self, length: int) -> Self:
-        raise fields.FieldError("length", length, f"{self.length}: that of the data")
+        raise fields.FieldError("length", length, f"{self.length}, the length of the data")
 
     def judged_on(self, split: str) -> Self:
-        """The same task with another split for evaluation."""
+        """The same task, where evaluation uses this split."""
         return dataclasses.replace(self, judged=split)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LabelledSequences(Classification, Dataset):
-    """Sequences with a class each: pixels in a row, words of a review.
+    """The classification of whole sequences, such as the pixels of an image or the words of a text.
 
-    kinds: features of a time step, or kinds of tokens.
-    classes: how many; targets are 0..classes - 1.
-    readout: "last", or "flatten" where all sequences have one length.
-    tokens: inputs are (time,) whole numbers.
-    token_names: what they stand for.
+    kinds: the number of features of a time step, or of kinds of tokens.
+    classes: the number of classes; targets are 0..classes - 1.
+    readout: "last"; or "flatten" if all sequences have the same length.
+    tokens: whether inputs are whole numbers (time,) instead of real vectors (time, kinds).
+    token_names: the names of the tokens, for figures.
 
-    Baseline: the cross-entropy, on the split that is judged, of the class frequencies of "train".
+    Baseline: the cross-entropy on the split that evaluation uses, if the class frequencies of
+    "train" are predicted.
     """
 
     kinds: int = 1
@@ -113,19 +118,24 @@ class LabelledSequences(Classification, Dataset):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PianoRolls(Dataset):
-    """Which notes sound at the next step, given all steps so far, at every step of a piece.
+    """Predict which notes sound at the next step, at every step of a piece of music.
 
-    Inputs and targets (time, notes) of 0 and 1; the targets are the inputs one step later.
+    Inputs and targets (time, notes) are 0 or 1; the targets are the inputs one step later.
 
         loss = - mean_t sum_k [y_tk log p_tk + (1 - y_tk) log(1 - p_tk)],   p = sigmoid(outputs)
 
-    in nats a step, as published for these data. An evaluation's mean is over all steps of all
-    pieces, so a long piece counts for more. Metric "accuracy": right notes over notes that
-    sound, are said, or both, mean over the steps (after Bay et al. 2009); said: p > 1/2.
+    in nats per step, as in the publications about these data. An evaluation takes the mean over
+    all steps of all pieces, so longer pieces have more weight. Metric "accuracy": the number of
+    notes that sound and are predicted (p > 1/2), divided by the number of those that sound or are
+    predicted, mean over the steps (after Bay et al. 2009).
 
-    Baseline: that loss for each note's frequency in "train".
+    Baseline: the loss if each note's frequency in "train" is predicted.
 
-    window: training takes so many steps of a piece, from a random one on; 0: whole pieces.
+    window: the number of consecutive steps of a piece that a training example has, at a random
+      place in the piece; 0 for whole pieces.
+
+    Raises:
+      FieldError: a value is not allowed.
     """
 
     metric_names: ClassVar[tuple[str, ...]] = ("loss", "accuracy")

@@ -1,4 +1,4 @@
-"""The flip-flop language (Liu et al. 2023): keep the last bit that was written, drop all before."""
+"""The flip-flop language (Liu et al. 2023): remember the bit that was written last."""
 
 import dataclasses
 import math
@@ -15,16 +15,16 @@ IGNORED, READ = 2, 4
 
 @dataclasses.dataclass(frozen=True)
 class FlipFlop(Classification):
-    """A memory of one bit that is overwritten, distracted and read at random moments.
+    """Repeat the bit that was written last, whenever it is asked for.
 
-    Tokens: 0 and 1 write that bit, 2 and 3 are the same bits to be ignored, 4 asks for the bit
-    written last. The first token writes and the last one asks; each of those between is to be
-    ignored with probability `ignore`, else it writes or asks, equally often.
+    Tokens: 0 and 1 write a bit, 2 and 3 are bits to be ignored, 4 asks for the bit that was written
+    last. The first token writes and the last one asks. Each token between them is one to be
+    ignored with probability `ignore`; otherwise it writes or asks with equal probability.
 
         input   1 3 2 4 0 3 4
-        target  . . . 1 . . 0
+        target  . . . 1 . . 0      (. where nothing is asked)
 
-    Baseline: the bit asked for is one of two, hence ln 2.
+    Baseline: both bits are equally likely; hence ln 2.
     """
 
     tokens = True

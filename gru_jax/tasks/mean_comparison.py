@@ -1,4 +1,4 @@
-"""Whose mean is larger: a sequence that can be summed up in any order."""
+"""Comparing two means: a task for which the order of the inputs does not matter."""
 
 import dataclasses
 import math
@@ -13,14 +13,15 @@ from gru_jax.tasks.base import Classification, Example
 
 @dataclasses.dataclass(frozen=True)
 class MeanComparison(Classification):
-    """Two people's push-ups, day by day: did the second do more? Said after the last day.
+    """Two people do push-ups every day. After the last day, has the second done more in total?
 
     Inputs (time, 2), all ~ U[0, 1):
 
         first   0.9 0.1 0.4
-        second  0.2 0.8 0.7        target 1, since 1.7 > 1.4
+        second  0.2 0.8 0.7
+        target  1                  since 1.7 > 1.4
 
-    Baseline: either is as likely, hence ln 2.
+    Baseline: both answers are equally likely; hence ln 2.
     """
 
     readout = "last"

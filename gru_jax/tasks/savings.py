@@ -1,4 +1,4 @@
-"""Savings that earn compound interest: a sequence whose order counts."""
+"""Savings with compound interest: a task for which the order of the inputs matters."""
 
 import dataclasses
 from typing import ClassVar
@@ -14,15 +14,17 @@ from gru_jax.tasks.base import Example, Regression
 
 @dataclasses.dataclass(frozen=True)
 class Savings(Regression):
-    """What a deposit a year comes to with interest; said after the last year.
+    """The savings s_T after the last year, with one deposit x_t every year and interest.
 
         s_t = (1 + rate) s_{t-1} + x_t,   x_t ~ U[0, 1)
 
-    The target is s_T over what deposits of 1 come to, a weighted mean of the deposits:
+    Inputs (time, 1). The target is s_T divided by what deposits of 1 would give, that is, a
+    weighted mean of the deposits. With `rate` 0.1:
 
-        deposits 0.5 0.2 0.9, rate 0.1      target (1.21 * 0.5 + 1.1 * 0.2 + 0.9) / 3.31 = 0.521
+        input   0.5 0.2 0.9
+        target  (1.21 * 0.5 + 1.1 * 0.2 + 0.9) / 3.31 = 0.521
 
-    Baseline: the variance of the target, sum_t w_t^2 / 12 with the weights w summing to 1.
+    Baseline: the variance of the target, sum_t w_t^2 / 12, where w are the weights, which sum to 1.
     """
 
     input_size = 1
@@ -37,7 +39,7 @@ class Savings(Regression):
 
     @property
     def shares(self) -> np.ndarray:
-        """What a deposit of each year counts for, (time,)."""
+        """The weight of each year's deposit in the target, (time,)."""
         growth = (1 + self.rate) ** -np.arange(self.length, dtype=float)
         return growth / growth.sum()
 
@@ -47,9 +49,9 @@ class Savings(Regression):
 
     @property
     def unordered_loss(self) -> float:
-        """The best expected loss of a predictor that knows the deposits but not their order.
+        """The least expected loss of a predictor that knows the deposits but not their order.
 
-        The mean of the deposits is its best guess, hence (sum_t w_t^2 - 1/T) / 12.
+        It predicts the mean of the deposits; hence (sum_t w_t^2 - 1/T) / 12.
         """
         return self.baseline_loss - 1 / (12 * self.length)
 

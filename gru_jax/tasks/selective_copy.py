@@ -1,4 +1,4 @@
-"""Selective copying (Gu & Dao 2023): what is worth keeping stands anywhere."""
+"""Selective copying (Gu & Dao 2023): the symbols to remember may be at any step."""
 
 import dataclasses
 import math
@@ -13,14 +13,16 @@ from gru_jax.tasks.base import UNASKED, Classification, Example
 
 @dataclasses.dataclass(frozen=True)
 class SelectiveCopy(Classification):
-    """Say, in their order, the few symbols that were scattered over a long sequence of blanks.
+    """Repeat, in order, the few symbols that are scattered over a long sequence of blanks.
 
-    Tokens: 0 is blank, 1..symbols are symbols, symbols + 1 asks. After `length` steps with
-    `items` symbols at random places come as many that ask; targets are symbols counted from 0:
+    Tokens: 0 is blank, 1..symbols are symbols, symbols + 1 asks. The first `length` steps have
+    `items` symbols at random places; the `items` steps after them ask. Targets are symbols counted
+    from 0. With 8 `symbols` and 2 `items`:
 
-        input   0 3 0 0 1 0 0 9 9        target  . . . . . . . 2 0     (symbols 8, items 2)
+        input   0 3 0 0 1 0 0 9 9
+        target  . . . . . . . 2 0      (. where nothing is asked)
 
-    Baseline: every answer is one of so many symbols, hence ln symbols.
+    Baseline: all symbols are equally likely; hence ln symbols.
     """
 
     tokens = True

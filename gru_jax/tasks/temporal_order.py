@@ -10,22 +10,24 @@ from gru_jax import fields
 from gru_jax.axes import Key
 from gru_jax.tasks.base import Classification, Example, one_of
 
-DISTRACTORS, X, START, END = 4, 4, 6, 7  # tokens 0..3 distract; Y follows X
-PLACES = {2: ((10, 20), (50, 60)), 3: ((10, 20), (33, 43), (66, 76))}  # in hundredths of T
+DISTRACTORS, X, START, END = 4, 4, 6, 7  # tokens 0..3 are distractors, and Y is X + 1
+# The first and the last place of each relevant symbol, in hundredths of T.
+PLACES = {2: ((10, 20), (50, 60)), 3: ((10, 20), (33, 43), (66, 76))}
 
 
 @dataclasses.dataclass(frozen=True)
 class TemporalOrder(Classification):
-    """In which order two (6a) or three (6b) relevant symbols came; said after the last step.
+    """Name the order of two (task 6a) or three (task 6b) relevant symbols, after the last step.
 
-    Tokens: a, b, c and d distract, X and Y are relevant, E starts and B ends. An example has
-    T..T + T // 10 steps (padded behind). The relevant symbols stand at steps T/10..T/5 and
-    T/2..6T/10 (6a), or at T/10..T/5, 33T/100..43T/100 and 66T/100..76T/100 (6b), counted from
-    0; T = 100 gives the lengths and places of the paper.
+    Tokens: X and Y are relevant; a, b, c and d are distractors; E is the first token and B the
+    last. An example has between T and T + T // 10 steps, then padding. The relevant symbols are at
+    steps T/10..T/5 and T/2..6T/10 (6a), or T/10..T/5, 33T/100..43T/100 and 66T/100..76T/100 (6b),
+    counted from 0. T = 100 gives the lengths and places of the paper.
 
-        E X b d a c Y c d a B        target XY, the second of XX, XY, YX, YY
+        input   E X b d a c Y c d a B
+        target  1                          the order XY, among XX, XY, YX, YY
 
-    Baseline: all of 2^relevant orders are equally likely, hence relevant ln 2.
+    Baseline: all 2^relevant orders are equally likely; hence relevant ln 2.
     """
 
     tokens = True

@@ -1,4 +1,4 @@
-"""Copy over a lag that differs from example to example (Tallec & Ollivier 2018)."""
+"""The copy problem with a lag that differs between examples (Tallec & Ollivier 2018)."""
 
 import dataclasses
 import math
@@ -14,15 +14,16 @@ from gru_jax.tasks.copy_memory import BLANK, DELIMITER, DIGITS, SYMBOLS
 
 @dataclasses.dataclass(frozen=True)
 class VariableCopy(Classification):
-    """Ten digits, 0..T - 1 blanks, a delimiter, then say the digits again.
+    """Read ten digits, wait for 0 to T - 1 blanks and a delimiter, then repeat the digits.
 
-    Tokens as in `CopyMemory`, targets are digits counted from 0. Only the ten steps behind the
-    delimiter are judged, unlike in the paper; an example has T + 20 steps at most (padded
-    behind). With two digits in place of ten:
+    Tokens are those of `CopyMemory`; targets are digits counted from 0. Unlike in the paper, only
+    the ten steps after the delimiter count. An example has at most T + 20 steps, where T is
+    `length`, then padding. With two digits instead of ten:
 
-        input   3 7 0 0 9 0 0 _        target  . . . . . 2 6 _
+        input   3 7 0 0 9 0 0 _
+        target  . . . . . 2 6 _      (. where nothing is asked, _ padding)
 
-    Baseline: a digit is one of eight, hence ln 8.
+    Baseline: all eight digits are equally likely; hence ln 8.
     """
 
     tokens = True

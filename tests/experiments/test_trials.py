@@ -126,7 +126,7 @@ def test_a_sweep_without_trials():
         ("add(nam='a')", "TypeError: .*unexpected keyword argument 'nam'"),
         (
             "from configs.variants import product\n    product({'a': {'x': 1}}, {'b': {'x': 2}})",
-            "ValueError: 'x' stands there twice",
+            "ValueError: 'x' occurs twice",
         ),
         ("1 / 0", "ZeroDivisionError: division by zero"),
     ],

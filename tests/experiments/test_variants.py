@@ -24,8 +24,8 @@ def test_chain_keeps_order():
 @pytest.mark.parametrize(
     ("combine", "message"),
     [
-        (lambda: product(A, A), "'model.cell' stands there twice"),
-        (lambda: chain(A, A), "'a' stands there twice"),
+        (lambda: product(A, A), "'model.cell' occurs twice"),
+        (lambda: chain(A, A), "'a' occurs twice"),
         (lambda: zipped(A, values("task.length", (1,), "T")), "zip"),
     ],
 )

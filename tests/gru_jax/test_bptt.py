@@ -145,7 +145,7 @@ def test_cells_of_flax_as_they_are(make):
         )
         agree(slopes(masked), slopes(apart), 1e-5)
     assert jnp.all(masked(cell)[1] == 0)
-    with pytest.raises(ValueError, match=f"^{make.__name__} shows no activations: must be a Cell"):
+    with pytest.raises(ValueError, match=f"^{make.__name__} has no activations: must be a Cell"):
         RNN(cell)(x, return_activations=True)
 
 

@@ -1,0 +1,258 @@
+"""What cells are built of: gates, activation functions and parameters."""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict, Unpack
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jax.nn.initializers import Initializer, lecun_normal, orthogonal, zeros
+
+from gru_jax import fields
+from gru_jax.axes import Array, State, StepInput
+
+Activation = Callable[[Array], Array]
+
+ACTIVATIONS: dict[str, Activation] = {
+    "tanh": jnp.tanh,
+    "relu": jax.nn.relu,
+    "softsign": jax.nn.soft_sign,
+    "identity": lambda a: a,
+}
+GATE_ACTIVATIONS: dict[str, Activation] = {
+    "sigmoid": jax.nn.sigmoid,
+    "hard_sigmoid": jax.nn.hard_sigmoid,
+}
+# What the gate that keeps the old state may be, see `GateFactory.keeping`.
+KEEPING = ("learned", "keep", "replace", "constant")
+
+
+def activation(field: str, value: str | Activation, named: dict[str, Activation]) -> Activation:
+    """Looks up `value` in `named`; a function is returned as it is.
+
+    Raises:
+      FieldError: `value` is neither a function nor a name in `named`.
+    """
+    if callable(value):
+        return value
+    return named[fields.one_of(field, value, named)]
+
+
+class CellOptions(TypedDict, total=False):
+    """The options that all cells have in common.
+
+    kernel_init: initialiser of the input kernels W (D, H), applied to each gate's kernel
+      separately; LeCun normal by default.
+    recurrent_init: the same for the recurrent kernels U (H, H); orthogonal by default.
+    learn_initial_state: the state before the first step is a parameter, which starts at
+      zero; otherwise that state is zero.
+    dtype: precision of the operands of matrix products; `param_dtype` by default. Sums,
+      gates and states are float32 at least: bfloat16 has no numbers between 0.996 and 1,
+      which an update gate needs for memories longer than 256 steps.
+    param_dtype: precision in which parameters are stored; float32 by default.
+    """
+
+    kernel_init: Initializer
+    recurrent_init: Initializer
+    learn_initial_state: bool
+    dtype: Any
+    param_dtype: Any
+
+
+class Gate(nnx.Module):
+    """activation(x W + h U + b); without an activation, x W + h U + b.
+
+    x has shape (*batch, D), h and the gate have shape (*batch, H).
+
+    Args:
+      in_features, hidden_features: D and H.
+      activation: applied to the sum; None for the sum itself.
+      bias_init: initialiser of b; None for a gate without bias.
+      rngs: the source of the parameters.
+      options: see `CellOptions`.
+
+    >>> gate = Gate(2, 3, activation=jax.nn.sigmoid, rngs=nnx.Rngs(0))
+    >>> gate(jnp.ones((5, 2)), jnp.zeros((5, 3))).shape
+    (5, 3)
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        activation: Activation | None = None,
+        bias_init: Initializer | None = zeros,
+        rngs: nnx.Rngs,
+        **options: Unpack[CellOptions],
+    ):
+        param_dtype = options.get("param_dtype", jnp.float32)
+        self.dtype = options.get("dtype") or param_dtype
+        self.state_dtype = state_dtype(param_dtype)
+        self.activation = activation
+        kernel_init = options.get("kernel_init", lecun_normal())
+        recurrent_init = options.get("recurrent_init", orthogonal())
+        square = (hidden_features, hidden_features)
+        self.kernel = parameter(kernel_init, rngs, (in_features, hidden_features), param_dtype)
+        self.recurrent_kernel = parameter(recurrent_init, rngs, square, param_dtype)
+        self.bias = (
+            parameter(bias_init, rngs, (hidden_features,), param_dtype) if bias_init else None
+        )
+
+    def __call__(self, inputs: StepInput, state: State) -> State:
+        total = self.project(inputs) + self.recur(state)
+        return total if self.activation is None else self.activation(total)
+
+    def project(self, inputs: StepInput) -> State:
+        """The input's part of the sum: x W + b."""
+        return add_bias(self._product(inputs, self.kernel[...]), self.bias)
+
+    def recur(self, state: State) -> State:
+        """The state's part of the sum: h U."""
+        return self._product(state, self.recurrent_kernel[...])
+
+    def _product(self, left: Array, kernel: Array) -> Array:
+        """left @ kernel with operands of `dtype`, summed in `state_dtype`."""
+        return jnp.matmul(
+            left.astype(self.dtype),
+            kernel.astype(self.dtype),
+            preferred_element_type=self.state_dtype,
+        )
+
+
+class ConstantGate(nnx.Module):
+    """activation(b): a gate with one learned value for each unit, whatever x and h are."""
+
+    def __init__(
+        self,
+        hidden_features: int,
+        *,
+        activation: Activation,
+        bias_init: Initializer,
+        rngs: nnx.Rngs,
+        param_dtype: Any = jnp.float32,
+    ):
+        self.activation = activation
+        self.bias = parameter(bias_init, rngs, (hidden_features,), param_dtype)
+
+    def __call__(self, inputs: StepInput, state: State) -> State:
+        del inputs
+        return jnp.broadcast_to(self.activation(self.bias[...].astype(state.dtype)), state.shape)
+
+
+@dataclasses.dataclass(frozen=True)
+class PinnedGate:
+    """A gate that has the same value for all units and at all steps, and no parameters."""
+
+    value: float
+
+    def __call__(self, inputs: StepInput, state: State) -> State:
+        del inputs
+        return jnp.full_like(state, self.value)
+
+
+AnyGate = Gate | ConstantGate | PinnedGate
+
+
+class GateFactory:
+    """Makes the gates of one cell, which share sizes, options and the choice of biases.
+
+    Args:
+      in_features, hidden_features: D and H.
+      bias: which biases exist: "all", "none", one name, or several names.
+      available: the names that `bias` may contain.
+      rngs: the source of the parameters.
+      options: see `CellOptions`.
+
+    Raises:
+      FieldError: `bias` contains a name that is not available.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        hidden_features: int,
+        bias: str | Sequence[str],
+        available: Sequence[str],
+        *,
+        rngs: nnx.Rngs,
+        **options: Unpack[CellOptions],
+    ):
+        self.sizes = in_features, hidden_features
+        self.biases = _chosen_biases(bias, available)
+        self.rngs, self.options = rngs, options
+
+    def learned(
+        self, name: str, activation: Activation | None = None, bias_init: Initializer = zeros
+    ) -> Gate:
+        """A `Gate`, with a bias if `name` is among the biases that exist."""
+        init = bias_init if name in self.biases else None
+        return Gate(
+            *self.sizes, activation=activation, bias_init=init, rngs=self.rngs, **self.options
+        )
+
+    def open_or_learned(self, name: str, mode: str, activation: Activation) -> Gate | PinnedGate:
+        """A gate pinned to 1 if `mode` is "open", otherwise a learned one."""
+        return PinnedGate(1.0) if mode == "open" else self.learned(name, activation)
+
+    def keeping(
+        self,
+        name: str,
+        mode: str,
+        activation: Activation,
+        bias_init: Initializer,
+        keep: bool = True,
+    ) -> AnyGate:
+        """The gate that decides how much of the old state is kept.
+
+        Args:
+          name: the name of its bias.
+          mode: "learned"; "constant", a `ConstantGate`; "keep" or "replace", a gate pinned so
+            that the old state is kept, or is replaced, entirely.
+          activation: the activation of a learned or constant gate.
+          bias_init: initialiser of its bias.
+          keep: whether the cell keeps the old state where this gate is 1 (True) or 0 (False).
+        """
+        if mode == "learned":
+            return self.learned(name, activation, bias_init)
+        if mode == "constant":
+            return ConstantGate(
+                self.sizes[1],
+                activation=activation,
+                bias_init=bias_init,
+                rngs=self.rngs,
+                param_dtype=self.options.get("param_dtype", jnp.float32),
+            )
+        return PinnedGate(float((mode == "keep") == keep))
+
+
+def state_dtype(param_dtype: Any) -> Any:
+    """The precision of gates and states: that of the parameters, and float32 at least."""
+    return jnp.promote_types(param_dtype, jnp.float32)
+
+
+def parameter(
+    init: Initializer, rngs: nnx.Rngs, shape: tuple[int, ...], param_dtype: Any
+) -> nnx.Param:
+    """A new parameter of this shape and precision."""
+    # Drawn in float32 at least: orthogonal initialisers need a QR decomposition, which does not
+    # exist for bfloat16.
+    return nnx.Param(init(rngs.params(), shape, state_dtype(param_dtype)).astype(param_dtype))
+
+
+def add_bias(value: Array, bias: nnx.Param | None) -> Array:
+    """`value + bias`, or `value` if there is no bias."""
+    return value if bias is None else value + bias[...].astype(value.dtype)
+
+
+def _chosen_biases(bias: str | Sequence[str], available: Sequence[str]) -> frozenset[str]:
+    """The names that an option `bias` selects: "all", "none", one name, or several names."""
+    if bias == "all":
+        return frozenset(available)
+    if bias == "none":
+        return frozenset()
+    if isinstance(bias, str):
+        return frozenset([fields.one_of("bias", bias, ("all", "none", *available))])
+    names = fields.sequence("bias", bias, "a name or a list of names")
+    return frozenset(fields.one_of("bias", name, available) for name in names)
