@@ -77,7 +77,7 @@ def draw_lengths(
             axis.set_yscale("log")
         else:
             axis.set_ylim(-0.03, 1.03)
-        axis.set(xscale="log", xlabel="length", title=f"evaluation {name.replace('_', ' ')}")
+        axis.set(xscale="log", xlabel="length", title=f"test {name.replace('_', ' ')}")
         axis.set_xticks(list(found), [str(length) for length in found])
         axis.minorticks_off()
         axis.legend(frameon=False, fontsize=8)

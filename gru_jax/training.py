@@ -19,6 +19,7 @@ from gru_jax.axes import Array, Outputs
 from gru_jax.devices import BATCH, SEED
 from gru_jax.model import BuildModel, SequenceModel, parameter_count
 from gru_jax.optimizer import Optimizer
+from gru_jax.streams import INITIALISATION, stream
 from gru_jax.tasks.base import Batch, Task, evaluation_batch, training_batch
 
 NOT_YET = -1  # in `solved_step` and `diverged_step`
@@ -150,7 +151,7 @@ def init(
         raise ValueError("seeds, learning_rates and clip_norms must have one entry a seed")
 
     def member(seed: Array, learning_rate: Array, clip_norm: Array) -> TrainState:
-        params = nnx.state(experiment.build(nnx.Rngs(jax.random.key(seed))))
+        params = nnx.state(experiment.build(nnx.Rngs(stream(INITIALISATION, seed))))
         transform = experiment.optimizer.transform(learning_rate, clip_norm)
         return TrainState(
             params=params,

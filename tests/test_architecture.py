@@ -8,6 +8,7 @@ ROOT = Path(__file__).parent.parent
 # A module may import those of its own rank only if listed before it here, and lower ranks.
 RANKS = [
     {"gru_jax.axes", "gru_jax.fields", "gru_jax.lapack"},
+    {"gru_jax.streams"},
     {"gru_jax.bptt.jaxprs", "gru_jax.bptt.lists"},
     {"gru_jax.bptt.recomputation"},
     {"gru_jax.bptt.derivative"},

@@ -11,9 +11,8 @@ import optax
 
 from gru_jax import fields
 from gru_jax.axes import Array, Key, Outputs, PerExample
-from gru_jax.tasks.base import Batch, Classification, Example, Task, fold
-
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
+from gru_jax.streams import TEST, TRAIN, VALIDATION, fold
+from gru_jax.tasks.base import Batch, Classification, Example, Task
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -24,18 +23,13 @@ class Dataset(Task):
     whole of another split: "validation" for whatever is chosen by it, "test" for what is told.
 
     splits: examples with a leading axis, by the name of their split; all alike but for that.
-    judged: the split that evaluation takes.
     """
 
     splits: Mapping[str, Example]
-    judged: str = VALIDATION
 
     # By identity: a program is compiled for one task's data, which cannot be part of its key.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
-
-    def __post_init__(self):
-        fields.one_of("judged", self.judged, (VALIDATION, TEST))
 
     @property
     def held_out(self) -> Example:
@@ -71,10 +65,6 @@ class Dataset(Task):
 
     def with_length(self, length: int) -> Self:
         raise fields.FieldError("length", length, f"{self.length}: that of the data")
-
-    def judged_on(self, split: str) -> Self:
-        """The same task with another split for evaluation."""
-        return dataclasses.replace(self, judged=split)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -134,7 +124,6 @@ class PianoRolls(Dataset):
     window: int = 0
 
     def __post_init__(self):
-        super().__post_init__()
         fields.integer("window", self.window, 0)
 
     @property
