@@ -17,6 +17,7 @@ RANKS = [
     {"gru_jax.cells"},
     {"gru_jax.recurrence"},
     {"gru_jax.model", "gru_jax.tasks", "gru_jax.optimizer", "gru_jax.devices"},
+    {"gru_jax.population"},
     {"gru_jax.torch_weights", "gru_jax.training", "gru_jax.diagnostics"},
     {"gru_jax"},
     {"configs"},
