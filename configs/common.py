@@ -24,6 +24,8 @@ def get_config() -> ConfigDict:
     model.bidirectional = False  # every layer runs both ways in time
     model.encoder = "auto"  # of tokens: one_hot, embedding or scalar; auto: one_hot
     model.embedding_size = 32  # of encoder=embedding
+    model.keeping_bias = placeholder(float)  # start of the keeping gate's bias; or the cell's
+    model.chrono_max = 0.0  # draw it by chrono, for memories of up to so many steps; 0: don't
     model.learn_initial_state = False  # the state before the first step is a parameter
     model.dtype = "float32"  # operands of the cells' products: float32 or bfloat16
     model.gradient = "auto"  # or plain, batched, recomputed: speed and memory, not values
@@ -77,7 +79,8 @@ def collected() -> ConfigDict:
 def options(cell: type[Cell]) -> ConfigDict:
     """A cell's options with their defaults, as its constructor's signature has them.
 
-    A default that no config can hold, such as a function, makes no field.
+    A default that no config can hold, such as a function, makes no field, and neither does
+    `keeping_bias`: `config.model` has it for all cells.
     """
     section = ConfigDict()
     try:
@@ -85,6 +88,8 @@ def options(cell: type[Cell]) -> ConfigDict:
     except NameError:  # a name that only type checkers import
         hints = {}
     for name, default in cell.options().items():
+        if name == "keeping_bias":
+            continue
         kind = _kind(hints.get(name))
         if default is None:
             section[name] = placeholder(kind)

@@ -23,7 +23,7 @@ from experiments.results import entries
 from experiments.schema import identity
 from experiments.settings import Settings
 from experiments.trials import from_file
-from experiments.workdir import environment, load, start
+from experiments.workdir import check_schema, environment, load, start
 from gru_jax import fields
 from gru_jax.devices import use_cpu_cores
 
@@ -69,6 +69,7 @@ def main() -> int:
     use_cpu_cores(max(len(subject.settings.seeds) for subject in todo), 1)
     for subject in todo:
         if subject.workdir:
+            check_schema(subject.workdir, subject.settings.config)  # its start was another
             load(subject.workdir)  # a run that cannot be read is found before the others' work
     folder = Path(options.workdir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -123,6 +124,7 @@ def _measured(
             result["seconds"] = round(time.monotonic() - before, 2)
             # Of each, since a folder may be gone on with after the code has changed.
             result |= {key: made[key] for key in ("commit", "modified")}
+            result["schema"] = subject.settings.config["schema"]
             path.parent.mkdir(exist_ok=True)
             write_json(path, result | {"asked": asked})
             taken += 1

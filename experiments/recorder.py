@@ -10,7 +10,7 @@ from experiments.curves import draw_curves
 from experiments.files import RunError, synchronise, write_json
 from experiments.lock import held
 from experiments.settings import Settings
-from experiments.workdir import extend_config, open_workdir, read_metrics
+from experiments.workdir import check_schema, extend_config, open_workdir, read_metrics
 from experiments.writers import IDENTITY, Display, MetricsFile, Row
 
 
@@ -79,6 +79,7 @@ def recorder(
     Raises:
       RunError: another process holds it, or it belongs to another run.
     """
+    check_schema(workdir, settings.config)  # of a run that was read back
     if not workdir.exists():
         workdir.mkdir(parents=True)
         synchronise(workdir.parent)

@@ -28,7 +28,7 @@ import jax
 
 from experiments.checkpoints import Arrays, Checkpoints, decode
 from experiments.files import RunError, check_plain, read_json, write_json
-from experiments.schema import complete
+from experiments.schema import SCHEMA, changes_since, complete
 from experiments.settings import Settings, resolve
 from gru_jax import SequenceModel, Task, training
 from gru_jax.devices import make_mesh, one_device, to_devices
@@ -136,6 +136,15 @@ def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> Non
     write_json(workdir / "config.json", settings.config)
 
 
+def check_schema(workdir: Path, config: dict[str, Any]) -> None:
+    """Raises RunError where a run cannot go on, since it began with an earlier schema."""
+    if config["schema"] != SCHEMA:
+        raise RunError(
+            f"{workdir} holds a run of schema {config['schema']}, which can be read but not gone "
+            f"on with: since then, {changes_since(config['schema'])}; start in another folder"
+        )
+
+
 def extend_config(workdir: Path, settings: Settings) -> None:
     """Writes the higher budget of a run that `check_config` has let pass."""
     # Gone before the config says more steps: with both, the run would count as finished.
@@ -145,8 +154,9 @@ def extend_config(workdir: Path, settings: Settings) -> None:
 
 
 def check_config(workdir: Path, settings: Settings, extend: bool = False) -> None:
-    """Raises RunError where the folder belongs to a run with another config."""
+    """Raises RunError where the folder belongs to a run with another config or schema."""
     old = read_config(workdir)
+    check_schema(workdir, old)
     differing = _differences(old, settings.config)
     if not differing:
         return

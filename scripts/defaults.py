@@ -19,6 +19,7 @@ from typing import Any
 
 from matplotlib import pyplot as plt
 
+from experiments import schema
 from experiments.files import RunError, read_json, write_bytes, write_json, write_text
 from experiments.gates import CLOSED, OPEN
 from experiments.gradient_figures import png
@@ -35,7 +36,7 @@ FIGURES = ROOT / "docs" / "figures"
 RUNS = {
     "adding": ("adding", ()),
     "copy_memory": ("copy_memory", ()),
-    "copy_memory, chrono": ("copy_memory", ("--config.model.gru.chrono_max=75.0",)),
+    "copy_memory, chrono": ("copy_memory", ("--config.model.chrono_max=75.0",)),
     "variable_copy": ("variable_copy", ()),
     "selective_copy": ("selective_copy", ()),
     "copy_first": ("copy_first", ()),
@@ -50,7 +51,7 @@ RUNS = {
     "verdict": ("verdict", ()),
     "verdict, start": (
         "verdict",
-        ("--config.task.where=start", "--config.model.gru.chrono_max=100.0"),
+        ("--config.task.where=start", "--config.model.chrono_max=100.0"),
     ),
 }
 # Runs of the verdict task whose gates are looked at: options, and where the figure goes. Accuracy
@@ -62,7 +63,7 @@ GATED = {
         "verdict_start.png",
     ),
     "at the start, chrono": (
-        ("--config.task.where=start", "--config.model.gru.chrono_max=100.0"),
+        ("--config.task.where=start", "--config.model.chrono_max=100.0"),
         "verdict_chrono.png",
     ),
 }
@@ -138,6 +139,7 @@ def _trained(workdir: Path, config: str, options: tuple[str, ...]) -> dict[str, 
         "seconds": round(read_json(timed, "")["seconds"], 1),
         "steps": resolved["train"]["steps"],
         "length": resolved["task"]["length"],
+        "schema": resolved["schema"],
         "metric": resolved["train"]["target_metric"],
         "target": resolved["train"]["target"],
         "summary": read_json(workdir / "summary.json", ""),
@@ -157,7 +159,7 @@ def _program(name: str, *options: str) -> None:
 @functools.cache
 def load() -> dict[str, Any]:
     """The committed measurements: "runs" by name, "gates" by where the verdict stands."""
-    return json.loads(MEASURED.read_text())
+    return json.loads(schema.renamed(MEASURED.read_text()))
 
 
 def _score(run: dict[str, Any]) -> tuple[int, int, int | None, str]:
@@ -223,7 +225,8 @@ def lengths() -> str:
         metric = _shown(run)
         cells = [f"{quartiles(values[metric])[1]:.3g}" for values in run["lengths"].values()]
         lines.append(f"| {_words(name)} | {run['length']} | {metric} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", "Medians of the seeds."])
+    note = f"Medians of the seeds.{pages.earlier(load()['runs'].values())}"
+    return "\n".join([*lines, "", note])
 
 
 def gates() -> str:
@@ -245,7 +248,7 @@ def gates() -> str:
     note = (
         f"Means over units, steps and examples: median (lowest..highest) of eight seeds; closed: "
         f"below {CLOSED:g}, open: above {OPEN:g}, share of units. {commands}; then `python -m "
-        f"experiments.gates --run=DIR`."
+        f"experiments.gates --run=DIR`.{pages.earlier(load()['gates'].values())}"
     )
     return "\n".join([*lines, "", note])
 
@@ -274,7 +277,7 @@ def _provenance() -> str:
     return (
         f"`python -m experiments.train --config=configs/NAME.py`; {varied}. One after the other by "
         f"`python -m scripts.defaults DIR`, with nothing compiled before, at commit {commits} on "
-        f"{made[0]['devices']} CPU cores; {pages.made_with(made[0])}."
+        f"{made[0]['devices']} CPU cores; {pages.made_with(made[0])}.{pages.earlier(runs.values())}"
     )
 
 

@@ -8,10 +8,11 @@ from typing import Any, ClassVar, TypedDict, Unpack
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.nn.initializers import Initializer, lecun_normal, orthogonal, zeros
+from jax.nn.initializers import Initializer, constant, lecun_normal, orthogonal, zeros
 
 from gru_jax import fields
 from gru_jax.axes import Activations, Array, Carry, State, StepInput
+from gru_jax.initializers import negated
 
 Activation = Callable[[Array], Array]
 
@@ -169,10 +170,25 @@ class GateFactory:
         name: str,
         mode: str,
         activation: Activation,
-        bias_init: Initializer,
+        bias: float | Initializer | None,
+        *,
+        default: float = 0.0,
         keep: bool = True,
     ) -> AnyGate:
-        """The gate that keeps the past, in one of its `KEEPING` modes; it keeps at 1 if `keep`."""
+        """The gate that keeps the past, in one of its `KEEPING` modes.
+
+        Args:
+          bias: the cell's option `keeping_bias`; None: `default`.
+          keep: the gate keeps at 1 (True) or at 0. Its bias then starts at minus `bias`.
+
+        Raises:
+          FieldError: a bias is given, and the gate has none.
+        """
+        if bias is not None and name not in self.biases and mode != "constant":
+            raise fields.FieldError("keeping_bias", bias, f"left out: the {name} gate has no bias")
+        start = default if bias is None else bias
+        bias_init = start if callable(start) else constant(fields.real("keeping_bias", start))
+        bias_init = bias_init if keep else negated(bias_init)
         if mode == "learned":
             return self.learned(name, activation, bias_init)
         if mode == "constant":
@@ -224,8 +240,9 @@ class Cell(nnx.RNNCellBase):
 
     TITLE: what tables and figures call it; the class's name without "Cell" by default.
     STATES: the names of its state arrays, the one that the layer above sees last.
-    KEEPING_GATE: the name, among its activations, of the gate that decides what is kept.
-    KEEPING_BIAS: the option that starts this gate's bias; a positive value keeps.
+    KEEPING_GATE: the name, among its activations, of the gate that decides what is kept. A cell
+      whose gate has a bias takes the option `keeping_bias`, the start of that bias: a number or an
+      initialiser, where a positive value keeps.
 
     Args:
       in_features: D, the size of one time step's input.
@@ -238,7 +255,6 @@ class Cell(nnx.RNNCellBase):
     TITLE: ClassVar[str] = ""
     STATES: ClassVar[tuple[str, ...]] = ("h",)
     KEEPING_GATE: ClassVar[str | None] = None
-    KEEPING_BIAS: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
