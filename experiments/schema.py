@@ -19,7 +19,7 @@ from gru_jax import CELLS, TASKS, FieldError, fields
 # field or the random numbers of a run change: what was stored earlier then describes another run.
 # It can still be read, reported and evaluated, but neither resumed nor extended.
 CHANGES = {
-    2: "parameters, training data and evaluation data each draw from a random stream of their own",
+    2: "parameters, training data and evaluation data have been given separate random streams",
 }
 SCHEMA = max(CHANGES)
 # Schema 2 also has one name for what several cells share. What schema 1 called it, its default

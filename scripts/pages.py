@@ -30,14 +30,14 @@ def fill(text: str, parts: dict[str, str]) -> str:
 
 
 def earlier(rows: Iterable[dict[str, Any]]) -> str:
-    """One more sentence where results are of runs that today's code would draw otherwise."""
+    """One more sentence where today's code would draw other random numbers for these runs."""
     oldest = min(row.get("schema", 1) for row in rows)  # the first rows did not say it
     changes = schema.changes_since(oldest)
     if not changes:
         return ""
     return (
-        f" These runs are of schema {oldest}: since then, {changes}, so the same commands give "
-        "other numbers today."
+        f" These runs are of config schema {oldest}. Since then, {changes}, so the same commands "
+        "give other numbers today."
     )
 
 

@@ -55,7 +55,7 @@ def test_configs_resolve_and_every_field_is_read(name, tmp_path):
         chosen = path[1] if path[1:2] and path[1] in CELLS else config["model"]["cell"]
         base = copy.deepcopy(config)
         others = {name: defaults(name) for name in CELLS if name != chosen}
-        base["model"] |= {"cell": chosen, **others}
+        base["model"] |= {"cell": chosen, "chrono_max": 0.0, **others}
         changed = with_value(base, path, BAD)
         with pytest.raises(FieldError) as caught:
             resolve(changed)
