@@ -24,6 +24,8 @@ def get_config() -> ConfigDict:
     model.bidirectional = False  # every layer runs in both directions of time
     model.encoder = "auto"  # how tokens are fed: one_hot, embedding or scalar; auto is one_hot
     model.embedding_size = 32  # features of encoder=embedding
+    model.keeping_bias = placeholder(float)  # start of the keeping gate's bias; or the cell's own
+    model.chrono_max = 0.0  # if not 0, that start is drawn by chrono, for memories of so many steps
     model.learn_initial_state = False  # whether it is a parameter; otherwise it is zero
     model.dtype = "float32"  # precision of the operands of matrix products: float32 or bfloat16
     model.gradient = "auto"  # or plain, batched, recomputed; changes speed and memory, not values
@@ -77,7 +79,8 @@ def collected() -> ConfigDict:
 def options(cell: type[Cell]) -> ConfigDict:
     """A cell's options and their defaults, read from the signature of its constructor.
 
-    Options whose default cannot be the value of a field, such as a function, are left out.
+    Options whose default cannot be the value of a field, such as a function, are left out, and so
+    is `keeping_bias`, which `config.model` has for all cells.
     """
     section = ConfigDict()
     try:
@@ -85,6 +88,8 @@ def options(cell: type[Cell]) -> ConfigDict:
     except NameError:  # an annotation uses a name that is imported for type checkers only
         hints = {}
     for name, default in cell.options().items():
+        if name == "keeping_bias":
+            continue
         kind = _kind(hints.get(name))
         if default is None:
             section[name] = placeholder(kind)

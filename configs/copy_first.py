@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     config.name = "copy_first"
     config.task.name = "copy_first"
     config.task.length = 100  # time steps
-    config.model.gru.chrono_max = 100.0  # with the usual start no seed learns it
+    config.model.chrono_max = 100.0  # with the usual start no seed learns it
     config.train.steps = 1000
     config.train.target = 0.01
     return config

@@ -38,12 +38,12 @@ def cells(memory: float) -> Variants:
     lstm, gru = {"model.cell": "lstm"}, {"model.cell": "gru"}
     return {
         **product(vanilla, SCALES),
-        "lstm-bias0": lstm | {"model.lstm.forget_bias": 0.0},
-        "lstm-bias1": lstm | {"model.lstm.forget_bias": 1.0},
-        "lstm-chrono": lstm | {"model.lstm.chrono_max": memory},
-        "gru-bias0": gru | {"model.gru.update_bias": 0.0},
-        "gru-bias1": gru | {"model.gru.update_bias": 1.0},
-        "gru-chrono": gru | {"model.gru.chrono_max": memory},
+        "lstm-bias0": lstm | {"model.keeping_bias": 0.0},
+        "lstm-bias1": lstm | {"model.keeping_bias": 1.0},
+        "lstm-chrono": lstm | {"model.chrono_max": memory},
+        "gru-bias0": gru | {"model.keeping_bias": 0.0},
+        "gru-bias1": gru | {"model.keeping_bias": 1.0},
+        "gru-chrono": gru | {"model.chrono_max": memory},
         "gru-open": gru | {"model.gru.reset": "open"},
         "gru-before": gru | {"model.gru.reset_after": False},
     }

@@ -19,7 +19,7 @@ def get_config() -> ConfigDict:
     config.task.name = "temporal_order"
     config.task.length = 100  # time steps; up to a tenth more
     config.task.relevant = 2  # symbols in the order: 2 (task 6a) or 3 (task 6b)
-    config.model.gru.chrono_max = 110.0  # with the usual start hardly a seed learns it
+    config.model.chrono_max = 110.0  # with the usual start hardly a seed learns it
     config.train.steps = 2000
     config.train.target_metric = "accuracy"
     config.train.target = 0.99

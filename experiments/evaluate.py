@@ -22,10 +22,10 @@ Metrics = dict[str, list[float]]
 
 
 def evaluate(run: Run, length: int | None = None, split: str = VALIDATION) -> Metrics:
-    """A run's metrics per seed on the evaluation set, at the task's length or at another.
+    """A run's metrics per seed, at the task's length or at another.
 
     Args:
-      split: of collected examples; it means nothing to other tasks.
+      split: "validation", as during training, or "test", which training has never seen.
 
     Raises:
       FieldError: the task does not exist at that length, or its readout is bound to one.
@@ -35,10 +35,10 @@ def evaluate(run: Run, length: int | None = None, split: str = VALIDATION) -> Me
     if length is not None and length != task.length:
         if task.readout == "flatten":
             raise FieldError("length", length, f"{task.length}: this readout is bound to it")
-        experiment = dataclasses.replace(experiment, task=task.with_length(length))
-    if isinstance(task, Dataset):
-        task = task.judged_on(split)
-        experiment = dataclasses.replace(experiment, task=task, evaluation_examples=task.size)
+        task = task.with_length(length)
+    task = task.judged_on(split)
+    size = task.size if isinstance(task, Dataset) else experiment.evaluation_examples
+    experiment = dataclasses.replace(experiment, task=task, evaluation_examples=size)
     mesh = make_mesh(*run.settings.mesh_sizes)
     data = training.placed_data(experiment, mesh)
     state = dataclasses.replace(run.state, params=run.state.final)
@@ -48,7 +48,10 @@ def evaluate(run: Run, length: int | None = None, split: str = VALIDATION) -> Me
 
 def table(kind: str, tasks: dict[str, Task], found: dict[str, Metrics]) -> rich.table.Table:
     """One row a length, or a split: each metric's median, and its range over the seeds."""
-    shown = rich.table.Table(caption="median (lowest..highest) over the seeds")
+    shown = rich.table.Table(
+        caption="median (lowest..highest) over the seeds; "
+        "test: examples that neither training nor its evaluations saw"
+    )
     names = next(iter(tasks.values())).metric_names
     for name in (kind, *names, "baseline loss"):
         shown.add_column(name, justify="right")
@@ -68,7 +71,9 @@ def _spread(values: list[float]) -> str:
 
 def define_flags() -> None:
     flags.DEFINE_string("run", None, "the run's folder", required=True)
-    flags.DEFINE_list("lengths", None, "task lengths, like 100,200 (the run's own)")
+    flags.DEFINE_list(
+        "lengths", None, "judge test examples of these lengths, like 100,200 (the run's own)"
+    )
 
 
 def main() -> int:
@@ -78,15 +83,15 @@ def main() -> int:
     lengths = [_length(task, text) for text in flags.FLAGS.lengths or []]
     use_cpu_cores(*settings.mesh_sizes)
     run = load(workdir)
-    if isinstance(task, Dataset):
+    if not lengths:
         splits: dict[str, Task] = {name: task.judged_on(name) for name in (VALIDATION, TEST)}
         shown = {name: evaluate(run, split=name) for name in splits}
         terminal.console().print(table("split", splits, shown))
         return 0
-    found = {length: evaluate(run, length) for length in lengths or [task.length]}
+    found = {length: evaluate(run, length, TEST) for length in lengths}
     tasks: dict[str, Task] = {str(length): task.with_length(length) for length in found}
     named = {str(length): metrics for length, metrics in found.items()}
-    terminal.console().print(table("length", tasks, named))
+    terminal.console().print(table("length (test)", tasks, named))
     if len(found) > 1:
         # Imported where it is needed: matplotlib reads a file of the folder that one is in.
         from experiments.figures import curves

@@ -21,6 +21,7 @@ from experiments.reports.results import entries
 from experiments.runs import load
 from experiments.runs.environment import environment
 from experiments.runs.state import start
+from experiments.runs.workdir import check_schema
 from experiments.settings.resolution import Settings
 from experiments.settings.schema import identity
 from experiments.settings.trials import from_file
@@ -80,6 +81,7 @@ def main() -> int:
     use_cpu_cores(max(len(subject.settings.seeds) for subject in todo), 1)
     for subject in todo:
         if subject.workdir:
+            check_schema(subject.workdir, subject.settings.config)  # its start was another
             load(subject.workdir)  # a run that cannot be read is found before the others' work
     folder = Path(options.workdir)
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,6 +136,7 @@ def _measured(
             result["seconds"] = round(time.monotonic() - before, 2)
             # Of each, since a folder may be gone on with after the code has changed.
             result |= {key: made[key] for key in ("commit", "modified")}
+            result["schema"] = subject.settings.config["schema"]
             path.parent.mkdir(exist_ok=True)
             write_json(path, result | {"asked": asked})
             taken += 1

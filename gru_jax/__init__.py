@@ -5,9 +5,10 @@ from gru_jax.cells import CELLS, Cell, Gate, GRUCell, LSTMCell, VanillaCell
 from gru_jax.fields import FieldError
 from gru_jax.model import SequenceModel, parameter_count
 from gru_jax.optimizer import Optimizer
+from gru_jax.population import TrainState
 from gru_jax.recurrence import RNN
 from gru_jax.tasks import TASKS, Adding, CopyMemory, Task
-from gru_jax.training import Experiment, TrainState
+from gru_jax.training import Experiment
 
 __version__ = "0.1.0"
 

@@ -1,4 +1,4 @@
-"""clip -> optimizer -> schedule, all of it optax."""
+"""Optimizers, made of optax: clip the gradients, apply the rule, scale by the schedule."""
 
 import dataclasses
 from typing import Any
@@ -16,16 +16,17 @@ SCHEDULES = ("constant", "cosine", "warmup_cosine", "warmup_constant")
 class Optimizer:
     """How gradients become updates.
 
-    Learning rate and clip are arguments of `transform`, since they may differ per seed.
+    The learning rate and the bound of the clip are arguments of `transform`, since seeds may
+    differ in them.
 
     name: "adam", "adamw", "rmsprop" or "sgd".
     beta1: decay of the mean of gradients (adam, adamw); momentum (rmsprop, sgd).
-    beta2: decay of the mean of squared gradients (all but sgd).
-    epsilon: added to the root of that mean (all but sgd).
-    weight_decay: of all parameters, times the learning rate (adamw).
-    schedule: factor on the learning rate: "constant" is 1; "cosine" falls from 1 to 0 over
-      `decay_steps`; "warmup_..." first rises from 0 to 1 over `warmup_steps`, which
-      `decay_steps` then includes.
+    beta2: decay of the mean of squared gradients (adam, adamw, rmsprop).
+    epsilon: added to the root of that mean (adam, adamw, rmsprop).
+    weight_decay: a step of size s also subtracts s * weight_decay * parameter (adamw).
+    schedule: a factor on the learning rate. "constant" is 1; "cosine" falls from 1 to 0 over
+      `decay_steps`; "warmup_constant" and "warmup_cosine" first rise from 0 to 1 over
+      `warmup_steps`, which count among `decay_steps`.
     """
 
     name: str = "adam"
@@ -69,11 +70,11 @@ class Optimizer:
     def transform(
         self, learning_rate: float | Array, clip_norm: float | Array
     ) -> optax.GradientTransformation:
-        """The optax chain. Both arguments may be traced: the state does not depend on them.
+        """The optax chain. Both arguments may be traced, since its state does not depend on them.
 
         Args:
           learning_rate: the peak step size.
-          clip_norm: gradients of a larger global norm are scaled down to it; inf: never.
+          clip_norm: gradients whose global norm is larger are scaled down to it; inf: none are.
         """
         return optax.chain(
             optax.clip_by_global_norm(clip_norm),

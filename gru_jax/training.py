@@ -1,4 +1,4 @@
-"""A population of models in one compiled program: pure functions over a `TrainState`."""
+"""How a population is trained and evaluated: pure functions, compiled, over a `TrainState`."""
 
 import dataclasses
 import functools
@@ -10,7 +10,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
-from jax.flatten_util import ravel_pytree
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -19,45 +18,29 @@ from gru_jax.axes import Array, Outputs
 from gru_jax.devices import BATCH, SEED
 from gru_jax.model import BuildModel, SequenceModel, parameter_count
 from gru_jax.optimizer import Optimizer
+from gru_jax.population import (
+    NOT_YET,
+    TrainState,
+    local_indices,
+    mean_over_batch,
+    over_population,
+    per_seed,
+)
+from gru_jax.streams import INITIALISATION, stream
 from gru_jax.tasks.base import Batch, Task, evaluation_batch, training_batch
 
-NOT_YET = -1  # in `solved_step` and `diverged_step`
-
-
-@jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
-class TrainState:
-    """A population. Every array has a leading seed axis, also when there is one seed.
-
-    params, opt_state: one model a seed.
-    seed: names the model's start and its stream of data.
-    step: updates made.
-    learning_rate, clip_norm: peak step size; bound on the gradient's global norm.
-    active: False once a seed has reached the target or is no longer finite; its parameters
-      then stay as they are while its neighbours go on.
-    solved_step, diverged_step: the step at which that happened, else `NOT_YET`.
-    gradient_norm: of the last update made, before clipping; NaN before the first.
-    best, best_score: with `keep="best"`, the parameters of the best evaluation so far, and
-      its target metric, turned so that less is better.
-    """
-
-    params: Any
-    opt_state: Any
-    seed: Array
-    step: Array
-    learning_rate: Array
-    clip_norm: Array
-    active: Array
-    solved_step: Array
-    diverged_step: Array
-    gradient_norm: Array
-    best: Any = None
-    best_score: Array | None = None
-
-    @property
-    def final(self) -> Any:
-        """The parameters that a run ends with: the last, or the best where those are kept."""
-        return self.params if self.best is None else self.best
+__all__ = [
+    "NOT_YET",
+    "Experiment",
+    "TrainState",
+    "evaluate",
+    "init",
+    "judge",
+    "over_population",
+    "per_seed",
+    "placed_data",
+    "train_chunk",
+]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -67,13 +50,13 @@ class Experiment:
     task: the problem.
     build: makes one model from random streams.
     optimizer: how gradients become updates.
-    batch_size: examples a step and seed.
+    batch_size: examples for one step of one seed.
     chunk: steps in one dispatch (`log_every`).
     evaluation_examples: size of the fixed evaluation set.
-    target_metric, target: the evaluation metric that solves the task and its threshold: a
-      loss below it, or any other metric above it; None: no seed is ever solved.
+    target_metric, target: a seed has solved the task when this evaluation metric passes this
+      threshold: a loss falls below it, any other metric rises above it. None: never.
     keep: "last": a run ends with its last models; "best": with those of the best evaluation
-      by the target metric, chosen for each seed by itself.
+      by the target metric, chosen for each seed separately.
 
     Raises:
       FieldError: a value is outside what is allowed.
@@ -100,17 +83,17 @@ class Experiment:
 
     @functools.cached_property
     def abstract_model(self) -> tuple[nnx.GraphDef[SequenceModel], Any]:
-        """The model's structure and its parameters' shapes, without computing anything."""
+        """The model's structure and its parameters' shapes; nothing is computed for them."""
         return nnx.split(nnx.eval_shape(lambda: self.build(nnx.Rngs(0))))
 
     @property
     def parameters(self) -> int:
-        """Numbers that training adjusts in one model."""
+        """How many numbers training adjusts in one model."""
         return parameter_count(nnx.merge(*self.abstract_model))
 
     @property
     def parts(self) -> int:
-        """The most parts that batch and evaluation sets divide into: `make_mesh`'s batch."""
+        """Into how many parts both batches and evaluation sets divide: `make_mesh`'s batch."""
         return math.gcd(self.batch_size, self.evaluation_examples, *self.task.sizes)
 
     def model(self, params: Any) -> SequenceModel:
@@ -123,11 +106,6 @@ class Experiment:
         if self.target is None:
             return jnp.zeros(value.shape, bool)
         return value < self.target if self.target_metric == "loss" else value > self.target
-
-
-def per_seed(mesh: Mesh) -> NamedSharding:
-    """How every array of a `TrainState` is laid over the mesh."""
-    return NamedSharding(mesh, P(SEED))
 
 
 def init(
@@ -150,7 +128,7 @@ def init(
         raise ValueError("seeds, learning_rates and clip_norms must have one entry a seed")
 
     def member(seed: Array, learning_rate: Array, clip_norm: Array) -> TrainState:
-        params = nnx.state(experiment.build(nnx.Rngs(jax.random.key(seed))))
+        params = nnx.state(experiment.build(nnx.Rngs(stream(INITIALISATION, seed))))
         transform = experiment.optimizer.transform(learning_rate, clip_norm)
         return TrainState(
             params=params,
@@ -167,12 +145,12 @@ def init(
             best_score=jnp.float32(jnp.inf) if experiment.keep == "best" else None,
         )
 
-    # One seed after the other: see gru_jax/lapack.py, which an initialiser need not know.
+    # One seed after the other, since initialisers may call LAPACK: see gru_jax/lapack.py.
     members = lambda *each: jax.lax.map(lambda one: member(*one), each)
     population = jax.jit(
         jax.shard_map(members, mesh=mesh, in_specs=P(SEED), out_specs=P(SEED), check_vma=False)
     )
-    # NumPy's arrays, since several processes may hand the same ones to one program.
+    # NumPy arrays, since each of several processes hands its own copy to the one program.
     return population(
         np.array(seeds, np.int32),
         np.array(learning_rates, np.float32),
@@ -189,7 +167,7 @@ def placed_data(experiment: Experiment, mesh: Mesh) -> Any:
 def train_chunk(
     experiment: Experiment, mesh: Mesh, state: TrainState, data: Any = ()
 ) -> tuple[TrainState, dict[str, Array]]:
-    """`experiment.chunk` steps of every seed: makes data, learns and measures on the device.
+    """`experiment.chunk` steps of every seed; data are made on the device.
 
     Args:
       data: `placed_data`; needed where the task is a `Dataset`.
@@ -213,7 +191,7 @@ def train_chunk(
             nan = lambda measured: jnp.full(measured.shape, jnp.nan, measured.dtype)
             return state, jax.tree.map(nan, jax.eval_shape(steps, state)[1])
 
-        # A frozen seed costs nothing where seeds take turns.
+        # Where seeds take turns, a frozen seed costs nothing.
         return jax.lax.cond(state.active, steps, none, state)
 
     return over_population(mesh, member)(state, data)
@@ -223,10 +201,10 @@ def train_chunk(
 def evaluate(
     experiment: Experiment, mesh: Mesh, state: TrainState, data: Any = ()
 ) -> dict[str, Array]:
-    """Per seed, the task's metrics: weighted means over the fixed evaluation set."""
+    """Per seed, the task's metrics: weighted means over the split that the task is judged on."""
 
     def member(state: TrainState, data: Any) -> dict[str, Array]:
-        indices = _local_indices(mesh, experiment.evaluation_examples)
+        indices = local_indices(mesh, experiment.evaluation_examples)
         batch = evaluation_batch(experiment.task, indices, data)
         metrics = experiment.task.metrics(_outputs(experiment, state.params, batch), batch)
         weights = experiment.task.weights(batch)
@@ -239,7 +217,7 @@ def evaluate(
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
 def judge(experiment: Experiment, state: TrainState, metrics: dict[str, Array]) -> TrainState:
-    """The state after an evaluation: seeds that reach the target are frozen, the best are kept."""
+    """The state after an evaluation: solved seeds are frozen, and the best models are kept."""
     solved = state.active & experiment.solved(metrics)
     judged = dataclasses.replace(
         state,
@@ -263,7 +241,7 @@ def _step(
     experiment: Experiment, mesh: Mesh, state: TrainState, data: Any
 ) -> tuple[TrainState, dict[str, Array], Array]:
     """One update of one seed, its metrics, and whether it was taken."""
-    indices = _local_indices(mesh, experiment.batch_size)
+    indices = local_indices(mesh, experiment.batch_size)
     batch = training_batch(experiment.task, state.seed, state.step, indices, data)
 
     def mean_loss(params):
@@ -272,22 +250,23 @@ def _step(
 
     (loss, outputs), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
     metrics = jax.tree.map(jnp.mean, experiment.task.metrics(outputs, batch))
-    loss, gradients, metrics = _mean_over_batch(mesh, (loss, gradients, metrics))
+    loss, gradients, metrics = mean_over_batch(mesh, (loss, gradients, metrics))
     gradient_norm = optax.tree.norm(gradients)
     measured = {**metrics, "gradient_norm": gradient_norm}
 
     finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
     took = state.active & finite
     transform = experiment.optimizer.transform(state.learning_rate, state.clip_norm)
+    update = functools.partial(transform.update, gradients, state.opt_state, state.params)
 
     def learned():
-        updates, _ = transform.update(gradients, state.opt_state, state.params)
+        updates, _ = update()
         return optax.apply_updates(state.params, updates), True
 
-    # Parameters first, and `took` after them: were both made of the old moments in any order, these
-    # would have to be copied.
+    # The new parameters are made first, and the new moments wait for `took`: were both made of the
+    # old moments in any order, XLA would have to copy the old moments (docs/log.md).
     params, took = jax.lax.cond(took, learned, lambda: (state.params, False))
-    _, opt_state = transform.update(gradients, state.opt_state, state.params)
+    _, opt_state = update()
     keep_old = lambda new, old: jnp.where(took, new, old)
     return (
         dataclasses.replace(
@@ -304,47 +283,5 @@ def _step(
     )
 
 
-def _mean_over_batch(mesh: Mesh, tree: Any) -> Any:
-    """The mean over the devices that share a batch, as one vector: each array of its own would
-    have the devices wait for each other once more, see docs/log.md.
-    """
-    if mesh.shape[BATCH] == 1:
-        return tree
-    flat, back = ravel_pytree(tree)
-    return back(jax.lax.pmean(flat, BATCH))
-
-
 def _outputs(experiment: Experiment, params: Any, batch: Batch) -> Outputs:
     return experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)
-
-
-def _local_indices(mesh: Mesh, size: int) -> Array:
-    """The examples, out of `size`, that this device makes."""
-    share, rest = divmod(size, mesh.shape[BATCH])
-    if rest:
-        raise ValueError(f"{size} examples do not divide over {mesh.shape[BATCH]} devices")
-    return jax.lax.axis_index(BATCH) * share + jnp.arange(share)
-
-
-def over_population(mesh: Mesh, member: Any) -> Any:
-    """`member`, a function of one seed's state and of data, for all seeds over the mesh.
-
-    `shard_map` and not sharding constraints: left to itself the partitioner does not split
-    the scan over time. Averages over the batch are then `member`'s to take.
-    """
-
-    def over_seeds(state: Any, data: Any) -> Any:
-        one = lambda state: member(state, data)
-        return jax.lax.map(one, state) if takes_turns(mesh) else jax.vmap(one)(state)
-
-    return jax.shard_map(
-        over_seeds, mesh=mesh, in_specs=(P(SEED), P()), out_specs=P(SEED), check_vma=False
-    )
-
-
-def takes_turns(mesh: Mesh) -> bool:
-    """Whether a device computes its seeds one after the other, and not all at once.
-
-    So a core of a CPU does: what several seeds need at once leaves its cache, see docs/log.md.
-    """
-    return mesh.devices.flat[0].platform == "cpu"

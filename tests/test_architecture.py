@@ -12,11 +12,13 @@ RANKS = {
     "": ["gru_jax", "configs", "experiments", "scripts"],
     "gru_jax": [
         "axes fields lapack",
+        "streams",
         "bptt initializers",
         "cells",
         "recurrence",
         "layers",
         "model tasks optimizer devices",
+        "population",
         "training torch_weights diagnostics",
     ],
     "gru_jax.bptt": ["jaxprs lists", "recomputation step", "derivative", "loops"],

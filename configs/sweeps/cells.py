@@ -23,13 +23,13 @@ def get_config() -> ConfigDict:
 def cells(memory: float, width: int) -> Variants:
     gru, lstm = {"model.cell": "gru"}, {"model.cell": "lstm"}
     return {
-        "gru": gru | {"model.gru.update_bias": 0.0},
-        "gru_bias1": gru | {"model.gru.update_bias": 1.0},
-        "gru_chrono": gru | {"model.gru.chrono_max": memory},
-        "lstm_bias0": lstm | {"model.lstm.forget_bias": 0.0},
-        "lstm": lstm | {"model.lstm.forget_bias": 1.0},
-        "lstm_wide": lstm | {"model.lstm.forget_bias": 1.0, "model.hidden_sizes": (width,)},
-        "lstm_chrono": lstm | {"model.lstm.chrono_max": memory},
+        "gru": gru | {"model.keeping_bias": 0.0},
+        "gru_bias1": gru | {"model.keeping_bias": 1.0},
+        "gru_chrono": gru | {"model.chrono_max": memory},
+        "lstm_bias0": lstm | {"model.keeping_bias": 0.0},
+        "lstm": lstm | {"model.keeping_bias": 1.0},
+        "lstm_wide": lstm | {"model.keeping_bias": 1.0, "model.hidden_sizes": (width,)},
+        "lstm_chrono": lstm | {"model.chrono_max": memory},
         **VANILLA,
     }
 

@@ -30,10 +30,10 @@ def cells(memory: float) -> Variants:
     return {
         **product({"vanilla": vanilla}, values("model.vanilla.scale", (0.5, 1.0, 1.5), "scale")),
         "irnn": vanilla | irnn,
-        **product({"lstm": lstm}, values("model.lstm.forget_bias", biases, "bias")),
-        "lstm-chrono": lstm | {"model.lstm.chrono_max": memory},
-        **product({"gru": gru}, values("model.gru.update_bias", biases, "bias")),
-        "gru-chrono": gru | {"model.gru.chrono_max": memory},
+        **product({"lstm": lstm}, values("model.keeping_bias", biases, "bias")),
+        "lstm-chrono": lstm | {"model.chrono_max": memory},
+        **product({"gru": gru}, values("model.keeping_bias", biases, "bias")),
+        "gru-chrono": gru | {"model.chrono_max": memory},
     }
 
 

@@ -45,7 +45,7 @@ def sweep(add) -> None:
 
 def _chrono(memory: float) -> Variants:
     return {
-        f"{cell}_chrono": {"model.cell": cell, f"model.{cell}.chrono_max": memory}
+        f"{cell}_chrono": {"model.cell": cell, "model.chrono_max": memory}
         for cell in ("gru", "lstm")
     }
 

@@ -51,7 +51,7 @@ def over_length(settings: Settings, found: dict[int, dict[str, list[float]]]) ->
         if name == "loss":
             baselines = [task.with_length(length).baseline_loss for length in found]
             axis.plot(lengths, baselines, color=style.MARK, ls="--", lw=1, label="input-blind")
-        axis.set(xscale="log", xlabel="length", title=f"evaluation {name.replace('_', ' ')}")
+        axis.set(xscale="log", xlabel="length", title=f"test {name.replace('_', ' ')}")
         axis.set_xticks(lengths, [str(length) for length in found])
         axis.minorticks_off()
         axis.legend(frameon=False, fontsize=8)

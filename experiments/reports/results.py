@@ -153,6 +153,7 @@ def row(entry: Entry, test: Comparison | None, command: str) -> Row:
         "modified": environment.get("modified"),
         "device": environment.get("device"),
         "devices": environment.get("devices"),
+        "schema": config["schema"],
         "config": config,
         "summary": entry.summary,
         "curve": _thinned(curve(entry)),

@@ -17,6 +17,7 @@ from typing import Any
 from experiments.runs.environment import environment
 from experiments.runs.records import read_config, read_environment
 from experiments.settings.resolution import Settings
+from experiments.settings.schema import SCHEMA, changes_since
 from experiments.system.files import RunError, check_plain, write_json
 
 
@@ -42,6 +43,15 @@ def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> Non
     write_json(workdir / "config.json", settings.config)
 
 
+def check_schema(workdir: Path, config: dict[str, Any]) -> None:
+    """Raises RunError where a run cannot go on, since it began with an earlier schema."""
+    if config["schema"] != SCHEMA:
+        raise RunError(
+            f"{workdir} holds a run of schema {config['schema']}, which can be read but not gone "
+            f"on with: since then, {changes_since(config['schema'])}; start in another folder"
+        )
+
+
 def extend_config(workdir: Path, settings: Settings) -> None:
     """Writes the higher budget of a run that `check_config` has let pass."""
     # Gone before the config says more steps: with both, the run would count as finished.
@@ -51,8 +61,9 @@ def extend_config(workdir: Path, settings: Settings) -> None:
 
 
 def check_config(workdir: Path, settings: Settings, extend: bool = False) -> None:
-    """Raises RunError where the folder belongs to a run with another config."""
+    """Raises RunError where the folder belongs to a run with another config or schema."""
     old = read_config(workdir)
+    check_schema(workdir, old)
     differing = _differences(old, settings.config)
     if not differing:
         return

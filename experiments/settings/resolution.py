@@ -29,6 +29,7 @@ from gru_jax import (
     Task,
     fields,
 )
+from gru_jax.initializers import Chrono
 from gru_jax.tasks.dataset import Dataset
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -151,11 +152,7 @@ def _model_builder(task: Task, model: dict[str, Any]) -> Any:
     name = model.pop("cell")
     cell, section = CELLS[name], model.pop(name)
     options = {field: _frozen(value) for field, value in section.items()}
-    bias = cell.KEEPING_BIAS
-    if bias and options.get("chrono_max") is not None:
-        if options[bias] != cell.options()[bias]:
-            raise FieldError(f"{name}.{bias}", options[bias], "left at its default with chrono_max")
-        options[bias] = "chrono"
+    start = _keeping_start(name, model.pop("keeping_bias"), model.pop("chrono_max"))
     make_cell = functools.partial(
         _cell,
         cell=cell,
@@ -163,6 +160,7 @@ def _model_builder(task: Task, model: dict[str, Any]) -> Any:
         options=options,
         dtype=DTYPES[fields.one_of("dtype", model.pop("dtype"), DTYPES)],
         learn_initial_state=fields.boolean("learn_initial_state", model.pop("learn_initial_state")),
+        **start,
     )
     encoder = fields.one_of(
         "encoder", model.pop("encoder"), ("auto", "one_hot", "embedding", "scalar")
@@ -184,6 +182,21 @@ def _model_builder(task: Task, model: dict[str, Any]) -> Any:
         encoder=encoder,
         **model,
     )
+
+
+def _keeping_start(cell: str, keeping_bias: Any, chrono_max: Any) -> dict[str, Any]:
+    """The option `keeping_bias` of a cell, where the config sets it."""
+    chrono_max = fields.real("chrono_max", chrono_max, least=0)
+    if keeping_bias is None and not chrono_max:
+        return {}
+    if "keeping_bias" not in CELLS[cell].options():
+        field, value, without = (
+            ("chrono_max", chrono_max, 0) if chrono_max else ("keeping_bias", keeping_bias, None)
+        )
+        raise FieldError(field, value, f"{without}: the cell {cell!r} has no keeping_bias")
+    if chrono_max and keeping_bias is not None:
+        raise FieldError("keeping_bias", keeping_bias, f"left out with chrono_max = {chrono_max:g}")
+    return {"keeping_bias": Chrono(chrono_max) if chrono_max else keeping_bias}
 
 
 def _build(rngs: nnx.Rngs, **options: Any) -> SequenceModel:

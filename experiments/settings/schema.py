@@ -15,9 +15,21 @@ from configs import common
 from experiments.datasets.sources import SOURCES
 from gru_jax import CELLS, TASKS, FieldError, fields
 
-# Of a stored config. To be raised where a default, or what a field means, is changed: what
-# earlier versions have stored would then describe another run.
-SCHEMA = 1
+# What each schema of stored configs changed. A new one is needed where a default, the meaning of a
+# field or the random numbers of a run change: what was stored earlier then describes another run.
+# It can still be read, reported and evaluated, but neither resumed nor extended.
+CHANGES = {
+    2: "parameters, training data and evaluation data have been given separate random streams",
+}
+SCHEMA = max(CHANGES)
+# Schema 2 also has one name for what several cells share. What schema 1 called it, its default
+# there, and the field of config.model today.
+MOVED = {
+    ("gru", "update_bias"): (0.0, "keeping_bias"),
+    ("gru", "chrono_max"): (None, "chrono_max"),
+    ("lstm", "forget_bias"): (None, "keeping_bias"),
+    ("lstm", "chrono_max"): (None, "chrono_max"),
+}
 
 Config = dict[str, Any]
 
@@ -26,7 +38,7 @@ def checked(config: ConfigDict | Config) -> Config:
     """Every field of a config, as nested dicts, lists and plain values.
 
     Of the cells' sections only the chosen one is left, the task has all of its options, and
-    "schema" says that this is a config to be stored.
+    "schema" says that this is a config to be stored; a stored one keeps its own.
 
     Args:
       config: what a file in `configs` returns, or a stored one.
@@ -35,15 +47,15 @@ def checked(config: ConfigDict | Config) -> Config:
       FieldError: a field is missing or unknown, another cell's is set, or a stored config
         cannot be used here.
     """
-    raw = _plain(config)
+    raw, schema = _plain(config), SCHEMA
     if "schema" in raw:
         raw = complete(raw)
         _check_registered(raw)
-        del raw["schema"]
+        schema = raw.pop("schema")
     _drop_other_cells(raw)
     defaults = _defaults(raw)
     _check_section("config", raw, defaults)
-    return {"schema": SCHEMA, **raw, "task": {**defaults["task"], **raw["task"]}}
+    return {"schema": schema, **raw, "task": {**defaults["task"], **raw["task"]}}
 
 
 def identity(config: Config) -> Config:
@@ -52,15 +64,15 @@ def identity(config: Config) -> Config:
 
 
 def complete(stored: Config) -> Config:
-    """A stored config with the fields that it lacks, at their defaults: they were added later.
+    """A stored config with its fields called as today, and those added since at their defaults.
 
     Raises:
-      FieldError: it has another schema.
+      FieldError: a later version has stored it.
     """
-    schema = stored.get("schema", 1)  # of the first ones, which did not say it
-    if schema != SCHEMA:
+    schema = stored.get("schema", 1)  # the first configs did not say it
+    if type(schema) is not int or not 1 <= schema <= SCHEMA:
         raise FieldError(
-            "config.schema", schema, f"{SCHEMA}: another version of this program has stored it"
+            "config.schema", schema, f"in 1..{SCHEMA}: another version of this program stored it"
         )
 
     def filled(given: Any, defaults: Any) -> Any:
@@ -69,11 +81,38 @@ def complete(stored: Config) -> Config:
         inner = {name: filled(given.get(name, each), each) for name, each in defaults.items()}
         return {**given, **inner}
 
-    found: Config = filled({**stored, "schema": SCHEMA}, _defaults(stored))
+    if schema == 1:
+        stored = _moved(stored)
+    found: Config = filled({**stored, "schema": schema}, _defaults(stored))
     if isinstance(found["model"], dict):  # the first ones had a section for every cell
         others = CELLS.keys() - {_word(found, "model", "cell")}
         found["model"] = {name: each for name, each in found["model"].items() if name not in others}
     return found
+
+
+def changes_since(schema: int) -> str:
+    """What is different today, in words; nothing where the schema is today's."""
+    return "; ".join(text for number, text in CHANGES.items() if number > schema)
+
+
+def renamed(command: str) -> str:
+    """A command with the fields of schema 1 called as today."""
+    for (cell, option), (_, field) in MOVED.items():
+        command = command.replace(f"config.model.{cell}.{option}=", f"config.model.{field}=")
+    return command
+
+
+def _moved(stored: Config) -> Config:
+    """A config of schema 1 with the options that several cells share where they are today."""
+    cell = _word(stored, "model", "cell")
+    section = stored["model"].get(cell) if cell else None
+    if not isinstance(section, dict):
+        return stored
+    model, section = dict(stored["model"]), dict(section)
+    for (name, option), (default, field) in MOVED.items():
+        if name == cell and (value := section.pop(option, default)) != default:
+            model[field] = value
+    return {**stored, "model": {**model, str(cell): section}}
 
 
 def check_names(given: Config, known: list[str]) -> None:

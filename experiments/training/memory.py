@@ -15,8 +15,8 @@ from experiments.runs.state import abstract_state
 from experiments.settings.resolution import Settings
 from experiments.system.files import RunError
 from gru_jax.devices import BATCH, SEED
+from gru_jax.population import takes_turns
 from gru_jax.tasks.base import evaluation_batch, training_batch
-from gru_jax.training import takes_turns
 
 GIB = 2**30
 TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)

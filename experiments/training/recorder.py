@@ -9,7 +9,7 @@ from experiments.figures import curves
 from experiments.runs.checkpoints import Arrays, Checkpoints, Progress, Shapes, encode
 from experiments.runs.metrics import IDENTITY, MetricsFile, Row
 from experiments.runs.records import read_metrics
-from experiments.runs.workdir import extend_config, open_workdir
+from experiments.runs.workdir import check_schema, extend_config, open_workdir
 from experiments.settings.resolution import Settings
 from experiments.system.files import RunError, synchronise, write_bytes, write_json
 from experiments.system.lock import held
@@ -82,6 +82,7 @@ def recorder(
     Raises:
       RunError: another process holds it, or it belongs to another run.
     """
+    check_schema(workdir, settings.config)  # of a run that was read back
     if not workdir.exists():
         workdir.mkdir(parents=True)
         synchronise(workdir.parent)

@@ -67,8 +67,9 @@ class Cell(nnx.RNNCellBase):
     STATES: the names of its state arrays; the layer above sees the last one.
     KEEPING_GATE: the name, in its activations, of the gate that decides how much of the old
       state is kept; None if there is no such gate.
-    KEEPING_BIAS: the option that sets the initial bias of this gate; positive values make the
-      cell keep more. None if there is no such option.
+
+    A cell whose keeping gate has a bias takes the option `keeping_bias`, the start of that bias: a
+    number or an initialiser, where a positive value makes the gate keep.
 
     Args:
       in_features: D, the number of input features.
@@ -83,7 +84,6 @@ class Cell(nnx.RNNCellBase):
     TITLE: ClassVar[str] = ""
     STATES: ClassVar[tuple[str, ...]] = ("h",)
     KEEPING_GATE: ClassVar[str | None] = None
-    KEEPING_BIAS: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)

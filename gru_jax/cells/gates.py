@@ -7,10 +7,11 @@ from typing import Any, TypedDict, Unpack
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.nn.initializers import Initializer, lecun_normal, orthogonal, zeros
+from jax.nn.initializers import Initializer, constant, lecun_normal, orthogonal, zeros
 
 from gru_jax import fields
 from gru_jax.axes import Array, State, StepInput
+from gru_jax.initializers import negated
 
 Activation = Callable[[Array], Array]
 
@@ -201,7 +202,9 @@ class GateFactory:
         name: str,
         mode: str,
         activation: Activation,
-        bias_init: Initializer,
+        bias: float | Initializer | None,
+        *,
+        default: float = 0.0,
         keep: bool = True,
     ) -> AnyGate:
         """The gate that decides how much of the old state is kept.
@@ -211,9 +214,19 @@ class GateFactory:
           mode: "learned"; "constant", a `ConstantGate`; "keep" or "replace", a gate pinned so
             that the old state is kept, or is replaced, entirely.
           activation: the activation of a learned or constant gate.
-          bias_init: initialiser of its bias.
-          keep: whether the cell keeps the old state where this gate is 1 (True) or 0 (False).
+          bias: the cell's option `keeping_bias`: the start of the bias, or its initialiser; None
+            for `default`.
+          keep: whether the cell keeps the old state where this gate is 1 (True) or 0 (False). In
+            the latter case the bias starts at minus `bias`.
+
+        Raises:
+          FieldError: `bias` is given, but the gate has none.
         """
+        if bias is not None and name not in self.biases and mode != "constant":
+            raise fields.FieldError("keeping_bias", bias, f"left out: the {name} gate has no bias")
+        start = default if bias is None else bias
+        bias_init = start if callable(start) else constant(fields.real("keeping_bias", start))
+        bias_init = bias_init if keep else negated(bias_init)
         if mode == "learned":
             return self.learned(name, activation, bias_init)
         if mode == "constant":

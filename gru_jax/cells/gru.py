@@ -6,12 +6,11 @@ from typing import Unpack
 import jax
 import jax.numpy as jnp
 from flax import nnx
-from jax.nn.initializers import zeros
+from jax.nn.initializers import Initializer, zeros
 
 from gru_jax import fields
 from gru_jax.axes import Activations, State, StepInput
 from gru_jax.cells import base
-from gru_jax.initializers import bias_or_chrono, negated
 
 
 class GRUCell(base.Cell):
@@ -44,9 +43,9 @@ class GRUCell(base.Cell):
       reset: "learned", or "open" (r = 1).
       update: "learned"; "keep" (the state never changes); "replace" (h' = n); or "constant", one
         learned value for each unit, whatever x and h are.
-      update_bias: start of b_z, or "chrono" (log U(1, chrono_max - 1)). A positive value
-        keeps in both conventions, so b_z starts at its negative for "write".
-      chrono_max: the longest memory that "chrono" provides for, in steps.
+      keeping_bias: start of b_z, 0 by default: a number, or an initialiser such as
+        `initializers.Chrono`. A positive value keeps in both conventions, so for "write" b_z
+        starts at its negative.
       gate_activation: "sigmoid", "hard_sigmoid" or a function.
       activation: that of the candidate: "tanh", "relu", "softsign", "identity" or a function.
       rngs: the source of the parameters.
@@ -56,7 +55,7 @@ class GRUCell(base.Cell):
       FieldError: an option has a value that is not allowed.
 
     >>> import jax.numpy as jnp
-    >>> cell = GRUCell(2, 3, update_bias=1.0, rngs=nnx.Rngs(0))
+    >>> cell = GRUCell(2, 3, keeping_bias=1.0, rngs=nnx.Rngs(0))
     >>> h = cell.initialize_carry((5, 2))
     >>> h, y = cell(h, jnp.ones((5, 2)))
     >>> y.shape
@@ -64,7 +63,7 @@ class GRUCell(base.Cell):
     """
 
     TITLE = "GRU"
-    KEEPING_GATE, KEEPING_BIAS = "update", "update_bias"
+    KEEPING_GATE = "update"
 
     def __init__(
         self,
@@ -76,8 +75,7 @@ class GRUCell(base.Cell):
         bias: str | Sequence[str] = "all",
         reset: str = "learned",
         update: str = "learned",
-        update_bias: float | str = 0.0,
-        chrono_max: float | None = None,
+        keeping_bias: float | Initializer | None = None,
         gate_activation: str | base.Activation = "sigmoid",
         activation: str | base.Activation = "tanh",
         rngs: nnx.Rngs,
@@ -92,8 +90,6 @@ class GRUCell(base.Cell):
             "gate_activation", gate_activation, base.GATE_ACTIVATIONS
         )
         self.activation = base.activation("activation", activation, base.ACTIVATIONS)
-        keep_init = bias_or_chrono("update_bias", update_bias, chrono_max)
-        update_init = keep_init if self.keeps else negated(keep_init)
 
         writes = update != "keep"
         gated = writes and reset == "learned"
@@ -107,12 +103,9 @@ class GRUCell(base.Cell):
         gates = base.GateFactory(
             in_features, hidden_features, bias, available, rngs=rngs, **options
         )
-        if update_bias != 0.0 and not ("update" in gates.biases or update == "constant"):
-            raise fields.FieldError("update_bias", update_bias, "0 where the gate has no bias")
-
         act = self.gate_activation
         self.reset = gates.open_or_learned("reset", "learned" if gated else "open", act)
-        self.update = gates.keeping("update", update, act, update_init, self.keeps)
+        self.update = gates.keeping("update", update, act, keeping_bias, keep=self.keeps)
         self.candidate = gates.learned("candidate") if writes else None
         self.recurrent_bias = (
             base.parameter(zeros, rngs, (hidden_features,), options.get("param_dtype", jnp.float32))

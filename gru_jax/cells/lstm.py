@@ -6,11 +6,12 @@ from typing import Unpack
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.nn.initializers import Initializer
 
 from gru_jax import fields
 from gru_jax.axes import Activations, State, StepInput
 from gru_jax.cells import base
-from gru_jax.initializers import bias_or_chrono
+from gru_jax.initializers import Chrono
 
 
 class LSTMCell(base.Cell):
@@ -34,9 +35,8 @@ class LSTMCell(base.Cell):
       forget: "learned"; "keep" (f = 1, the cell of 1997); "replace" (f = 0); or "constant", one
         learned value for each unit, whatever x and h are.
       output: "learned", or "open" (o = 1).
-      forget_bias: start of b_f, or "chrono": b_f = log U(1, chrono_max - 1) and b_i = -b_f
-        (Tallec & Ollivier 2018). 1 by default, after Jozefowicz et al. (2015).
-      chrono_max: the longest memory that "chrono" provides for, in steps.
+      keeping_bias: start of b_f, 1 by default, after Jozefowicz et al. (2015): a number, or an
+        initialiser. `initializers.Chrono` also starts b_i, at -b_f (Tallec & Ollivier 2018).
       gate_activation: "sigmoid", "hard_sigmoid" or a function.
       activation: that of the candidate and of c' in h': "tanh", "relu", "softsign", "identity"
         or a function.
@@ -49,7 +49,7 @@ class LSTMCell(base.Cell):
 
     TITLE = "LSTM"
     STATES = ("c", "h")
-    KEEPING_GATE, KEEPING_BIAS = "forget", "forget_bias"
+    KEEPING_GATE = "forget"
 
     def __init__(
         self,
@@ -60,8 +60,7 @@ class LSTMCell(base.Cell):
         input: str = "learned",
         forget: str = "learned",
         output: str = "learned",
-        forget_bias: float | str | None = None,
-        chrono_max: float | None = None,
+        keeping_bias: float | Initializer | None = None,
         gate_activation: str | base.Activation = "sigmoid",
         activation: str | base.Activation = "tanh",
         rngs: nnx.Rngs,
@@ -86,18 +85,11 @@ class LSTMCell(base.Cell):
         gates = base.GateFactory(
             in_features, hidden_features, bias, available, rngs=rngs, **options
         )
-        adjustable = "forget" in gates.biases or forget == "constant"
-        if forget_bias is None:
-            forget_bias = 1.0 if adjustable else 0.0
-        if forget_bias != 0.0 and not adjustable:
-            raise fields.FieldError("forget_bias", forget_bias, "0 where the gate has no bias")
-        forget_init = bias_or_chrono("forget_bias", forget_bias, chrono_max)
-
         self.input = gates.open_or_learned("input", input, act)
-        self.forget = gates.keeping("forget", forget, act, forget_init)
+        self.forget = gates.keeping("forget", forget, act, keeping_bias, default=1.0)
         self.candidate = gates.learned("candidate", self.activation)
         self.output_gate = gates.open_or_learned("output", output, act)
-        if forget_bias == "chrono" and "input" in gates.biases:
+        if isinstance(keeping_bias, Chrono) and "input" in gates.biases:
             _mirror(self.forget, self.input)
 
     def step(

@@ -1,6 +1,7 @@
-"""The contract that every task keeps, and the streams of data that training draws from."""
+"""The contract that every task keeps, and the batches that training and evaluation take of it."""
 
 import abc
+import copy
 import dataclasses
 import functools
 from typing import Any, ClassVar, Self
@@ -9,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from gru_jax import fields
 from gru_jax.axes import Array, Inputs, Key, Lengths, Outputs, PerExample
+from gru_jax.streams import TEST, TRAIN, VALIDATION, fold, stream
 
-# Streams of examples that never meet, whatever the seed.
-EVALUATION, TRAINING = 0, 1
 UNASKED = -1  # the target of a step at which nothing is asked
 
 
@@ -38,16 +39,20 @@ Batch = Example
 class Task(abc.ABC):
     """A problem: a source of examples and a way to judge outputs.
 
-    Examples are pure functions of a key, made on the device inside the compiled step; those
-    that somebody collected are a `Dataset`. `loss` and `metrics` judge each example of a batch
-    apart; training averages them.
+    Examples are pure functions of a key, made on the device inside the compiled step; examples
+    that somebody collected are a `Dataset`. `loss` and `metrics` judge each example of a batch by
+    itself; training averages them.
 
-    metric_names: what `metrics` returns; names other than "loss" grow as things get better.
+    metric_names: what `metrics` returns; all but "loss" are better when they are larger.
+    length: the task's size in time; `steps` says how many time steps an example has.
+    judged: the split that evaluations take, "validation" or "test": see `judged_on`.
     """
 
     metric_names: ClassVar[tuple[str, ...]]
 
     length: int
+    # No argument, hence no field of a config: what a run is trained by is always "validation".
+    judged: str = dataclasses.field(default=VALIDATION, init=False, repr=False)
 
     @property
     @abc.abstractmethod
@@ -61,28 +66,28 @@ class Task(abc.ABC):
 
     @property
     def token_names(self) -> tuple[str, ...]:
-        """What figures call tokens; nothing: by their numbers."""
+        """What figures call the tokens; where empty, they show their numbers."""
         return ()
 
     @property
     @abc.abstractmethod
     def input_size(self) -> int:
-        """Numbers that one time step has, or kinds of tokens."""
+        """How many numbers one time step has, or how many kinds of tokens there are."""
 
     @property
     @abc.abstractmethod
     def output_size(self) -> int:
-        """Classes, or numbers to be said."""
+        """How many classes there are, or how many numbers the model outputs."""
 
     @property
     def steps(self) -> int:
-        """Time steps of an example, padding included: `length`, unless the task says otherwise."""
+        """Time steps of an example, padding included."""
         return self.length
 
     @property
     @abc.abstractmethod
     def baseline_loss(self) -> float:
-        """Best expected loss of a predictor that knows task and time step but no input."""
+        """The best expected loss of a predictor that knows task and time step, but no input."""
 
     @abc.abstractmethod
     def example(self, key: Key) -> Example:
@@ -90,26 +95,26 @@ class Task(abc.ABC):
 
     @property
     def data(self) -> Any:
-        """Arrays that the compiled program needs to make examples: none where a key is enough."""
+        """Arrays from which the compiled program takes examples; none where a key is enough."""
         return ()
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Of splits that are evaluated whole."""
+        """How many examples each split has that is evaluated whole."""
         return ()
 
     def training_examples(self, key: Key, indices: Array, data: Any) -> Batch:
-        """The examples of one step, out of the stream that `key` names."""
+        """The examples with these indices of the training step that has this key."""
         del data
         return _examples(self, key, indices)
 
     def evaluation_examples(self, indices: Array, data: Any) -> Batch:
-        """Examples of the fixed evaluation set."""
+        """The examples with these indices of the split that is judged."""
         del data
-        return _examples(self, jax.random.key(EVALUATION), indices)
+        return _examples(self, stream(self.judged), indices)
 
     def weights(self, batch: Batch) -> PerExample:
-        """What each example counts for in the means of an evaluation."""
+        """The weight of each example in the means of an evaluation."""
         return jnp.ones(batch.targets.shape[0])
 
     @abc.abstractmethod
@@ -126,15 +131,27 @@ class Task(abc.ABC):
         Raises:
           FieldError: the task does not exist at that length.
         """
-        return dataclasses.replace(self, length=length)
+        return dataclasses.replace(self, length=length).judged_on(self.judged)
+
+    def judged_on(self, split: str) -> Self:
+        """The same task, with evaluations that take this split, "validation" or "test".
+
+        Raises:
+          FieldError: it is neither.
+        """
+        fields.one_of("split", split, (VALIDATION, TEST))
+        task = copy.copy(self)
+        object.__setattr__(task, "judged", split)  # a frozen dataclass has no other way
+        return task
 
 
 class Classification(Task):
-    """A task whose answers are one of `output_size` classes, after the last step or at every one.
+    """A task whose answer is one of `output_size` classes, after the last step or at every step.
 
     Targets are classes, or `UNASKED` at a step where nothing is asked.
 
-    Loss: cross-entropy, mean over the steps that ask. Metric "accuracy": over the same steps.
+    Loss: mean cross-entropy over the steps that ask. Metric "accuracy": the share of them that
+    are answered right.
     """
 
     metric_names: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
@@ -151,7 +168,7 @@ class Classification(Task):
         }
 
     def counted(self, batch: Batch) -> Array:
-        """The steps over which accuracy is taken: those that ask."""
+        """Whether a step counts for the accuracy: those that ask do."""
         return batch.targets != UNASKED
 
     def _mean(self, each: Array, asked: Array) -> PerExample:
@@ -185,27 +202,21 @@ def one_of(key: Key, low: int, high: int) -> Array:
 
 
 def training_batch(task: Task, seed: Array, step: Array, indices: Array, data: Any = None) -> Batch:
-    """Fresh examples that depend on (seed, step, index) and on nothing else.
+    """The examples of a training step; each depends on (seed, step, index) and on nothing else.
 
     Args:
-      data: the task's own; handed in by a compiled program, which must not hold it.
+      data: `task.data`. A compiled program hands it in, since arrays that it closed over would
+        become part of the program.
     """
-    key = fold(jax.random.key(TRAINING), seed, step)
+    key = stream(TRAIN, seed, step)
     return task.training_examples(key, indices, task.data if data is None else data)
 
 
 def evaluation_batch(task: Task, indices: Array, data: Any = None) -> Batch:
-    """Examples of the fixed evaluation set, the same for every seed and model."""
+    """Examples of the split that the task is judged on, the same for every seed and model."""
     return task.evaluation_examples(indices, task.data if data is None else data)
 
 
-@functools.partial(jax.jit, static_argnums=0)  # outside a program too, in a notebook
+@functools.partial(jax.jit, static_argnums=0)  # compiled also where a notebook calls it
 def _examples(task: Task, key: Key, indices: Array) -> Batch:
     return jax.vmap(lambda index: task.example(fold(key, index)))(indices)
-
-
-def fold(key: Key, *numbers: Array) -> Key:
-    """The key of a stream's part: fold_in with one number after the other."""
-    for number in numbers:
-        key = jax.random.fold_in(key, jnp.asarray(number, jnp.uint32))
-    return key

@@ -11,9 +11,8 @@ import optax
 
 from gru_jax import fields
 from gru_jax.axes import Array, Key, Outputs, PerExample
-from gru_jax.tasks.base import Batch, Classification, Example, Task, fold
-
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
+from gru_jax.streams import TEST, TRAIN, VALIDATION, fold
+from gru_jax.tasks.base import Batch, Classification, Example, Task
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,21 +24,13 @@ class Dataset(Task):
 
     splits: the examples of each split, by its name. Arrays have a leading axis for the examples;
       their other axes are the same in all splits.
-    judged: the split that evaluation uses, "validation" or "test".
-
-    Raises:
-      FieldError: `judged` has another value.
     """
 
     splits: Mapping[str, Example]
-    judged: str = VALIDATION
 
     # Compared by identity: a task is part of the key of a compiled program, and arrays cannot be.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
-
-    def __post_init__(self):
-        fields.one_of("judged", self.judged, (VALIDATION, TEST))
 
     @property
     def held_out(self) -> Example:
@@ -75,10 +66,6 @@ class Dataset(Task):
 
     def with_length(self, length: int) -> Self:
         raise fields.FieldError("length", length, f"{self.length}, the length of the data")
-
-    def judged_on(self, split: str) -> Self:
-        """The same task, where evaluation uses this split."""
-        return dataclasses.replace(self, judged=split)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -144,7 +131,6 @@ class PianoRolls(Dataset):
     window: int = 0
 
     def __post_init__(self):
-        super().__post_init__()
         fields.integer("window", self.window, 0)
 
     @property

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.runs.records import read_config
+from experiments.settings import schema
 from experiments.settings.resolution import resolve
 from experiments.system.files import RunError, read_json, write_json, write_text
 from gru_jax.tasks.verdict import Verdict
@@ -27,7 +28,7 @@ MEASURED = ROOT / "results" / "defaults.json"
 RUNS = {
     "adding": ("adding", ()),
     "copy_memory": ("copy_memory", ()),
-    "copy_memory, chrono": ("copy_memory", ("--config.model.gru.chrono_max=75.0",)),
+    "copy_memory, chrono": ("copy_memory", ("--config.model.chrono_max=75.0",)),
     "variable_copy": ("variable_copy", ()),
     "selective_copy": ("selective_copy", ()),
     "copy_first": ("copy_first", ()),
@@ -42,7 +43,7 @@ RUNS = {
     "verdict": ("verdict", ()),
     "verdict, start": (
         "verdict",
-        ("--config.task.where=start", "--config.model.gru.chrono_max=100.0"),
+        ("--config.task.where=start", "--config.model.chrono_max=100.0"),
     ),
 }
 # Runs of the verdict task whose gates are looked at: options, and where the figure goes. Accuracy
@@ -54,7 +55,7 @@ GATED = {
         "verdict_start.png",
     ),
     "at the start, chrono": (
-        ("--config.task.where=start", "--config.model.gru.chrono_max=100.0"),
+        ("--config.task.where=start", "--config.model.chrono_max=100.0"),
         "verdict_chrono.png",
     ),
 }
@@ -127,6 +128,7 @@ def _trained(workdir: Path, config: str, options: tuple[str, ...]) -> dict[str, 
         "seconds": round(read_json(timed, "")["seconds"], 1),
         "steps": resolved["train"]["steps"],
         "length": resolved["task"]["length"],
+        "schema": resolved["schema"],
         "metric": resolved["train"]["target_metric"],
         "target": resolved["train"]["target"],
         "summary": read_json(workdir / "summary.json", ""),
@@ -146,7 +148,7 @@ def _program(name: str, *options: str) -> None:
 @functools.cache
 def load() -> dict[str, Any]:
     """The committed measurements: "runs" by name, "gates" by where the verdict stands."""
-    return json.loads(MEASURED.read_text())
+    return json.loads(schema.renamed(MEASURED.read_text()))
 
 
 if __name__ == "__main__":

@@ -92,7 +92,8 @@ def initial() -> str:
             _middle("{:.0%}".format, measured["recent"]),
         ]
         lines.append(f"| {_told(name, measured)} | {' | '.join(told)} |")
-    return "\n".join([*lines, "", provenance(load(), "initial")])
+    lines += ["", provenance(load(), "initial") + pages.earlier(found.values())]
+    return "\n".join(lines)
 
 
 def trained() -> str:
@@ -127,7 +128,8 @@ def trained() -> str:
             "",
             "Trained by `python -m experiments.sweep --config=configs/sweeps/gradients.py "
             f"--workdir=runs/gradients_trained` at commit {', '.join(commits)}: "
-            f"{runs['budget']:,} steps at most.",
+            f"{runs['budget']:,} steps at most."
+            + pages.earlier([*found["after"].values(), *(each.row for each in rows.values())]),
         ]
     )
 

@@ -21,7 +21,7 @@ from scripts.paper import gradients, pages, results
 from scripts.paths import FIGURES, ROOT
 
 MEASURED = ROOT / "results" / "horizons.json"
-KEPT = ("cell", "seeds", "inputs", "units", "lags", "horizon", "seconds", "commit")
+KEPT = ("cell", "seeds", "inputs", "units", "lags", "horizon", "seconds", "commit", "schema")
 RESAMPLES = 2000  # of the bootstrap
 
 
@@ -142,7 +142,8 @@ def table() -> str:
         f"Learned: the evaluation loss fell to a tenth of the input-blind one within "
         f"{rows[0]['budget']:,} steps; {rows[0]['seeds']} seeds. Trained by `python -m "
         f"experiments.sweep --config=configs/sweeps/horizon.py` at commit {', '.join(commits)}, at "
-        f"most {hours:.1f} hours of one core. Horizons: {gradients.provenance(load(), 'initial')}",
+        f"most {hours:.1f} hours of one core. Horizons: {gradients.provenance(load(), 'initial')}"
+        f"{pages.earlier([*rows, *load()['initial'].values()])}",
     ]
     return "\n".join(lines)
 

@@ -1,10 +1,11 @@
 """What the scripts that write documentation share: generated parts of a page, and versions."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from experiments.settings import schema
 from experiments.system.commandline import guarded
 
 
@@ -26,6 +27,18 @@ def fill(text: str, parts: dict[str, str]) -> str:
         assert found_end, f"the page has lost the marks around its part {name!r}"
         text = f"{before}{start}{content}\n{end}{after}"
     return text
+
+
+def earlier(rows: Iterable[dict[str, Any]]) -> str:
+    """One more sentence where today's code would draw other random numbers for these runs."""
+    oldest = min(row.get("schema", 1) for row in rows)  # the first rows did not say it
+    changes = schema.changes_since(oldest)
+    if not changes:
+        return ""
+    return (
+        f" These runs are of config schema {oldest}. Since then, {changes}, so the same commands "
+        "give other numbers today."
+    )
 
 
 def made_with(environment: dict[str, Any]) -> str:

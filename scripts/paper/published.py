@@ -1,6 +1,7 @@
 """The published numbers of results/published.json beside the committed sweeps', as tables."""
 
 import dataclasses
+import itertools
 import json
 import shlex
 from typing import Any
@@ -134,6 +135,7 @@ def table(some: list[Published]) -> str:
             f"{sweep}: `python -m experiments.sweep {config}` at commit {commits}, {steps} steps; "
             f"{pages.made_with(trials[0])}."
         )
+    lines[-1] += pages.earlier(itertools.chain.from_iterable(used.values()))
     return "\n".join(lines)
 
 

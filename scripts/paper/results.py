@@ -196,7 +196,7 @@ def _provenance(sweep: str) -> str:
         f"{hours:.1f} hours of one core in all. Commit "
         f"{told(each.row['commit'][:8] for each in results)}; {row['devices']} x {row['device']}; "
         f"{pages.made_with(row)}. All trials: `python -m experiments.sweep "
-        f"--config=configs/sweeps/{sweep}.py`."
+        f"--config=configs/sweeps/{sweep}.py`.{pages.earlier(each.row for each in results)}"
     )
 
 

@@ -80,7 +80,8 @@ def lengths() -> str:
         metric = _shown(run)
         cells = [f"{quartiles(values[metric])[1]:.3g}" for values in run["lengths"].values()]
         lines.append(f"| {_words(name)} | {run['length']} | {metric} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", "Medians of the seeds."])
+    note = f"Medians of the seeds.{pages.earlier(load()['runs'].values())}"
+    return "\n".join([*lines, "", note])
 
 
 def gates() -> str:
@@ -102,7 +103,7 @@ def gates() -> str:
     note = (
         f"Means over units, steps and examples: median (lowest..highest) of eight seeds; closed: "
         f"below {CLOSED:g}, open: above {OPEN:g}, share of units. {commands}; then `python -m "
-        f"experiments.gates --run=DIR`."
+        f"experiments.gates --run=DIR`.{pages.earlier(load()['gates'].values())}"
     )
     return "\n".join([*lines, "", note])
 
@@ -132,6 +133,7 @@ def _provenance() -> str:
         f"`python -m experiments.train --config=configs/NAME.py`; {varied}. One after the other, "
         f"with nothing compiled before, at commit {commits} on {made[0]['devices']} CPU cores; "
         f"{pages.made_with(made[0])}. `python -m scripts.paper.defaults DIR` makes them anew."
+        f"{pages.earlier(runs.values())}"
     )
 
 

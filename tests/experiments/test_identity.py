@@ -2,7 +2,8 @@
 
 tests/golden/sweep was left by `python -m experiments.sweep --config=old.py --workdir=sweep` at the
 commit that its environment.json names, with `get_config` and `sweep` as below. One trial of it was
-killed after its first checkpoint. What is made anew was taken out.
+killed after its first checkpoint. What is made anew was taken out. tests/golden/schema1 was left in
+the same way by a commit whose configs were of schema 1.
 """
 
 import copy
@@ -28,11 +29,12 @@ from experiments.sweeps.folder import SweepFolder
 from experiments.sweeps.worker import train_trials
 from experiments.system.files import RunError
 from experiments.train import _finished, train
+from experiments.training.loop import train_settings
 from gru_jax import CELLS, TASKS, FieldError, Optimizer
-from tests.programs import ROOT
+from tests.programs import ROOT, one_line, program
 
-OLD = ROOT / "tests" / "golden" / "sweep"
-NAMES = {"gru": "old-e4413fdf", "lstm": "old-530f2630"}
+OLD, FIRST = ROOT / "tests" / "golden" / "sweep", ROOT / "tests" / "golden" / "schema1"
+NAMES = {"gru": "old-f50fc5ee", "lstm": "old-9f927f3e"}
 
 
 def get_config():
@@ -50,7 +52,7 @@ def get_config():
 
 
 def sweep(add):
-    add("gru", {"model.gru.update_bias": 1.0})
+    add("gru", {"model.keeping_bias": 1.0})
     add("lstm", {"model.cell": "lstm"}, reference="gru")
 
 
@@ -154,12 +156,12 @@ def test_its_sweep_goes_on_and_is_reported(folder):
 
 def test_what_differs_is_still_refused(folder):
     config = get_config()
-    config.model.gru.update_bias = 2.0
+    config.model.keeping_bias = 2.0
     config.train.batch_size = 8
     with pytest.raises(RunError) as caught:
         train(config, str(folder.workdir("gru")), quiet=True)
     assert str(caught.value).endswith(
-        "config.model.gru.update_bias is 1.0 there and 2.0 here; "
+        "config.model.keeping_bias is 1.0 there and 2.0 here; "
         "config.train.batch_size is 4 there and 8 here"
     )
     with pytest.raises(RunError, match=r"run: config.model.cell is 'lstm' there and 'gru' here$"):
@@ -190,20 +192,83 @@ def test_what_was_taken_away_is_one_line(tmp_path, monkeypatch):
     (workdir / "config.json").write_text(json.dumps(config))
     with pytest.raises(FieldError, match=r"^config.model.lstm.novelty = 0.0: must be left out"):
         load(workdir)
-    (workdir / "config.json").write_text(json.dumps({**config, "schema": 2}))
-    with pytest.raises(FieldError, match=r"^config.schema = 2: must be 1: another version"):
+    (workdir / "config.json").write_text(json.dumps({**config, "schema": 3}))
+    with pytest.raises(FieldError, match=r"^config.schema = 3: must be in 1..2: another version"):
         load(workdir)
 
 
-def test_the_first_configs_had_no_schema_and_a_section_for_every_cell(tmp_path):
-    workdir = shutil.copytree(OLD / "trials" / "lstm", tmp_path / "run")
+@pytest.fixture
+def first(tmp_path):
+    """A copy of the sweep whose random streams were others."""
+    return SweepFolder(shutil.copytree(FIRST, tmp_path / "first"))
+
+
+def test_a_run_of_schema_1_is_loaded_evaluated_and_reported(first):
+    run = load(first.workdir("lstm"))
+    assert run.settings.config["schema"] == 1
+    losses = evaluate(run)["loss"]  # of other examples than those of its own time
+    assert losses == pytest.approx(run.summary["eval"]["loss"]["per_seed"], rel=0.9)
+    write_results(first)
+    (row,) = map(json.loads, (first.path / "results.jsonl").read_text().splitlines())
+    assert (row["trial"], row["schema"]) == ("lstm", 1)
+    write_report([first.path], first.path / "report.html", "again")
+    assert "adding, T = 4" in (first.path / "report.html").read_text()
+
+
+def test_a_run_of_schema_1_has_the_start_that_it_had(first):
+    model = {name: first.trials()[name].settings.config["model"] for name in NAMES}
+    assert (model["gru"]["keeping_bias"], model["gru"]["chrono_max"]) == (1.0, 0.0)
+    assert model["lstm"]["keeping_bias"] is None
+    stored = json.loads((first.workdir("lstm") / "config.json").read_text())
+    stored["model"]["lstm"] |= {"chrono_max": 9.0}
+    assert resolve(stored).config["model"]["chrono_max"] == 9.0
+    stored["model"]["lstm"] |= {"chrono_max": None, "forget_bias": 0.0}
+    assert resolve(stored).config["model"]["keeping_bias"] == 0.0
+
+
+REFUSED = r"holds a run of schema 1, which can be read but .* streams; start in another folder$"
+
+
+def test_a_run_of_schema_1_does_not_go_on(first):
+    workdir = first.workdir("gru")
+    files = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+    for config in (trials()["gru"].settings.config, first.trials()["gru"].settings.config):
+        with pytest.raises(RunError, match=REFUSED):
+            train(config, str(workdir), quiet=True)
+        with pytest.raises(RunError, match=REFUSED):
+            train_settings(resolve(config), workdir, quiet=True, extend=True)
+    assert {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()} == files
+    with pytest.raises(RunError, match=REFUSED):
+        _finished(first.workdir("lstm"), trials()["lstm"].settings, extend=False)
+    with pytest.raises(RunError, match=REFUSED):
+        first.open(list(trials().values()))
+
+
+def test_a_trial_of_schema_1_that_has_not_begun_does_not_begin(first):
+    """As a job of a cluster would that is queued again after the code has changed."""
+    workdir = first.workdir("later")
+    with pytest.raises(RunError, match=REFUSED):
+        train(first.trials()["gru"].settings.config, str(workdir), quiet=True)
+    assert not workdir.exists()
+
+
+def test_gradients_of_a_run_of_schema_1_before_training_are_not_measured(first, tmp_path):
+    """Its start was another one."""
+    config = ROOT / "configs" / "gradients.py"
+    options = [f"--config={config}", f"--runs={first.path}", f"--workdir={tmp_path / 'out'}"]
+    refused = program("gradients", *options, expect=2)
+    assert one_line(refused.stderr)
+    assert "holds a run of schema 1" in refused.stderr
+
+
+def test_the_first_configs_had_no_schema_and_a_section_for_every_cell(first):
+    workdir = first.workdir("lstm")
     config = json.loads((workdir / "config.json").read_text())
     expected = load(workdir).settings
     del config["schema"]
     config["model"] |= {"gru": {"chrono_max": 100.0, "gone": 3}, "vanilla": {}}
     (workdir / "config.json").write_text(json.dumps(config))
     assert load(workdir).settings.config == expected.config
-    assert load(workdir).settings.name == NAMES["lstm"]
 
 
 def test_measurements_of_gradients_go_on(tmp_path, monkeypatch):

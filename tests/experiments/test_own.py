@@ -9,6 +9,7 @@ from unittest import mock
 
 import pytest
 from flax import nnx
+from jax.nn.initializers import Initializer
 
 from configs import adding, common
 from experiments.evaluate import evaluate
@@ -20,6 +21,7 @@ from experiments.sweeps.launchers import SlurmLauncher
 from experiments.system import own
 from experiments.system.files import RunError
 from gru_jax import CELLS, TASKS, Adding, Cell, FieldError, GRUCell
+from gru_jax.initializers import Chrono
 from tests.programs import ROOT, one_line, program, tiny, tiny_config
 
 (CODE,) = re.findall(
@@ -262,8 +264,6 @@ def test_a_mistake_in_a_cell_is_told_with_its_place(tmp_path):
 class Options(Cell):
     """Its options are of every kind."""
 
-    KEEPING_BIAS = "start"
-
     def __init__(
         self,
         in_features: int,
@@ -275,7 +275,7 @@ class Options(Cell):
         word: str = "a",
         pair: tuple[int, int] = (1, 2),
         start: float | str = 0.5,
-        chrono_max: float | None = None,
+        keeping_bias: float | Initializer | None = None,
         some: int | str | None = None,
         maybe: bool | None = None,
         names: tuple[str, ...] | None = None,
@@ -285,7 +285,19 @@ class Options(Cell):
         **options,
     ):
         super().__init__(in_features, hidden_features, rngs=rngs, **options)
-        self.given = (size, scale, on, word, pair, start, chrono_max, some, maybe, names, anything)
+        self.given = (
+            size,
+            scale,
+            on,
+            word,
+            pair,
+            start,
+            keeping_bias,
+            some,
+            maybe,
+            names,
+            anything,
+        )
         self.function = function
 
 
@@ -293,7 +305,7 @@ def test_every_kind_of_option_is_a_field_of_that_kind():
     CELLS["mine"] = Options
     section = common.get_config().model.mine
     kinds = {name: section.get_type(name).__name__ for name in section}
-    numbers = {"size": "int", "scale": "float", "start": "float", "chrono_max": "float"}
+    numbers = {"size": "int", "scale": "float", "start": "float"}
     others = {"on": "bool", "word": "str", "pair": "tuple"}
     not_given = {"some": "int", "maybe": "bool", "names": "object", "anything": "object"}
     assert kinds == numbers | others | not_given
@@ -310,25 +322,15 @@ def only_cell(config):
     return resolve(config).experiment.build(nnx.Rngs(0)).layers[0].forward.cell
 
 
-def test_chrono_starts_the_bias_that_the_cell_names():
+def test_a_cell_with_a_keeping_bias_takes_it_from_the_field_of_all_cells():
     CELLS["mine"] = Options
     config = adding.get_config()
     config.model.cell = "mine"
-    config.model.mine.chrono_max = 20.0
-    cell = only_cell(config)
-    assert cell.given[5:7] == ("chrono", 20.0)
-    config.model.mine.start = 0.0
-    with pytest.raises(FieldError, match=r"^config.model.mine.start = 0.0: must be left at its"):
-        resolve(config)
-
-
-def test_a_cell_without_a_keeping_bias_has_chrono_max_for_itself():
-    CELLS["mine"] = type("Free", (Options,), {"KEEPING_BIAS": None})
-    config = adding.get_config()
-    config.model.cell = "mine"
-    config.model.mine.chrono_max = 20.0
-    cell = only_cell(config)
-    assert cell.given[5:7] == (0.5, 20.0)
+    config.model.keeping_bias = 2.0
+    assert only_cell(config).given[6] == 2.0
+    config.model.keeping_bias = None
+    config.model.chrono_max = 20.0
+    assert only_cell(config).given[6] == Chrono(20.0)
 
 
 def test_a_cell_that_only_a_type_checker_can_read(tmp_path):

@@ -169,7 +169,8 @@ def test_processes_that_cannot_share_the_population(tmp_path):
 def test_one_that_stays_alone_gives_up(tmp_path, rank):
     """With less patience than the real one, which is minutes."""
     code = (
-        "import sys; from experiments import commandline, processes, train; "
+        "import sys; from experiments import train; "
+        "from experiments.system import commandline, processes; "
         "processes.PATIENCE = 2; commandline.run(train.main, train.define_flags)"
     )
     arguments, _ = by_flags(rank)

@@ -112,6 +112,18 @@ def test_a_loaded_run_gives_the_trained_models_back(finished):
     assert evaluate(run, 12)["loss"] != evaluate(run)["loss"]
 
 
+def test_evaluate_shows_examples_that_training_saw_and_others(finished):
+    run = load(finished[0])
+    printed = program("evaluate", f"--run={finished[0]}").stdout
+    note = "test: examples that neither training nor its evaluations saw"
+    assert note in " ".join(printed.split())
+    shown = {split: evaluate(run, split=split)["loss"] for split in ("validation", "test")}
+    assert shown["validation"] != shown["test"]
+    for split, losses in shown.items():
+        expected = f"{min(losses):.4g} ({min(losses):.3g}..{max(losses):.3g})"
+        assert any(f" {split} " in line and expected in line for line in printed.splitlines())
+
+
 def test_evaluate_shows_a_row_and_a_point_a_length(finished, tmp_path):
     folder = shutil.copytree(finished[0], tmp_path / "run")
     printed = program("evaluate", f"--run={folder}", "--lengths=12,6").stdout
@@ -119,7 +131,7 @@ def test_evaluate_shows_a_row_and_a_point_a_length(finished, tmp_path):
     assert list(kept) == ["12", "6"]
     run = load(folder)
     for length in (6, 12):
-        losses = evaluate(run, length)["loss"]
+        losses = evaluate(run, length, "test")["loss"]
         expected = f"{min(losses):.4g} ({min(losses):.3g}..{max(losses):.3g})"  # two seeds
         assert any(f" {length} " in line and expected in line for line in printed.splitlines())
         np.testing.assert_allclose(kept[str(length)]["loss"], losses, rtol=1e-5)

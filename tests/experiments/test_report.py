@@ -141,7 +141,7 @@ def test_several_folders_side_by_side(tmp_path):
 def test_many_trials_of_one_task_are_shown_apart(tmp_path):
     def sweep(add):
         for rate, beta in itertools.product((0.1, 0.2), (0.5, 0.6, 0.7, 0.8, 0.9)):
-            bias = {"model.gru.update_bias": beta}
+            bias = {"model.keeping_bias": beta}
             add(f"r{rate}-b{beta}", {"optimizer.learning_rate": rate, **bias})
         add("hochreiter", {"task.protocol": "hochreiter", "task.length": 30})
 

@@ -10,6 +10,7 @@ import pytest
 from configs import ablations
 from configs import gradients as gradients_config
 from experiments.runs import environment
+from experiments.settings.schema import SCHEMA
 from experiments.settings.trials import described
 from experiments.system.files import RunError
 from scripts.paper import __main__ as documentation
@@ -139,6 +140,16 @@ def test_the_better_rate_solves_more_seeds_then_sooner_then_has_the_lower_loss(o
     low = result(0.01, [0.01, 0.02], [None, None])
     high = result(0.001, [0.1, 0.2], [None, None])
     assert results.best([low, high][::order]) == {place: low}
+
+
+@pytest.mark.parametrize("last", [{}, {"schema": 1}, {"schema": SCHEMA}])
+def test_a_table_says_whether_its_runs_are_of_an_earlier_schema(monkeypatch, last):
+    rows = [each.row | {"schema": SCHEMA} for each in results.load("gates")]
+    del rows[-1]["schema"]  # as the first rows
+    rows[-1] |= last
+    monkeypatch.setattr(results, "load", lambda _: [results.Result(row) for row in rows])
+    told = "These runs are of config schema 1. Since then, "
+    assert (told in results.table("gates")) == (last != {"schema": SCHEMA})
 
 
 @pytest.mark.parametrize("when", ["environment", "initial", "after"])

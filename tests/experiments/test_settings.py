@@ -55,7 +55,7 @@ def test_configs_resolve_and_every_field_is_read(name, tmp_path):
         chosen = path[1] if path[1:2] and path[1] in CELLS else config["model"]["cell"]
         base = copy.deepcopy(config)
         others = {name: defaults(name) for name in CELLS if name != chosen}
-        base["model"] |= {"cell": chosen, **others}
+        base["model"] |= {"cell": chosen, "chrono_max": 0.0, **others}
         changed = with_value(base, path, BAD)
         with pytest.raises(FieldError) as caught:
             resolve(changed)
@@ -74,7 +74,10 @@ def test_configs_resolve_and_every_field_is_read(name, tmp_path):
         ("model.cell", "gruu", "config.model.cell = 'gruu': .*did you mean 'gru'"),
         ("model.gru.update_gate", "both", "config.model.gru.update_gate = 'both'"),
         ("model.gru.in_features", 3, "config.model.gru.in_features = 3: must be left out"),
-        ("model.gru.chrono_max", 1.0, "config.model.gru.chrono_max = 1.0: .*above 2"),
+        ("model.gru.keeping_bias", 1.0, "config.model.gru.keeping_bias = 1.0: must be left out"),
+        ("model.keeping_bias", "a", "config.model.keeping_bias = 'a': must be a finite number"),
+        ("model.chrono_max", 1.0, "config.model.chrono_max = 1.0: .*above 2"),
+        ("model.chrono_max", -1.0, "config.model.chrono_max = -1.0: .*at least 0"),
         ("model.hidden_sizes", (), "config.model.hidden_sizes = .*one whole number a layer"),
         ("model.hidden_sizes", (8, 0), "config.model.hidden_sizes = 0"),
         ("model.encoder", "one_hot", "config.model.encoder = 'one_hot': must be auto"),
@@ -134,7 +137,7 @@ def test_every_base_field_has_a_comment():
 @pytest.mark.parametrize("name", CELLS)
 def test_the_options_of_a_cell_are_fields_that_its_docstring_describes(name):
     made = CELLS[name].options()
-    assert made.keys() == defaults(name).keys()
+    assert made.keys() == defaults(name).keys() | {"keeping_bias"} & made.keys()
     assert {option: value for option, value in defaults(name).items() if value is not None} == {
         option: value for option, value in made.items() if value is not None
     }
@@ -152,12 +155,12 @@ def test_equal_configs_have_equal_names_and_others_do_not():
 
 def test_the_names_of_runs_stay():
     """A run's folder is found again by a later version: what is added may not change these."""
-    assert resolve(adding.get_config()).name == "adding-1669ee5a"
+    assert resolve(adding.get_config()).name == "adding-d6da0798"
     config = with_value(get_config("copy_first"), ["train", "steps"], 500)
-    assert resolve(config).name == "copy_first-08b6b4a2"
+    assert resolve(config).name == "copy_first-7ec17831"
     chosen = with_value(get_config("adding"), ["model", "cell"], "lstm")
-    chosen = with_value(chosen, ["model", "lstm", "forget_bias"], 2.0)
-    assert resolve(chosen).name == "adding-13ca1071"
+    chosen = with_value(chosen, ["model", "keeping_bias"], 2.0)
+    assert resolve(chosen).name == "adding-54baa6e4"
 
 
 def test_a_run_is_the_same_whether_its_defaults_are_given_or_not():
@@ -175,15 +178,15 @@ def test_a_run_is_the_same_whether_its_defaults_are_given_or_not():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("gru.chrono_max", 75.0, "75.0: must be left at its default: model.cell is 'lstm'"),
+        ("gru.reset", "open", "'open': must be left at its default: model.cell is 'lstm'"),
         ("vanilla.bias", BAD, ".*: must be left at its default: model.cell is 'lstm'"),
-        ("gru.chrono", 75.0, "75.0: must be left out: .*did you mean 'chrono_max'"),
+        ("gru.rest", "open", "'open': must be left out: .*did you mean 'reset'"),
         ("gru", 3, "3: must be a section with fields"),
     ],
 )
 def test_an_option_of_a_cell_that_is_not_chosen(path, value, message):
     config = with_value(get_config("adding"), ["model", "cell"], "lstm")
-    resolve(with_value(config, ["model", "gru", "update_bias"], 0))  # as good as its default
+    resolve(with_value(config, ["model", "vanilla", "scale"], 1))  # as good as its default
     with pytest.raises(FieldError, match=f"^config.model.{path} = {message}"):
         resolve(with_value(config, ["model", *path.split(".")], value))
 
@@ -214,7 +217,9 @@ def test_a_stored_config_that_lacks_fields_gets_their_defaults():
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("schema", 2, "2: must be 1: another version of this program has stored it"),
+        ("schema", 3, "3: must be in 1..2: another version of this program stored it"),
+        ("schema", True, "True: must be in 1..2"),
+        ("schema", 0, "0: must be in 1..2"),
         ("train.patience", 3, "3: must be left out: there is no such field"),
         ("model.gru.reset_befor", 3, "3: must be left out: there is no such field"),
         ("model", 3, "3: must be a section with fields"),
@@ -247,12 +252,36 @@ def test_chrono_reaches_the_cell(cell):
     from flax import nnx
 
     config = with_value(get_config("adding"), ["model", "cell"], cell)
-    config = with_value(config, ["model", cell, "chrono_max"], 100.0)
+    config = with_value(config, ["model", "chrono_max"], 100.0)
     model = resolve(config).experiment.build(nnx.Rngs(0))
     made = model.layers[0].forward.cell
     bias = np.asarray((made.update if cell == "gru" else made.forget).bias[...])
     assert bias.min() >= 0
     assert np.std(bias) > 0.5
+    config = with_value(config, ["model", "keeping_bias"], 1.0)
+    with pytest.raises(FieldError, match=r"keeping_bias = 1.0: must be left out with chrono_max"):
+        resolve(config)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [("chrono_max", 9.0, "9.0: must be 0: "), ("keeping_bias", 0.0, "0.0: must be None: ")],
+)
+def test_a_cell_without_a_keeping_bias_refuses_its_start(field, value, message):
+    config = with_value(get_config("adding"), ["model", "cell"], "vanilla")
+    resolve(config)
+    told = f"^config.model.{field} = {message}the cell 'vanilla' has no keeping_bias$"
+    with pytest.raises(FieldError, match=told):
+        resolve(with_value(config, ["model", field], value))
+
+
+def test_a_start_in_a_config_reaches_other_cells():
+    config = with_value(get_config("copy_first"), ["model", "cell"], "lstm")
+    assert resolve(config).config["model"]["chrono_max"] == 100.0
+    config = with_value(config, ["model", "cell"], "vanilla")
+    with pytest.raises(FieldError, match=r"config.model.chrono_max = 100.0: must be 0"):
+        resolve(config)
+    resolve(with_value(config, ["model", "chrono_max"], 0.0))
 
 
 @pytest.mark.parametrize(

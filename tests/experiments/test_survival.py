@@ -148,8 +148,9 @@ def test_on_other_devices_the_first_ten_losses_agree(tmp_path):
     whole = train(tiny_config(**each, **{"train.steps": 20}), str(tmp_path / "whole"), quiet=True)
     train(tiny_config(**each, **{"train.steps": 10}), str(tmp_path / "moved"), quiet=True)
     code = (
-        "import json, sys; from pathlib import Path; from experiments.settings import resolve; "
-        "from experiments.loop import train_settings; "
+        "import json, sys; from pathlib import Path; "
+        "from experiments.settings.resolution import resolve; "
+        "from experiments.training.loop import train_settings; "
         "config = json.loads(sys.argv[2]); "
         "train_settings(resolve(config), Path(sys.argv[1]), quiet=True, extend=True)"
     )

@@ -203,7 +203,7 @@ def test_batches_hold_what_one_program_trains():
         {"model.cell": "lstm"},
         {"optimizer.learning_rate": 0.2},
         {"population.seeds": 50},
-        {"model.cell": "lstm", "model.lstm.forget_bias": 2.0},
+        {"model.cell": "lstm", "model.keeping_bias": 2.0},
         {"population.seeds": 60},
         {"population.seeds": 100},
     )

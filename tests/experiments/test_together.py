@@ -15,8 +15,8 @@ from tests.programs import bits, tiny_config
 RUNS = [
     {"optimizer.learning_rate": 0.01},
     {"optimizer.learning_rate": 0.003, "optimizer.clip_norm": 0.1, "population.seeds": 1},
-    {"model.gru.chrono_max": 20.0, "population.first_seed": 5, "population.seeds": 3},
-    {"model.gru.update_bias": 1.0},
+    {"model.chrono_max": 20.0, "population.first_seed": 5, "population.seeds": 3},
+    {"model.keeping_bias": 1.0},
 ]
 
 
@@ -121,8 +121,8 @@ def test_a_fault_in_one_leaves_the_others_as_they_are(together, tmp_path):
     [
         {"optimizer.learning_rate": 0.5, "optimizer.clip_norm": 0.0},
         {"population.seeds": 3, "population.first_seed": 7},
-        {"model.gru.update_bias": -1.0},
-        {"model.gru.chrono_max": 9.0},
+        {"model.keeping_bias": -1.0},
+        {"model.chrono_max": 9.0},
         {"train.checkpoints_kept": 5},
         {"name": "another"},
     ],

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from gru_jax import CELLS, RNN, FieldError, GRUCell, LSTMCell, VanillaCell
-from gru_jax.initializers import chrono
+from gru_jax.initializers import Chrono
 from tests import reference
 from tests.helpers import agree, randomise, split, weights
 
@@ -243,7 +243,7 @@ def test_bfloat16_is_for_products_only(make):
 
 
 def test_bfloat16_parameters_keep_a_float32_state():
-    cell = GRUCell(2, 4, param_dtype=jnp.bfloat16, update_bias=8.0, rngs=nnx.Rngs(0))
+    cell = GRUCell(2, 4, param_dtype=jnp.bfloat16, keeping_bias=8.0, rngs=nnx.Rngs(0))
     h, _ = cell(jnp.full((4,), 0.5), jnp.zeros(2))
     assert h.dtype == jnp.float32
     # bfloat16 would round the update gate to 1 and keep 0.5 exactly.
@@ -268,30 +268,30 @@ def test_each_gate_starts_orthogonal_by_itself(make):
         np.testing.assert_allclose(kernel @ kernel.T, np.eye(16), atol=1e-5)
 
 
-def test_update_bias_keeps_in_both_conventions():
+def test_keeping_bias_keeps_in_both_conventions():
     for convention in ("keep", "write"):
-        cell = GRUCell(2, 8, update_bias=3.0, update_gate=convention, rngs=nnx.Rngs(0))
+        cell = GRUCell(2, 8, keeping_bias=3.0, update_gate=convention, rngs=nnx.Rngs(0))
         h = jnp.ones(8)
         moved = cell(h, jnp.zeros(2))[0]
         assert np.abs(moved - h).max() < 0.5, convention
-    constant = GRUCell(2, 8, update="constant", update_bias=3.0, rngs=nnx.Rngs(0))
+    constant = GRUCell(2, 8, update="constant", keeping_bias=3.0, rngs=nnx.Rngs(0))
     np.testing.assert_allclose(constant.update.bias[...], 3.0)
 
 
 def test_chrono_spreads_time_scales_up_to_its_maximum():
-    u = np.exp(chrono(100)(jax.random.key(0), (4000,)))
+    u = np.exp(Chrono(100)(jax.random.key(0), (4000,)))
     np.testing.assert_allclose(np.mean(u), 50, rtol=0.05)
     np.testing.assert_allclose(np.percentile(u, [25, 75]), [25.5, 74.5], rtol=0.1)
     for gate in (
-        GRUCell(2, 64, update_bias="chrono", chrono_max=100, rngs=nnx.Rngs(0)).update,
-        LSTMCell(2, 64, forget_bias="chrono", chrono_max=100, rngs=nnx.Rngs(0)).forget,
+        GRUCell(2, 64, keeping_bias=Chrono(100), rngs=nnx.Rngs(0)).update,
+        LSTMCell(2, 64, keeping_bias=Chrono(100), rngs=nnx.Rngs(0)).forget,
     ):
         u = np.exp(gate.bias[...])
         assert 1 <= u.min() < 20
         assert 80 < u.max() <= 99
-    lstm = LSTMCell(2, 8, forget_bias="chrono", chrono_max=100, rngs=nnx.Rngs(0))
+    lstm = LSTMCell(2, 8, keeping_bias=Chrono(100), rngs=nnx.Rngs(0))
     np.testing.assert_array_equal(lstm.input.bias[...], -lstm.forget.bias[...])
-    write = GRUCell(2, 8, update_bias="chrono", chrono_max=9, update_gate="write", rngs=nnx.Rngs(0))
+    write = GRUCell(2, 8, keeping_bias=Chrono(9), update_gate="write", rngs=nnx.Rngs(0))
     assert (write.update.bias[...] <= 0).all()
 
 
@@ -334,17 +334,15 @@ def test_learned_initial_state(make):
         (GRUCell, {"bias": "updat"}, "bias = 'updat': .*did you mean 'update'"),
         (GRUCell, {"reset": "open", "bias": "reset"}, "bias = 'reset'"),
         (GRUCell, {"reset_after": False, "bias": "recurrent"}, "bias = 'recurrent'"),
-        (GRUCell, {"update_bias": "chrono"}, "chrono_max = None"),
-        (GRUCell, {"chrono_max": 9.0}, "chrono_max = 9.0: must be left out"),
         (GRUCell, {"bias": ("reset", "all")}, "bias = 'all'"),
         (GRUCell, {"bias": 5}, "bias = 5: must be a name or a list"),
-        (GRUCell, {"update_bias": "large"}, "update_bias = 'large': must be a number"),
-        (GRUCell, {"update_bias": float("nan")}, "update_bias = nan: must be a finite number"),
-        (GRUCell, {"update_bias": 1.0, "bias": "none"}, "update_bias = 1.0: must be 0"),
-        (GRUCell, {"update_bias": "chrono", "chrono_max": 2}, "chrono_max = 2: .*above 2"),
+        (GRUCell, {"keeping_bias": "large"}, "keeping_bias = 'large': must be a finite number"),
+        (GRUCell, {"keeping_bias": float("nan")}, "keeping_bias = nan: must be a finite number"),
+        (GRUCell, {"keeping_bias": 1.0, "bias": "none"}, "keeping_bias = 1.0: must be left out"),
+        (GRUCell, {"keeping_bias": Chrono(9), "update": "keep"}, "Chrono.* must be left out"),
         (GRUCell, {"activation": "sigmoid"}, "activation = 'sigmoid'"),
         (LSTMCell, {"forget": "open"}, "forget = 'open'"),
-        (LSTMCell, {"forget_bias": 1.0, "forget": "keep"}, "forget_bias = 1.0: must be 0"),
+        (LSTMCell, {"keeping_bias": 1.0, "forget": "keep"}, "keeping_bias = 1.0: must be left out"),
         (LSTMCell, {"gate_activation": "tanh"}, "gate_activation = 'tanh'"),
         (VanillaCell, {"recurrent_start": "zeros"}, "recurrent_start = 'zeros'"),
         (VanillaCell, {"scale": -1.0}, "scale = -1.0: must be a finite number at least 0"),

@@ -21,6 +21,8 @@ from gru_jax import (
     training,
 )
 from gru_jax.devices import make_mesh, mesh_shape
+from gru_jax.population import takes_turns
+from gru_jax.streams import INITIALISATION, stream
 from gru_jax.tasks.base import training_batch
 from tests.helpers import equations
 
@@ -77,7 +79,7 @@ def test_a_chunk_is_plain_optax_steps():
     """One seed's chunk, written out again with nothing but optax and `jax.grad`."""
     experiment = experiment_of(chunk=4)
     state, (metrics,) = population(experiment, seeds=(5,), rates=0.02, clips=0.1)
-    graph, params = nnx.split(build(nnx.Rngs(jax.random.key(5))))
+    graph, params = nnx.split(build(nnx.Rngs(stream(INITIALISATION, 5))))
     transform = optax.chain(optax.clip_by_global_norm(0.1), optax.adam(0.02))
     opt_state = transform.init(params)
     losses, norms = [], []
@@ -128,10 +130,10 @@ def test_a_seed_does_not_depend_on_its_neighbours():
 
 @pytest.mark.parametrize("mesh", [(1, 1), (2, 1), (2, 2)])
 def test_seeds_that_take_turns_become_what_they_become_at_once(monkeypatch, mesh):
-    assert training.takes_turns(mesh_of(*mesh))  # on a CPU
+    assert takes_turns(mesh_of(*mesh))  # on a CPU
     found = {}
     for turns in (True, False):
-        monkeypatch.setattr(training, "takes_turns", lambda _, turns=turns: turns)
+        monkeypatch.setattr("gru_jax.population.takes_turns", lambda _, turns=turns: turns)
         experiment, devices = experiment_of(), mesh_of(*mesh)
         state = training.init(experiment, devices, (0, 1, 2, 3), (0.01,) * 4, (1.0,) * 4)
         state = dataclasses.replace(state, active=jnp.array([True, False, True, True]))

@@ -1,0 +1,105 @@
+"""A population of models: its state, and how its seeds and batches lie over the devices."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.flatten_util import ravel_pytree
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from gru_jax.axes import Array
+from gru_jax.devices import BATCH, SEED
+
+NOT_YET = -1  # in `solved_step` and `diverged_step`
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class TrainState:
+    """A population. Every array has a leading seed axis, also when there is one seed.
+
+    params, opt_state: one model a seed.
+    seed: names the model's start and its stream of data.
+    step: updates made.
+    learning_rate, clip_norm: peak step size; bound on the gradient's global norm.
+    active: False once a seed has reached the target or is no longer finite. Its parameters then
+      stay as they are while the other seeds go on.
+    solved_step, diverged_step: the step at which that happened, else `NOT_YET`.
+    gradient_norm: of the last update made, before clipping; NaN before the first.
+    best, best_score: with `keep="best"`, the parameters of the best evaluation so far, and
+      its target metric, with its sign turned where more is better.
+    """
+
+    params: Any
+    opt_state: Any
+    seed: Array
+    step: Array
+    learning_rate: Array
+    clip_norm: Array
+    active: Array
+    solved_step: Array
+    diverged_step: Array
+    gradient_norm: Array
+    best: Any = None
+    best_score: Array | None = None
+
+    @property
+    def final(self) -> Any:
+        """The parameters that a run ends with: the last, or the best where those are kept."""
+        return self.params if self.best is None else self.best
+
+
+def per_seed(mesh: Mesh) -> NamedSharding:
+    """How every array of a `TrainState` is laid over the mesh."""
+    return NamedSharding(mesh, P(SEED))
+
+
+def over_population(mesh: Mesh, member: Any) -> Any:
+    """`member`, a function of one seed's state and of data, for all seeds over the mesh.
+
+    It uses `shard_map`, since with sharding constraints alone XLA's partitioner does not split
+    the scan over time. So `member` itself has to average over the devices that share a batch.
+    """
+
+    def over_seeds(state: Any, data: Any) -> Any:
+        one = lambda state: member(state, data)
+        return jax.lax.map(one, state) if takes_turns(mesh) else jax.vmap(one)(state)
+
+    return jax.shard_map(
+        over_seeds, mesh=mesh, in_specs=(P(SEED), P()), out_specs=P(SEED), check_vma=False
+    )
+
+
+def takes_turns(mesh: Mesh) -> bool:
+    """Whether a device computes its seeds one after the other, and not all at once.
+
+    A core of a CPU does, since what several seeds need at once does not fit its cache: see
+    docs/log.md.
+    """
+    return mesh.devices.flat[0].platform == "cpu"
+
+
+def local_indices(mesh: Mesh, size: int) -> Array:
+    """The indices, out of `size`, of the examples that this device makes.
+
+    Raises:
+      ValueError: the examples do not divide over the devices.
+    """
+    share, rest = divmod(size, mesh.shape[BATCH])
+    if rest:
+        raise ValueError(f"{size} examples do not divide over {mesh.shape[BATCH]} devices")
+    return jax.lax.axis_index(BATCH) * share + jnp.arange(share)
+
+
+def mean_over_batch(mesh: Mesh, tree: Any) -> Any:
+    """The mean over the devices that share a batch.
+
+    All arrays travel as one vector, so that the devices wait for each other once and not once an
+    array: see docs/log.md.
+    """
+    if mesh.shape[BATCH] == 1:
+        return tree
+    flat, back = ravel_pytree(tree)
+    return back(jax.lax.pmean(flat, BATCH))

@@ -1,0 +1,38 @@
+"""Where all random numbers of a run come from: streams of keys that never meet.
+
+    stream(INITIALISATION, seed)    a model's parameters, drawn one after the other
+    stream(TRAIN, seed, step)       the examples of one training step, by their index
+    stream(VALIDATION)              the examples that evaluations during training take
+    stream(TEST)                    examples that only judge a trained model
+
+A key depends on the stream's name and on the numbers beside it, and on nothing else: neither on
+the devices nor on other seeds or streams. A run that needs another kind of random numbers gives
+them a name of their own, and all others stay as they are. (Collected examples are in splits of the
+same names; only the draws of "train" are random there.)
+"""
+
+import zlib
+
+import jax
+
+from gru_jax.axes import Array, Key
+
+INITIALISATION = "initialisation"
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+
+def stream(name: str, *numbers: int | Array) -> Key:
+    """The key of a stream, or of the part of it that whole numbers from 0 name.
+
+    Two streams part at their first fold, so keys of both could only be equal if their 64-bit
+    hashes collided. The name is hashed as well, since seeds that people choose are small: `key(0)`
+    folded with a small number is what `nnx.Rngs(0)` draws.
+    """
+    return fold(jax.random.key(0), zlib.crc32(name.encode()), *numbers)
+
+
+def fold(key: Key, *numbers: int | Array) -> Key:
+    """The key with one number after the other folded in."""
+    for number in numbers:
+        key = jax.random.fold_in(key, number)
+    return key
