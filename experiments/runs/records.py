@@ -1,0 +1,86 @@
+"""The records of a run, read from its folder; a damaged one is said to be so in one line."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments.settings.schema import complete
+from experiments.system.files import RunError, read_json
+
+
+def read_config(workdir: Path) -> dict[str, Any]:
+    """A run's config, with the fields that were added since at their defaults."""
+    return complete(read_json(workdir / "config.json", f"{workdir} holds no run"))
+
+
+def read_environment(workdir: Path) -> dict[str, Any]:
+    return read_json(workdir / "environment.json", f"{workdir} holds no run")
+
+
+def recorded_cores(workdir: Path, count: int) -> int:
+    """CPU devices of this process when the run began, so that it goes on with the same bits."""
+    try:
+        recorded = read_environment(workdir)
+    except RunError:
+        return 0
+    devices = recorded.get("devices")
+    if recorded.get("device") != "cpu" or not isinstance(devices, int) or devices > 1024:
+        return 0
+    return devices // count if devices % count == 0 else 0
+
+
+def read_summary(workdir: Path) -> dict[str, Any] | None:
+    path = workdir / "summary.json"
+    if not path.exists():
+        return None
+    summary = read_json(path, "")
+    if not _sound(summary):
+        raise RunError(f"{path} is damaged: without it, the run is ended again")
+    return summary
+
+
+def _sound(summary: dict[str, Any]) -> bool:
+    """Whether it holds what is read of it: anybody may have written it."""
+    listed = lambda found, kind: (
+        isinstance(found, list) and all(isinstance(value, kind | None) for value in found)
+    )
+    numbers = ("step", "wall_seconds", "parameters", "baseline_loss")
+    lists = ("seeds", "solved_step", "diverged_step")
+    measured = summary.get("eval")
+    return (
+        isinstance(summary.get("status"), str)
+        and all(isinstance(summary.get(name), int | float) for name in numbers)
+        and all(listed(summary.get(name), int) for name in lists)
+        and isinstance(measured, dict)
+        and all(
+            isinstance(f, dict) and listed(f.get("per_seed"), int | float)
+            for f in measured.values()
+        )
+    )
+
+
+def read_metrics(workdir: Path) -> list[dict[str, Any]]:
+    """The complete lines of metrics.jsonl (a kill can leave a broken last one).
+
+    Raises:
+      RunError: it holds something else.
+    """
+    path = workdir / "metrics.jsonl"
+    if not path.exists():
+        return []
+    lines = path.read_bytes().splitlines(keepends=True)
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if line.endswith(b"\n"):
+            try:
+                row = json.loads(line)
+                named = row["split"] in ("train", "eval") and type(row["step"]) is int
+                numbers = [value for name, value in row.items() if name != "split"]
+                sound = named and all(isinstance(n, int | float | None) for n in numbers)
+                sound = sound and type(row["seed"]) is int
+            except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+                sound = False
+            if not sound:
+                raise RunError(f"{path}: line {number} is damaged")
+            rows.append(row)
+    return rows
