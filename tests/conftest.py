@@ -15,8 +15,9 @@ collect_ignore = ["mgu.py"]  # it registers a cell, for the tests that ask for t
 devices.use_cpu_cores(seeds=4, batch=4, cores=4)
 
 # Calls outside `jit` are traced anew each time, and most of their programs have been compiled
-# before. The processes of one run share what they compile; it is gone with the first of them.
-if "PYTEST_XDIST_WORKER" not in os.environ:
+# before. The processes of one run share what they compile; it is gone with the first of them, but
+# where the environment names a folder: that stays, for the next run.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     COMPILED = tempfile.TemporaryDirectory(prefix="gru_jax-compiled-")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = COMPILED.name
 jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])

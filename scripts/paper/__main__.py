@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 
 from experiments.system.files import write_text
+from scripts.endurance import mutants
 from scripts.paper import (
     gradients,
     horizons,
@@ -48,6 +49,8 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "gates": tasks.gates(),
     },
 }
+# Pages that are generated from the first line to the last, once there is what they show.
+WHOLE = {"docs/faults.md": (mutants.RESULTS, reliability.faults)}
 CONFIGS = {f"configs/{name}.py": name for name in tasks.CONFIGS}
 
 
@@ -61,7 +64,7 @@ def main() -> int:
         for page in found:
             print(f"{page} does not show what results/ holds: python -m scripts.paper")
         return int(bool(found))
-    for page in (*PARTS, *CONFIGS):
+    for page in written():
         write_text(ROOT / page, fresh(page))
     results.draw()
     gradients.draw()
@@ -72,13 +75,22 @@ def main() -> int:
     return 0
 
 
+def written() -> list[str]:
+    """The pages and configs that show what results/ holds."""
+    return [*PARTS, *CONFIGS, *(page for page, (found, _) in WHOLE.items() if found.exists())]
+
+
 def stale() -> list[str]:
-    """The pages and configs that do not show what results/ holds."""
-    return [page for page in (*PARTS, *CONFIGS) if fresh(page) != (ROOT / page).read_text()]
+    """Those that show something else."""
+    shown = lambda page: (ROOT / page).read_text() if (ROOT / page).exists() else ""
+    return [page for page in written() if fresh(page) != shown(page)]
 
 
 def fresh(page: str) -> str:
     """A page with its generated parts, or a config with its docstring, made anew."""
+    if page in WHOLE:
+        _, whole = WHOLE[page]
+        return whole()
     text = (ROOT / page).read_text()
     if page in CONFIGS:
         return tasks.docstring(CONFIGS[page], text)

@@ -1,9 +1,10 @@
-"""The table of docs/reliability.md, from what kills, fuzz and soak have counted."""
+"""The table of docs/reliability.md, from what scripts have tried at length; and docs/faults.md."""
 
 import json
 from typing import Any
 
-from scripts.endurance import fuzz, kills, soak
+from scripts.endurance import fuzz, kills, mutants, soak
+from scripts.endurance.faults import FAILED, PASSED
 from scripts.paper import pages
 
 
@@ -11,10 +12,10 @@ def table() -> str:
     """One row for everything that was tried at length, by a script."""
     found = {
         script: json.loads(script.RESULTS.read_text())
-        for script in (kills, fuzz, soak)
+        for script in (kills, fuzz, soak, mutants)
         if script.RESULTS.exists()
     }
-    rows = {kills: _killed, fuzz: _fuzzed, soak: _soaked}
+    rows = {kills: _killed, fuzz: _fuzzed, soak: _soaked, mutants: _planted}
     lines = ["| tried by a script | how often | outcome |", "|---|---|---|"]
     lines += [f"| {' | '.join(rows[script](result))} |" for script, result in found.items()]
     made = [
@@ -56,6 +57,45 @@ def _soaked(result: dict[str, Any]) -> tuple[str, str, str]:
         f"MiB an hour (standard error); {fewest} to {most} open files; {kept} checkpoints to "
         f"keep, at most {seen} seen (a save adds one before it removes one)",
     )
+
+
+def _planted(result: dict[str, Any]) -> tuple[str, str, str]:
+    rows = result["faults"]
+    survivors = [f"{row['why']} (`{row['file']}`)" for row in rows if row["test"] is None]
+    caught, quick = len(rows) - len(survivors), sum(row["quick"] is not None for row in rows)
+    missed = "; not caught: " + " ".join(map(_cell, survivors)) if survivors else ""
+    return (
+        "a small fault in the code, one at a time: [all of them](faults.md)",
+        f"{len(rows)} faults",
+        f"{caught} are caught by `make test`, {quick} of these by `make quick`{missed}",
+    )
+
+
+def faults() -> str:
+    """docs/faults.md: every fault that was planted, and the test that caught it."""
+    result = json.loads(mutants.RESULTS.read_text())
+    lines = [
+        "# Faults that the tests catch",
+        "",
+        "Each was planted by itself, by `python -m scripts.endurance.mutants`; the list is",
+        "`scripts/endurance/mutants.toml`. Of the tests that catch it, the first to fail is named.",
+        "",
+        "| file | what is wrong | caught by | in `make quick` |",
+        "|---|---|---|---|",
+    ]
+    for row in result["faults"]:
+        by = "nothing" if row["test"] is None else f"`{row['test']}`"
+        ended = "" if row["how"] in (PASSED, FAILED) else f" ({row['how']})"
+        quick = "" if row["quick"] is None else "yes"
+        lines.append(f"| `{row['file']}` | {_cell(row['why'])} | {_cell(by + ended)} | {quick} |")
+    commits = sorted({(row["commit"] or "none")[:8] for row in result["faults"]})
+    versions = pages.made_with(result["environment"])
+    return "\n".join([*lines, "", f"At commit {', '.join(commits)}; {versions}.", ""])
+
+
+def _cell(text: str) -> str:
+    """Text that may stand in a cell of a table."""
+    return text.replace("|", "\\|")
 
 
 def _counts(result: dict[str, Any], prefix: str) -> str:

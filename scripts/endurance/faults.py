@@ -1,0 +1,120 @@
+"""The faults that `mutants` plants: their list, and what becomes of the tests with one of them."""
+
+import contextlib
+import dataclasses
+import fnmatch
+import re
+import tomllib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from experiments.system.files import RunError
+from gru_jax import fields
+
+PASSED, FAILED, HANGS, CRASHES = "passed", "failed", "hangs", "crashes"
+SUMMARY = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
+STARTED = re.compile(r"^([\w/.-]+\.py::.+?)(?= [A-Z]{4,}\b|\s*$)", re.MULTILINE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """A change of one file that makes the code wrong.
+
+    file: its path in the project.
+    before, after: the text that is replaced, and by what.
+    why: what is wrong then, in one sentence.
+    """
+
+    file: str
+    before: str
+    after: str
+    why: str
+
+
+def read(path: Path) -> list[Fault]:
+    """The faults of a list.
+
+    Raises:
+      RunError: it is no list of faults, or has the same one twice.
+    """
+    try:
+        faults = [Fault(**entry) for entry in tomllib.loads(path.read_text())["fault"]]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise RunError(f"{path.name} is no list of faults: {error}") from None
+    if len({*faults}) < len(faults):
+        raise RunError(f"{path.name} has the same fault twice")
+    return faults
+
+
+def problem(fault: Fault, root: Path) -> str:
+    """Why a fault cannot be planted in the tree below `root`; empty where it can."""
+    shown = f"before = {fields.short(fault.before)}"
+    path = root / fault.file
+    if not path.is_file():
+        return f"{shown}: there is no such file"
+    text = path.read_text()
+    if (count := text.count(fault.before)) != 1:
+        return f"{shown}: must occur once in the file, occurs {count} times"
+    if fault.before == fault.after:
+        return f"{shown}: equals after"
+    if path.suffix == ".py":
+        try:
+            compile(text.replace(fault.before, fault.after), fault.file, "exec")
+        except SyntaxError as error:
+            return f"after = {fields.short(fault.after)}: is not Python ({error.msg})"
+    return ""
+
+
+def matches(fault: Fault, pattern: str) -> bool:
+    """Whether a pattern with * and ? fits a part of the file's path or of the description."""
+    return any(
+        fnmatch.fnmatch(text.lower(), f"*{pattern.lower()}*") for text in (fault.file, fault.why)
+    )
+
+
+@contextlib.contextmanager
+def planted(fault: Fault, tree: Path) -> Iterator[None]:
+    """Inside, the tree has the fault."""
+    path = tree / fault.file
+    sound = path.read_text()
+    path.write_text(sound.replace(fault.before, fault.after))
+    try:
+        yield
+    finally:
+        path.write_text(sound)
+
+
+def nearest_first(file: str, tests: Sequence[str]) -> list[str]:
+    """The tests of the same name, then of the same folder, then of the same package, then all."""
+    *folders, name = Path(file).with_suffix("").parts
+    package, folder = folders[0], folders[-1]
+
+    def distance(test: str) -> tuple[bool, ...]:
+        stem = Path(test).stem.removeprefix("test_")
+        mirrors = test.startswith((f"tests/{package}/", package))
+        named = stem in (name, f"{folder}_{name}")
+        beside = stem.startswith((folder, name))
+        return not (mirrors and named), not (mirrors and beside), not mirrors
+
+    return sorted(tests, key=distance)
+
+
+def outcome(status: int | None, printed: str) -> tuple[str, str]:
+    """How pytest ended, and the test that did not pass.
+
+    Args:
+      status: its exit status; None: it was killed, since a test went on for too long.
+      printed: its output, with a line for each test.
+
+    Raises:
+      RunError: it has not run the tests.
+    """
+    if status in (0, 5):  # 5: nothing was selected
+        return PASSED, ""
+    if status in (1, 2) and (found := SUMMARY.search(printed)):
+        return FAILED, found[1]
+    started = STARTED.findall(printed)
+    if started and (status is None or status < 0):
+        return HANGS if status is None else CRASHES, started[-1]
+    last = (printed.strip() or "nothing").splitlines()[-1]
+    raise RunError(f"pytest ended with {status}, and has printed {last!r}")
