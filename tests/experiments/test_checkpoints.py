@@ -171,11 +171,12 @@ def test_the_digests_are_those_that_sha256sum_checks(checkpoints):
     subprocess.run(["sha256sum", "--check", "--quiet", DIGESTS], cwd=folder, check=True)
 
 
-def test_a_failed_save_leaves_the_old_ones(checkpoints, monkeypatch):
+@pytest.mark.parametrize("fails", ["pathlib.Path.rename", "os.fsync"])
+def test_a_failed_save_leaves_the_old_ones(checkpoints, monkeypatch, fails):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pathlib.Path.rename", full)
+    monkeypatch.setattr(fails, full)
     with pytest.raises(OSError, match="No space"):
         checkpoints.save(30, content(30))
     monkeypatch.undo()

@@ -91,6 +91,18 @@ def test_closed_and_open_are_shares_of_units(words):
     np.testing.assert_allclose(found["reset"]["open_by_step"], opened, atol=1e-4)
 
 
+def test_means_stand_beside_the_rows_of_their_units(words, monkeypatch):
+    monkeypatch.setattr(figures.style, "saved", lambda figure: figure)
+    recorded = gates.record(words, examples=5)
+    units = gates.order(recorded, 0).tolist()
+    assert units != sorted(units)
+    shown, side, *_ = figures.draw(words, recorded, example=1, seed=0).axes
+    values = recorded.gates["reset"][0]
+    np.testing.assert_array_equal(shown.images[0].get_array(), values[1][:, units].T)
+    means = [bar.get_width() for bar in side.patches]
+    np.testing.assert_allclose(means, values.mean(axis=(0, 1))[units], rtol=1e-5)
+
+
 def test_who_keeps_everything_comes_last(words):
     recorded = gates.record(words, examples=3)
     kept = np.array([0.5, 1.0, 0.2, 0.9])[None, None, None] * np.ones((2, 3, 6, 1))

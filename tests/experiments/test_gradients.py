@@ -139,7 +139,7 @@ def test_what_is_measured_is_what_the_library_says():
     result = measure(settings, state, inputs=3, exponents=2)
     experiment = settings.experiment
     batch = evaluation_batch(experiment.task, jnp.arange(3))
-    logs, horizons, tops, responses, resets, halves = [], [], [], [], [], []
+    logs, horizons, tops, responses, resets, halves, largest = [], [], [], [], [], [], []
     vectors = diagnostics.random_vectors(jax.random.key(0), VECTORS, 4)
     for seed in range(2):
         model = experiment.model(jax.tree.map(lambda a, seed=seed: a[seed], state.params))
@@ -154,12 +154,17 @@ def test_what_is_measured_is_what_the_library_says():
             tops.append(diagnostics.lyapunov_exponents(model, one.inputs, 2)[0])
             (gates,) = diagnostics.gates(model, one.inputs)
             resets.append(gates["reset"].mean(axis=0))
-            own = diagnostics.own_half_life(diagnostics.jacobians(model, one.inputs).log_own[0])
-            halves.append(own)
+            products = diagnostics.jacobians(model, one.inputs)
+            largest.append(products.log_largest)
+            halves.append(diagnostics.own_half_life(products.log_own[0]))
     expected = [quartiles(column) for column in np.transpose(logs)[result["lags"]]]
     found = np.transpose([result["loss"][name] for name in ("low", "median", "high")])
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)
     np.testing.assert_allclose(result["horizon"], quartiles(horizons))
+    assert result["largest_lags"] == list(range(1, 7))
+    expected = [quartiles(column) for column in np.transpose(largest)]
+    found = np.transpose([result["largest"][name] for name in ("low", "median", "high")])
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-4)
     expected = [quartiles(column) for column in np.transpose(responses)]
     found = np.transpose([result["response"][name] for name in ("low", "median", "high")])
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=1e-5)

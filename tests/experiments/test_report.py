@@ -8,13 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 
 from configs.variants import product, values
+from experiments.reports import charts
 from experiments.reports.page import write_report
-from experiments.reports.results import comparisons, entries
+from experiments.reports.results import comparisons, curve, entries
 from experiments.runs.environment import environment
 from experiments.settings.trials import described
 from experiments.sweeps.folder import SweepFolder
@@ -106,15 +108,22 @@ def test_it_needs_nothing_else(page):
     assert "url(" not in text
 
 
+def row_of(trial, text):
+    """The words of the first row about a trial."""
+    row = text[text.index(f"<span>{trial}</span>") :]
+    return re.sub(r"<[^>]+>", " ", row[: row.index("</tr>")]).split()
+
+
 def test_the_table_holds_the_statistics(page):
     text = page.read_text()
     assert "adding, T = 6" in text
     assert "copy memory, T = 3" in text
-    row = text[text.index("<span>T6-gru</span>") :]
-    row = re.sub(r"<[^>]+>", " ", row[: row.index("</tr>")]).split()
+    row = row_of("T6-gru", text)
     assert "8/8" in row
     assert "68..100" in row, "Wilson's interval of 8 out of 8"
     assert "50" in row, "Kaplan-Meier median of 20, 30, ... 90"
+    assert row.count("0.05") == 1, "the final loss"
+    assert row.count("0.167") == 1, "the baseline"
     assert COMMAND in text
     assert "jax 0." in text
 
@@ -124,7 +133,37 @@ def test_comparisons_are_those_of_the_statistics(page):
     assert sorted(found) == ["T12-vanilla", "T24-vanilla", "T6-vanilla"]
     assert found["T6-vanilla"].better == 0
     assert found["T6-vanilla"].p_holm == pytest.approx(3 * found["T6-vanilla"].p)
-    assert "Against the reference" in page.read_text()
+    _, told = page.read_text().split("Against the reference")
+    row, test = row_of("T6-vanilla", told), found["T6-vanilla"]
+    assert row[-2:] == [f"{test.p:.2g}", f"{test.p_holm:.2g}"]
+
+
+def test_a_curve_keeps_the_last_loss_of_a_seed_that_is_done():
+    losses = {10: (3.0, 2.0, 1.0), 20: (2.0, 1.0), 30: (0.5, None)}
+    metrics = [
+        {"split": "eval", "step": step, "seed": seed, "loss": loss}
+        for step, each in losses.items()
+        for seed, loss in enumerate(each)
+    ]
+    entry = types.SimpleNamespace(metrics=metrics, settings=types.SimpleNamespace(seeds=(0, 1, 2)))
+    assert curve(entry) == {
+        "step": [10, 20, 30],
+        "low": [1.0, 1.0, 0.5],
+        "median": [2.0, 1.0, 1.0],
+        "high": [3.0, 2.0, np.inf],
+    }
+
+
+def test_a_line_has_the_name_of_its_trial(page, monkeypatch):
+    monkeypatch.setattr(charts, "_image", lambda figure, *_: figure)
+    found = [entry for entry in entries(page.parent) if entry.name.startswith("T6")]
+    moved = found[1].metrics
+    for row in moved:
+        row["loss"] = 2 * row["loss"]
+    lines = {line.get_label(): line for line in charts._curves("", found).axes[0].lines}
+    for entry in found:
+        assert list(lines[entry.name].get_ydata()) == curve(entry)["median"]
+    assert curve(found[0]) != curve(found[1])
 
 
 def test_several_folders_side_by_side(tmp_path):

@@ -77,6 +77,8 @@ def test_results_say_what_they_depend_on(mixed):
         assert row["summary"] == run
         assert row["seeds"] == 2
         assert row["budget"] == 40
+        losses = run["eval"]["loss"]["per_seed"]
+        assert row["loss_quarter"] == min(losses) < max(losses) == row["loss_three_quarters"]
         assert row["parameters"] == run["parameters"]
         assert {"commit", "modified", "device", "devices", "python", "packages"} <= row.keys()
         assert row["command"].startswith("python -m experiments.sweep --config=")
@@ -87,6 +89,7 @@ def test_results_say_what_they_depend_on(mixed):
     assert [row["trial"] for row in table] == ["gru", "slow", "wild", "huge"]
     assert float(table[1]["loss_median"]) == slow["loss_median"]
     assert table[3]["loss_median"] == ""
+    assert float(table[1]["p"]) == slow["p"], "a column that the first row does not have"
 
 
 def test_started_again_it_runs_only_what_is_missing(mixed):

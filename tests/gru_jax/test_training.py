@@ -231,6 +231,25 @@ def test_a_diverging_seed_keeps_its_last_finite_parameters():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
 
 
+def test_a_chunk_is_told_by_the_steps_that_a_diverging_seed_took():
+    options = {"seeds": (0, 1), "rates": (0.01, 1e12), "clips": np.inf}
+    sgd = Optimizer("sgd", beta1=0.0)
+    state, (measured,) = population(experiment_of(optimizer=sgd, chunk=50), **options)
+    taken = int(np.asarray(state.step)[1])
+    assert 0 < taken < 50
+    _, (expected,) = population(experiment_of(optimizer=sgd, chunk=taken), **options)
+    np.testing.assert_allclose(measured["loss"][1], expected["loss"][1], rtol=1e-5)
+
+
+def test_a_diverged_seed_is_not_solved_whatever_its_parameters_do():
+    experiment = experiment_of(target=0.5)
+    state, _ = population(experiment, seeds=(0, 1))
+    state = dataclasses.replace(state, active=jnp.array([True, False]))
+    metrics = {"loss": jnp.array([0.4, 0.4]), "correct": jnp.zeros(2)}
+    judged = training.judge(experiment, state, metrics)
+    assert np.asarray(judged.solved_step).tolist() == [3, -1]
+
+
 def test_adding_is_learned_far_below_what_a_blind_predictor_reaches():
     experiment = experiment_of(batch_size=32, chunk=40)
     _, history = population(experiment, seeds=(0, 1), rates=0.02, chunks=4)

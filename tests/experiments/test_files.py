@@ -1,0 +1,31 @@
+"""Files that are whole or absent."""
+
+import os
+
+import pytest
+
+from experiments.system.files import write_bytes
+
+
+def test_a_file_is_never_half_written(tmp_path):
+    """The new one takes the place of the old one, which stays whole for whoever reads it."""
+    path, other = tmp_path / "file", tmp_path / "other name"
+    write_bytes(path, b"old")
+    os.link(path, other)
+    write_bytes(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert other.read_bytes() == b"old"
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "other name"]
+
+
+def test_what_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_bytes(path, b"old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_bytes(path, b"new")
+    assert path.read_bytes() == b"old"

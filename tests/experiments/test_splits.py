@@ -1,0 +1,19 @@
+"""Collected examples are split and permuted in the same way by every program that reads them."""
+
+import numpy as np
+import pytest
+
+from experiments.datasets.sources import _loaded, load_task
+from tests.collected import texts
+
+
+@pytest.mark.parametrize("name", ["text", "digits"])
+def test_to_read_them_again_changes_nothing(name, tmp_path):
+    options = {"path": str(texts(tmp_path))} if name == "text" else {"permuted": True}
+    first = load_task(name, **options)
+    _loaded.cache_clear()
+    second = load_task(name, **options)
+    assert first is not second
+    for split, examples in first.splits.items():
+        np.testing.assert_array_equal(examples.inputs, second.splits[split].inputs)
+        np.testing.assert_array_equal(examples.targets, second.splits[split].targets)
