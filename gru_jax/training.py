@@ -81,15 +81,15 @@ class Experiment:
             fields.real("target", self.target)
         fields.one_of("keep", self.keep, ("last", "best"))
 
-    @functools.cached_property
+    @property
     def abstract_model(self) -> tuple[nnx.GraphDef[SequenceModel], Any]:
         """The model's structure and its parameters' shapes; nothing is computed for them."""
-        return nnx.split(nnx.eval_shape(lambda: self.build(nnx.Rngs(0))))
+        return _abstract(self.build)
 
     @property
     def parameters(self) -> int:
         """How many numbers training adjusts in one model."""
-        return parameter_count(nnx.merge(*self.abstract_model))
+        return _parameters(self.build)
 
     @property
     def parts(self) -> int:
@@ -106,6 +106,16 @@ class Experiment:
         if self.target is None:
             return jnp.zeros(value.shape, bool)
         return value < self.target if self.target_metric == "loss" else value > self.target
+
+
+@functools.lru_cache(maxsize=256)
+def _abstract(build: BuildModel) -> tuple[nnx.GraphDef[SequenceModel], Any]:
+    return nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
+
+
+@functools.lru_cache(maxsize=256)
+def _parameters(build: BuildModel) -> int:
+    return parameter_count(nnx.merge(*_abstract(build)))
 
 
 def init(

@@ -13,8 +13,8 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.summary import scalar
 
-from experiments.system.files import write_text
 from experiments.runs.records import read_metrics
+from experiments.system.files import write_text
 
 Row = dict[str, Any]
 IDENTITY = ("step", "split", "seed")

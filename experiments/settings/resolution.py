@@ -104,7 +104,7 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     task = within("config.task", resolve_task, fields_of("task"))
     if raw["task"].get("path"):  # a run is its data, too
         raw["task"]["sha256"] = digest_of(raw["task"]["path"])
-    build = within("config.model", _model_builder, task, fields_of("model"))
+    build = within("config.model", model_builder, task, raw["model"])
     optimizer_fields = fields_of("optimizer")
     peak = within(
         "config.optimizer", _learning_rate, "learning_rate", optimizer_fields.pop("learning_rate")
@@ -148,9 +148,32 @@ def resolve_task(section: dict[str, Any]) -> Task:
         raise FieldError(error.field, error.value, allowed) from None
 
 
-def _model_builder(task: Task, model: dict[str, Any]) -> Any:
+def model_builder(task: Task, model: dict[str, Any]) -> Any:
+    """What builds a model for the task; one object for equal models.
+
+    Laying a model out takes a while, and is done once for each builder.
+
+    Args:
+      model: the section of a config that was checked.
+    """
+    facts = task.tokens, task.input_size, task.output_size, task.readout
+    length = task.steps if task.readout == "flatten" else 0  # otherwise models do not depend on it
+    return _model_builder(CELLS[model["cell"]], json.dumps(model), *facts, length)
+
+
+@functools.lru_cache(maxsize=256)
+def _model_builder(
+    cell: type[Cell],
+    text: str,
+    tokens: bool,
+    input_size: int,
+    output_size: int,
+    readout: str,
+    length: int,
+) -> Any:
+    model = json.loads(text)
     name = model.pop("cell")
-    cell, section = CELLS[name], model.pop(name)
+    section = model.pop(name)
     options = {field: _frozen(value) for field, value in section.items()}
     start = _keeping_start(name, model.pop("keeping_bias"), model.pop("chrono_max"))
     make_cell = functools.partial(
@@ -166,8 +189,8 @@ def _model_builder(task: Task, model: dict[str, Any]) -> Any:
         "encoder", model.pop("encoder"), ("auto", "one_hot", "embedding", "scalar")
     )
     if encoder == "auto":
-        encoder = "one_hot" if task.tokens else "none"
-    elif not task.tokens:
+        encoder = "one_hot" if tokens else "none"
+    elif not tokens:
         raise FieldError("encoder", encoder, "auto, since this task's inputs are not tokens")
     model["hidden_sizes"] = fields.sequence(
         "hidden_sizes", model["hidden_sizes"], "a list of whole numbers"
@@ -175,10 +198,10 @@ def _model_builder(task: Task, model: dict[str, Any]) -> Any:
     return functools.partial(
         _build,
         make_cell=make_cell,
-        input_size=task.input_size,
-        output_size=task.output_size,
-        readout=task.readout,
-        length=task.steps,
+        input_size=input_size,
+        output_size=output_size,
+        readout=readout,
+        length=length,
         encoder=encoder,
         **model,
     )

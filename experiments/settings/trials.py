@@ -11,11 +11,18 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from configs import common
 from experiments.settings.resolution import Settings, resolve
 from experiments.system.files import RunError
 from experiments.system.own import imported
 from gru_jax import FieldError, fields
 
+# Fields that have no say in how many parameters there are: trials that differ in these alone need
+# not be counted one by one.
+AS_BY_DEFAULT = {
+    f"model.{name}": common.get_config().model[name]
+    for name in ("keeping_bias", "chrono_max", "dtype", "gradient", "segment", "unroll")
+}
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}")
 
 
@@ -73,8 +80,6 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
     """
     found: dict[str, Trial] = {}
     names_by_config: dict[str, str] = {}
-    # Finding a width takes a while, and many trials differ in what has no say in it.
-    widths: dict[str, tuple[int, ...]] = {}
 
     def add(
         name: str,
@@ -89,11 +94,7 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
         try:
             overrides = dict(overrides)
             if parameters is not None:
-                whole = overridden(base, overrides)
-                alike = json.dumps([whole["model"], whole["task"], parameters], default=repr)
-                if alike not in widths:
-                    widths[alike] = matched(base, overrides, parameters)
-                overrides["model.hidden_sizes"] = widths[alike]
+                overrides["model.hidden_sizes"] = matched(base, overrides, parameters)
             settings = resolve(overridden(base, overrides))
         except FieldError as error:
             raise FieldError(f"trial {name}: {error.field}", error.value, error.allowed) from None
@@ -137,15 +138,11 @@ def matched(base: dict[str, Any], overrides: dict[str, Any], parameters: int) ->
     """
     fields.integer("parameters", parameters, 1)
     layers = len(overridden(base, overrides)["model"]["hidden_sizes"])
-    one_unit = {"model.hidden_sizes": (1,) * layers}
-    experiment = resolve(overridden(base, overrides | one_unit)).experiment
-    smallest: Any = experiment.build
 
     @functools.cache
     def count(units: int) -> int:
-        build = functools.partial(smallest, hidden_sizes=(units,) * layers)
-        other = dataclasses.replace(experiment, build=build)
-        return (experiment if units == 1 else other).parameters
+        sized = {"model.hidden_sizes": (units,) * layers}
+        return resolve(overridden(base, overrides | AS_BY_DEFAULT | sized)).experiment.parameters
 
     if count(1) > parameters:
         raise FieldError("parameters", parameters, f"at least {count(1)}, those of one unit")
