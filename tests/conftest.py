@@ -10,7 +10,10 @@ import pytest
 
 from gru_jax import devices
 
-collect_ignore = ["mgu.py"]  # it registers a cell, for the tests that ask for that
+collect_ignore = [
+    "mgu.py",  # it registers a cell, for the tests that ask for that
+    "golden/make_torch.py",  # it needs PyTorch
+]
 
 devices.use_cpu_cores(seeds=4, batch=4, cores=4)
 

@@ -22,8 +22,8 @@ from experiments.system.lock import held
 from experiments.train import train
 from experiments.training.loop import train_settings
 from gru_jax import FieldError
+from tests.experiments.test_survival import ENDLESS, start, wait_for_lines
 from tests.programs import ROOT, bits, one_line, program, tiny, tiny_config
-from tests.test_survival import ENDLESS, start, wait_for_lines
 
 AS_ROOT = [] if os.getuid() == 0 else ["sudo", "--non-interactive"]
 TRAIN = ("train", "--config=configs/adding.py")

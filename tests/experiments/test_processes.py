@@ -13,8 +13,8 @@ import pytest
 
 from experiments.runs import load
 from experiments.runs.records import read_environment, read_metrics
+from tests.experiments.test_survival import ENDLESS, wait_for_lines
 from tests.programs import ROOT, bits, one_line, program, tiny
-from tests.test_survival import ENDLESS, wait_for_lines
 
 EACH_STEP = {"train.log_every": 1, "train.checkpoint_every": 10}
 

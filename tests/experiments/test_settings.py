@@ -128,7 +128,9 @@ def defaults(cell):
 
 def test_every_base_field_has_a_comment():
     text = inspect.getsource(common.get_config) + inspect.getsource(common.collected)
-    fields = re.compile(r"(config|model|optimizer|population|train)[.\w]* = (?!.*(ConfigDict|get_config)\()")
+    fields = re.compile(
+        r"(config|model|optimizer|population|train)[.\w]* = (?!.*(ConfigDict|get_config)\()"
+    )
     lines = [line for line in text.splitlines() if fields.match(line.strip())]
     assert len(lines) > 30
     assert all("  # " in line for line in lines), [line for line in lines if "  # " not in line]

@@ -10,9 +10,10 @@ import pytest
 from experiments.runs import load
 from experiments.runs.records import read_metrics
 from experiments.sweeps.folder import SweepFolder
+from tests.experiments.test_own import CODE
+from tests.experiments.test_sweep_interrupted import LONG, start, wait_for
 from tests.programs import program, tiny
-from tests.test_own import CODE
-from tests.test_sweep import LONG, rows, start, wait_for, write
+from tests.sweeping import rows, sweep_file
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,7 +42,7 @@ SLURM = ("--launcher=slurm", "--slurm=cpus_per_task=1,minutes=10")
 
 
 def test_jobs_that_are_killed_and_queued_again_end_with_the_same_bits(tmp_path):
-    file = write(tmp_path / "long.py", LONG, steps=6000)
+    file = sweep_file(tmp_path / "long.py", LONG, steps=6000)
     whole, folder = tmp_path / "whole", tmp_path / "runs"
     with start(file, folder, *SLURM) as process:
         wait_for(lambda: checkpointed(folder, "a") and checkpointed(folder, "b"), 300)
@@ -68,7 +69,7 @@ def test_jobs_import_a_cell_of_ones_own(tmp_path):
 
 
 def test_jobs_outlive_the_command_which_finds_them_again(tmp_path):
-    file = write(tmp_path / "long.py", LONG, steps=6000)
+    file = sweep_file(tmp_path / "long.py", LONG, steps=6000)
     folder = tmp_path / "runs"
     with start(file, folder, *SLURM) as process:
         wait_for(lambda: checkpointed(folder, "a"), 300)
@@ -83,7 +84,7 @@ def test_jobs_outlive_the_command_which_finds_them_again(tmp_path):
 
 
 def test_a_job_that_is_cancelled_is_recorded(tmp_path):
-    file = write(tmp_path / "long.py", LONG, steps=10**6)
+    file = sweep_file(tmp_path / "long.py", LONG, steps=10**6)
     folder = tmp_path / "runs"
     with start(file, folder, *SLURM, "--only=a") as process:
         wait_for(lambda: checkpointed(folder, "a"), 300)

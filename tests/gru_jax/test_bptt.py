@@ -10,8 +10,8 @@ from flax import nnx
 
 from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell
 from gru_jax.bptt.loops import CACHED, ROWS, ROWS_A_UNIT, SEGMENTS, segment_length
+from tests.gru_jax.test_cells import GRU_OPTIONS, LSTM_OPTIONS
 from tests.helpers import agree, randomise
-from tests.test_cells import GRU_OPTIONS, LSTM_OPTIONS
 
 B, T, D, H = 3, 7, 2, 4
 LENGTHS, RESETS = (
