@@ -181,9 +181,11 @@ def test_a_run_keeps_its_best_models_and_says_how_they_test(music, tmp_path):
         found = evaluate(run, split=split)["loss"]
         np.testing.assert_allclose(found, run.summary[name]["loss"]["per_seed"], rtol=1e-5)
     assert run.summary["eval"] != run.summary["test"]
-    leaves = jax.tree.leaves(nnx.state(run.models[1]))
-    for leaf, kept in zip(leaves, jax.tree.leaves(run.state.best), strict=True):
-        np.testing.assert_array_equal(leaf, kept[1])
+    params = [jax.tree.leaves(nnx.state(model)) for model in run.models]
+    for leaves, kept in zip(
+        zip(*params, strict=True), jax.tree.leaves(run.state.best), strict=True
+    ):
+        np.testing.assert_array_equal(np.stack(leaves), kept)
     out = program("evaluate", f"--run={tmp_path / 'run'}")
     assert " test " in out.stdout
 
