@@ -363,14 +363,6 @@ def test_other_data_is_another_program(music):
         assert found != program_of(base, **other)
 
 
-def test_the_global_generator_is_left_alone():
-    _loaded.cache_clear()
-    state = lambda: np.random.get_state()[1].copy()  # noqa: NPY002
-    before = state()
-    load_task("mnist1d")
-    np.testing.assert_array_equal(before, state())
-
-
 def test_a_run_is_bound_to_the_bytes_of_its_file(music, tmp_path):
     path, _ = music
     config = tiny_config()
