@@ -266,3 +266,7 @@ def copy_tracked(root: Path, tree: Path) -> None:
             shutil.copy2(root / name, tree / name)
     for command in (["init"], ["add", "--all"], ["commit", "--message=as it is"]):
         subprocess.run([*git, *command], cwd=tree, capture_output=True, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
