@@ -82,7 +82,8 @@ def run(chosen: argparse.Namespace) -> int:
     todo = [fault for fault in wanted if not book.knows(fault)]
     if len(todo) < len(wanted):
         print(f"{len(wanted) - len(todo)} of {len(wanted)} are known of this commit")
-    try_all(todo, chosen.lanes, 60 * chosen.limit, book)
+    if todo:
+        try_all(todo, min(chosen.lanes, len(todo)), 60 * chosen.limit, book)
     survivors = [fault for fault in wanted if book.rows[fault]["test"] is None]
     print(f"{len(wanted) - len(survivors)} of {len(wanted)} faults are caught")
     for fault in survivors:
