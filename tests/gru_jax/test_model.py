@@ -56,6 +56,13 @@ def test_last_is_the_end_of_each_sequence_in_each_direction():
     agree(both(data(), seq_lengths=lengths), both.readout(jnp.concatenate([there, back], -1)), 1e-5)
 
 
+def test_flatten_puts_one_step_behind_the_other():
+    model = model_of(readout="flatten")
+    _, hidden, _ = model.recur(data())
+    steps = jnp.concatenate([hidden[:, step] for step in range(TIME)], axis=-1)
+    agree(model(data()), model.readout(steps), 1e-6)
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize(
     ("readout", "shape"),
