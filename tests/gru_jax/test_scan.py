@@ -59,6 +59,13 @@ def lem(w, carry, x):
     return (y, z), y
 
 
+def two_states(w, carry, x):
+    """Both are read through products, and neither is a function of the other."""
+    a, b = carry
+    after = tanh(a @ w["U"] + b @ w["V"] + x @ w["W"]), tanh(b @ w["U"] - a @ w["V"])
+    return after, a * b
+
+
 def used_twice(w, h, x):
     h = tanh(x @ w["W"] + h @ w["U"] + tanh(h @ w["U"]) @ w["U"].T + w["U"][0])
     return h, h @ w["U"]
@@ -152,6 +159,7 @@ STEPS = {
     gru_after: lambda: (params(**GATES), draw(B, H), X()),
     gru_before: lambda: (params(**GATES), draw(B, H), X()),
     lem: lambda: (params(Wy=(H, H), **GATES), PAIR(), X()),
+    two_states: lambda: (params(V=(H, H), W=(D, H), U=(H, H)), PAIR(), X()),
     used_twice: lambda: (params(W=(D, H), U=(H, H)), draw(B, H), X()),
     no_products: lambda: (params(a=(H,), u=(H,), b=(H,)), draw(B, H), X()),
     matrix_first: lambda: (params(V=(H, D), U=(H, H), b=(H,)), draw(B, H), X()),
