@@ -26,7 +26,10 @@ def test_the_states_are_the_models_own():
     model, x = stacked(LSTMCell), sequence()
     carry, _ = model(x, return_carry=True)
     last = jnp.concatenate([state for layer in carry for state in layer])
-    np.testing.assert_allclose(dynamics(model, x).states(x)[-1], last, rtol=1e-12)
+    system = dynamics(model, x)
+    np.testing.assert_allclose(system.states(x)[-1], last, rtol=1e-12)
+    for units, (c, _) in zip(system.units, carry, strict=True):
+        np.testing.assert_array_equal(last[units], c)
     for readout in ("last", "every", "flatten"):
         model = stacked(LSTMCell, readout=readout, length=T)
         system = dynamics(model, x)

@@ -23,7 +23,7 @@ from gru_jax import (
 from gru_jax.devices import make_mesh, mesh_shape
 from gru_jax.population import takes_turns
 from gru_jax.streams import INITIALISATION, stream
-from gru_jax.tasks.base import training_batch
+from gru_jax.tasks.base import evaluation_batch, training_batch
 from tests.helpers import equations
 
 
@@ -97,6 +97,26 @@ def test_a_chunk_is_plain_optax_steps():
     np.testing.assert_allclose(metrics["loss"][0], np.mean(losses), rtol=1e-5)
     np.testing.assert_allclose(metrics["gradient_norm"][0], np.mean(norms), rtol=1e-5)
     assert np.mean(norms) > 0.1, "the norm is logged before the clip"
+
+
+class Weighted(Adding):
+    """Padded examples of which some weigh more."""
+
+    def weights(self, batch):
+        return 1.0 + batch.lengths % 3
+
+
+def test_an_evaluation_is_a_weighted_mean_over_padded_examples():
+    task = Weighted(22, "hochreiter")
+    experiment, mesh = experiment_of(task=task), mesh_of(1, 2)
+    state, _ = population(experiment, seeds=(0, 1), mesh=mesh)
+    found = training.evaluate(experiment, mesh, state)
+    batch = evaluation_batch(task, jnp.arange(16))
+    for index in range(2):
+        model = experiment.model(member(state.params, index))
+        losses = task.loss(model(batch.inputs, seq_lengths=batch.lengths), batch)
+        expected = np.average(losses, weights=task.weights(batch))
+        np.testing.assert_allclose(found["loss"][index], expected, rtol=1e-5)
 
 
 def test_every_array_has_a_leading_seed_axis_also_for_one_seed():
