@@ -1,4 +1,4 @@
-"""Judges a trained run: python -m experiments.evaluate --run=WORKDIR [--lengths=100,200,400]"""
+"""Evaluates a trained run: python -m experiments.evaluate --run=WORKDIR [--lengths=100,200,400]"""
 
 import dataclasses
 import math
@@ -21,19 +21,21 @@ Metrics = dict[str, list[float]]
 
 
 def evaluate(run: Run, length: int | None = None, split: str = VALIDATION) -> Metrics:
-    """A run's metrics per seed on the evaluation set, at the task's length or at another.
+    """A run's metrics per seed on the evaluation set, at the task's length or another one.
 
     Args:
-      split: of collected examples; it means nothing to other tasks.
+      split: which split of collected examples; other tasks ignore it.
 
     Raises:
-      FieldError: the task does not exist at that length, or its readout is bound to one.
+      FieldError: the task does not exist at that length, or the readout needs the original one.
     """
     experiment = run.settings.experiment
     task = experiment.task
     if length is not None and length != task.length:
         if task.readout == "flatten":
-            raise FieldError("length", length, f"{task.length}: this readout is bound to it")
+            raise FieldError(
+                "length", length, f"{task.length}: this readout needs the training length"
+            )
         experiment = dataclasses.replace(experiment, task=task.with_length(length))
     if isinstance(task, Dataset):
         task = task.judged_on(split)
@@ -46,7 +48,7 @@ def evaluate(run: Run, length: int | None = None, split: str = VALIDATION) -> Me
 
 
 def table(kind: str, tasks: dict[str, Task], found: dict[str, Metrics]) -> rich.table.Table:
-    """One row a length, or a split: each metric's median, and its range over the seeds."""
+    """One row per length or split: each metric's median and range over the seeds."""
     shown = rich.table.Table(caption="median (lowest..highest) over the seeds")
     names = next(iter(tasks.values())).metric_names
     for name in (kind, *names, "baseline loss"):
@@ -67,7 +69,7 @@ def _spread(values: list[float]) -> str:
 
 def define_flags() -> None:
     flags.DEFINE_string("run", None, "the run's folder", required=True)
-    flags.DEFINE_list("lengths", None, "task lengths, like 100,200 (the run's own)")
+    flags.DEFINE_list("lengths", None, "task lengths, such as 100,200 (default: that of the run)")
 
 
 def main() -> int:
@@ -87,7 +89,7 @@ def main() -> int:
     named = {str(length): metrics for length, metrics in found.items()}
     commandline.console().print(table("length", tasks, named))
     if len(found) > 1:
-        # Imported where it is needed: matplotlib reads a file of the folder that one is in.
+        # Imported only now, because matplotlib reads a file in the current folder.
         from experiments.curves import draw_lengths
 
         draw_lengths(workdir, settings, dict(sorted(found.items())))
@@ -98,7 +100,7 @@ def main() -> int:
 
 def _length(task: Task, text: str) -> int:
     if not text.isdecimal() or len(text) > 10:
-        raise FieldError("--lengths", text, "whole numbers with commas between them")
+        raise FieldError("--lengths", text, "whole numbers separated by commas")
     return task.with_length(int(text)).length
 
 

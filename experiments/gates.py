@@ -1,7 +1,7 @@
-"""What a trained run's gates do: python -m experiments.gates --run=WORKDIR [--example=0] [--seed=0]
+"""Shows the gates of a trained run: python -m experiments.gates --run=WORKDIR [--seed=0]
 
-Draws every gate of one seed over one example, units ordered by their time scale, and writes
-gates.json: every gate's mean over all seeds, by token and by step.
+Draws every gate of one seed over one example, with the units ordered by their time scale, and
+writes gates.json: the means of every gate for each seed, by token and by step.
 """
 
 import dataclasses
@@ -27,10 +27,10 @@ from gru_jax.diagnostics import half_life
 from gru_jax.tasks.base import Example, evaluation_batch
 from gru_jax.tasks.dataset import Dataset
 
-EXAMPLES = 128  # of the evaluation set, over which means are taken
-WRITTEN = 60  # steps: with more of them tokens are colours, not letters
-NAMED = 24  # tokens: the legend has no room for more, and a table no reader
-CLOSED, OPEN = 0.1, 0.9  # a gate below the one is closed, above the other open
+EXAMPLES = 128  # from the evaluation set, to average over
+WRITTEN = 60  # steps; tokens of longer examples are drawn as colours
+NAMED = 24  # tokens that fit a legend and a readable table
+CLOSED, OPEN = 0.1, 0.9  # a gate is closed below the first, open above the second
 INK, LIGHT = "#1f3b5c", "#e9eef3"
 
 
@@ -39,7 +39,7 @@ class Recorded:
     """One layer's gates over examples of the evaluation set.
 
     gates: by name (seeds, examples, time, hidden).
-    kept: the share of the old state that is kept, shaped alike; None where no gate says so.
+    kept: the share of the old state that is kept, of the same shape; None if no gate tells it.
     inside: (examples, time), False at padding.
     """
 
@@ -50,12 +50,12 @@ class Recorded:
 
 
 def available(task: Task) -> int:
-    """How many examples of the evaluation set are looked at."""
+    """How many examples of the evaluation set are used."""
     return min(EXAMPLES, task.size) if isinstance(task, Dataset) else EXAMPLES
 
 
 def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
-    """Runs every seed over examples of the evaluation set: all that are available, or the first.
+    """Runs every seed over all `available` examples of the evaluation set, or the first few.
 
     Raises:
       FieldError: there is no such layer, it runs both ways, or its cell has no gates.
@@ -87,9 +87,9 @@ def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
 
 
 def means(task: Task, recorded: Recorded) -> dict[str, Any]:
-    """Of every gate the mean over units and examples: by step, and by token where there are any;
-    by step also the share of units where it is closed, and open. Each is a list with one entry a
-    seed; steps end with the longest example.
+    """For every gate: its mean over units and examples by step, and by token if there are tokens;
+    and by step the shares of units in which it is closed and open. Each is a list with one entry
+    per seed. Steps end with the longest example.
     """
     found: dict[str, Any] = {}
     longest = int(recorded.inside.sum(axis=1).max())
@@ -117,7 +117,9 @@ def means(task: Task, recorded: Recorded) -> dict[str, Any]:
 
 
 def time_scales(recorded: Recorded) -> np.ndarray | None:
-    """Each unit's half-life by its gate in steps (seeds, hidden): median over the examples."""
+    """The half-life of each unit in steps, predicted by its gate (seeds, hidden): the median over
+    the examples.
+    """
     if recorded.kept is None:
         return None
     inside = recorded.inside[..., None]
@@ -127,14 +129,14 @@ def time_scales(recorded: Recorded) -> np.ndarray | None:
 
 
 def order(recorded: Recorded, seed: int) -> np.ndarray:
-    """One seed's units, the shortest memory first; as they are where no gate says so."""
+    """One seed's units, the shortest memory first; unsorted if no gate tells it."""
     scales = time_scales(recorded)
     units = next(iter(recorded.gates.values())).shape[-1]
     return np.arange(units) if scales is None else np.argsort(scales[seed])
 
 
 def draw(run: Run, recorded: Recorded, example: int, seed: int) -> bytes:
-    """One heat map a gate, the inputs below, each unit's mean over all examples beside."""
+    """One heat map per gate, with each unit's mean over all examples beside it; inputs below."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -181,12 +183,12 @@ def draw(run: Run, recorded: Recorded, example: int, seed: int) -> bytes:
 
 
 def _height(task: Task) -> float:
-    """Of the inputs' row, where a gate's is 1."""
+    """The height of the inputs' row, relative to a gate's."""
     return 0.22 if task.tokens else min(0.15 * task.input_size, 1.0)
 
 
 def _inputs(axis: Any, task: Task, inputs: np.ndarray) -> None:
-    """Tokens as words, or as colours where they are many; numbers as a heat map of their own."""
+    """Draws tokens as words, or as colours if there are many, and numbers as a heat map."""
     from matplotlib import pyplot as plt
 
     axis.set(yticks=[], xlabel="time step")
@@ -233,9 +235,9 @@ def table(found: dict[str, Any]) -> rich.table.Table:
     told = {
         name: gate.get("by_token", {"every input": gate["all"]}) for name, gate in found.items()
     }
-    caption = "mean over units and steps: median (lowest..highest) of seeds"
+    caption = "mean over units and steps: median (lowest..highest) over the seeds"
     if (more := len(next(iter(told.values()))) - NAMED) > 0:
-        caption += f"; {more} tokens more in gates.json"
+        caption += f"; {more} more tokens in gates.json"
     shown = rich.table.Table(caption=caption)
     shown.add_column("token")
     for name in found:
@@ -251,9 +253,9 @@ def table(found: dict[str, Any]) -> rich.table.Table:
 
 def define_flags() -> None:
     flags.DEFINE_string("run", None, "the run's folder", required=True)
-    flags.DEFINE_integer("example", 0, "which example of the evaluation set is drawn")
-    flags.DEFINE_integer("seed", 0, "which seed of the population is drawn, counted from 0")
-    flags.DEFINE_integer("layer", 0, "which layer, the lowest is 0")
+    flags.DEFINE_integer("example", 0, "which example of the evaluation set to draw")
+    flags.DEFINE_integer("seed", 0, "which seed of the population to draw, counted from 0")
+    flags.DEFINE_integer("layer", 0, "which layer, counted from 0 at the input")
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""Figures of what experiments.gradients has measured."""
+"""Figures of the measurements of experiments.gradients."""
 
 import io
 import math
@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 FLOOR = 1e-16  # below it a curve leaves the figure
-# Dark and light in turn, and a dash of its own each: they can be told apart in grey.
+# Dark and light in turn, each with its own dashes, so that they can be told apart in grey.
 LINES: list[dict[str, Any]] = [
     {"color": "#1f3b5c", "ls": "-"},
     {"color": "#d5702c", "ls": (0, (6, 2))},
@@ -29,7 +29,7 @@ Group = dict[str, Measured]
 
 
 def figures(found: dict[str, Group]) -> dict[str, bytes]:
-    """All figures that the measurements allow, as PNG by name."""
+    """All figures that the measurements allow, as PNG data by name."""
     initial = found["initial"]
     drawn = {
         "transport": _families(initial, "transport", CARRIED),
@@ -45,7 +45,7 @@ def figures(found: dict[str, Group]) -> dict[str, bytes]:
 
 
 def _families(group: Group, curve: str, label: str) -> bytes:
-    """A panel for each kind of cell: a line with its quartiles for each of its starts."""
+    """One panel per kind of cell, with a line and quartiles for each of its starts."""
     cells: dict[str, Group] = {}
     for name, measured in group.items():
         cells.setdefault(measured["cell"], {})[name] = measured
@@ -54,7 +54,7 @@ def _families(group: Group, curve: str, label: str) -> bytes:
     )
     top = 1.0
     for axis, (cell, members) in zip(_list(axes), cells.items(), strict=True):
-        bound: str | None = "bound"  # one entry of the legend for all
+        bound: str | None = "bound"  # only one entry in the legend
         for line, (name, measured) in zip(_lines(len(members)), members.items(), strict=True):
             values = measured[curve]
             lags = measured["lags"][: len(values["median"])]
@@ -86,7 +86,7 @@ def _curve(axis: Any, lags: list[int], values: Any, label: str, line: dict[str, 
 
 
 def _exponents(group: Group) -> bytes:
-    """The largest Lyapunov exponent with its quartiles, and the half-life that it means."""
+    """The largest Lyapunov exponent with its quartiles, and the half-life that it implies."""
     figure, axis = plt.subplots(figsize=(8, 0.34 * len(group) + 1.3), layout="constrained")
     names = list(group)
     for place, name in enumerate(names):
@@ -111,14 +111,14 @@ def _exponents(group: Group) -> bytes:
 
 
 def _gates(group: Group) -> bytes | None:
-    """What gates say of each unit's half-life against what the unit keeps of itself."""
+    """Each unit's half-life as predicted by its gate, against the measured one."""
     gated = {name: measured for name, measured in group.items() if "gates" in measured}
     if not gated:
         return None
     figure, axes = _grid(len(gated), 2.9, 2.9)
     for axis, (name, measured) in zip(axes, gated.items(), strict=True):
         gates, longest = measured["gates"], measured["lags"][-1]
-        # None is infinite; what keeps nothing has a half-life of 0.
+        # None means infinite; a unit that keeps nothing has a half-life of 0.
         within = lambda life, longest=longest: (
             longest if life is None else min(max(life, 0.1), longest)
         )
@@ -140,7 +140,7 @@ def _gates(group: Group) -> bytes | None:
 
 
 def _trained(before: Group, after: Group) -> bytes:
-    """Transport before and after training, a panel for each run."""
+    """Transport before and after training, one panel per run."""
     figure, axes = _grid(len(after), 3.0, 2.6)
     styles: dict[str, dict[str, Any]] = {
         "before training": {"color": "#8f8f8f", "ls": (0, (4, 1.5))},
@@ -166,7 +166,7 @@ def _trained(before: Group, after: Group) -> bytes:
 
 
 def _grid(count: int, width: float, height: float) -> tuple[Any, list[Any]]:
-    """So many panels, four in a row, with the same axes."""
+    """This many panels, four in a row, with shared axes."""
     columns = min(4, count)
     rows = -(-count // columns)
     figure, axes = plt.subplots(
@@ -192,7 +192,7 @@ def _list(axes: Any) -> list[Any]:
 
 
 def _power(log: float | None) -> float:
-    """What a logarithm stands for, not below what a figure shows."""
+    """The number with this logarithm, but no smaller than what a figure can show."""
     return FLOOR / 1e4 if log is None else math.exp(min(max(log, math.log(FLOOR / 1e4)), 300))
 
 
@@ -202,7 +202,7 @@ def _plain(axis: Any) -> None:
 
 
 def png(figure: Any) -> bytes:
-    """The figure, which is closed."""
+    """The figure as PNG data; closes it."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=140)
     plt.close(figure)

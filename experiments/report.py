@@ -1,4 +1,4 @@
-"""One page about runs and sweeps: what was run, what came of it, and how sure that is."""
+"""One page about runs and sweeps: what was run, the results, and how certain they are."""
 
 import base64
 import collections
@@ -24,20 +24,20 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
 TEMPLATE = Path(__file__).with_name("report.html")
-# Okabe and Ito's colours, and dashes for those who print in grey.
+# Okabe and Ito's colours, and dashes for print in grey.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#000000", "#e69f00", "#56b4e9", "#999999")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 LEGEND = (
     "Solved: seeds that reached the target, with the 95 % Wilson interval of their share. "
-    "Steps to solve: Kaplan-Meier median, seeds that did not get there censored at the budget. "
+    "Steps to solve: Kaplan-Meier median; unsolved seeds are censored at the budget. "
     "Final loss: median and quartiles over the seeds. Baseline: the best expected loss of a "
-    "predictor that sees no input. Time: the trial's share of what training took, with compilation."
+    "predictor that sees no input. Time: the trial's share of the training time, with compilation."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One value of a table: under which heading, in which words, with what behind it."""
+    """One value of a table: its heading, its text, and a smaller remark behind it."""
 
     label: str
     text: str
@@ -49,8 +49,8 @@ def write_report(folders: list[Path], output: Path, command: str) -> None:
     """Writes one self-contained HTML page about runs and sweeps.
 
     Args:
-      folders: of runs or sweeps; where there are several, names say from which one.
-      command: what makes the page again.
+      folders: of runs or sweeps; if there are several, trials are named FOLDER/TRIAL.
+      command: the command that makes this page.
 
     Raises:
       RunError: a folder is neither, or holds nothing yet.
@@ -104,13 +104,13 @@ def _subtitle(found: list[Entry], ended: list[Entry]) -> str:
 
 
 def _command(folder: Path) -> str:
-    """What was typed."""
+    """The command as it was typed."""
     sweep = SweepFolder(folder)
     return str(sweep.command if sweep.exists() else read_environment(folder).get("command"))
 
 
 def _facts(ended: list[Entry]) -> list[tuple[str, str]]:
-    """What the results depend on; where runs differ, every value with its number of runs."""
+    """What the results depend on. If runs differ, each value with its number of runs."""
     environments = [entry.environment for entry in ended]
     told = {
         "commit": lambda e: (e["commit"] or "none") + (" (modified)" if e["modified"] else ""),
@@ -130,9 +130,9 @@ def _facts(ended: list[Entry]) -> list[tuple[str, str]]:
 
 
 def _problems(ended: list[Entry]) -> dict[str, list[Entry]]:
-    """The entries by task, since only within one are losses comparable.
+    """The entries by task, since losses are only comparable within one.
 
-    Where they are too many for one figure, those that differ in more than the model part.
+    If these are too many for one figure, entries that differ in more than the model are separated.
     """
     groups: dict[str, list[Entry]] = {}
     for group in _grouped(ended, lambda config: config["task"]):
@@ -151,7 +151,7 @@ def _grouped(found: list[Entry], key: Callable[[dict[str, Any]], Any]) -> list[l
 
 
 def _title(group: list[Entry], ended: list[Entry]) -> str:
-    """The task, its length, and what else sets all of the group apart from other groups."""
+    """The task, its length, and what else distinguishes the group from other groups."""
     configs = [entry.settings.config for entry in group]
     task = configs[0]["task"]
     same = [e.settings.config for e in ended if e.settings.config["task"]["name"] == task["name"]]
@@ -223,7 +223,7 @@ def _figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
             "title": "Learning curves",
             "images": [_curves(title, group) for title, group in problems.items()],
             "caption": "Evaluation loss over the steps: median over the seeds, quartiles shaded. "
-            "A seed that is done keeps its last loss. Dotted: the loss without input.",
+            "A seed that is done keeps its last loss. Dotted: the input-blind loss.",
         }
     ]
     lines = _over_length([entry for group in problems.values() for entry in group])
@@ -233,7 +233,7 @@ def _figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
                 "title": "Success and final loss over T",
                 "images": [_lengths(task, group) for task, group in lines.items()],
                 "caption": "Left: share of the seeds that solved the task, 95 % Wilson interval. "
-                "Right: final loss, median and quartiles; dotted: the loss without input.",
+                "Right: final loss, median and quartiles; dotted: the input-blind loss.",
             }
         )
     return figures
@@ -251,18 +251,18 @@ def _curves(title: str, group: list[Entry]) -> str:
     axis.axhline(baseline, color="#555555", lw=1, ls=(0, (1, 2)))
     axis.set(yscale="log", xlabel="step", ylabel="evaluation loss")
     bottom, top = axis.get_ylim()
-    if top < 3 * bottom:  # too little for a logarithmic scale to have readable ticks
+    if top < 3 * bottom:  # too small a range for readable ticks on a logarithmic scale
         axis.set_yscale("linear")
     axis.set_title(title, loc="left", fontsize=10)
     return _image(figure, axis)
 
 
 def _over_length(ended: list[Entry]) -> dict[str, dict[str, list[Entry]]]:
-    """By task, those lines of entries that differ in the task's length (and the width) only."""
+    """By task, lines of entries that differ only in the task's length (and the width)."""
     lines: dict[str, dict[str, list[Entry]]] = {}
     for entry in ended:
         config = json.loads(json.dumps(entry.settings.config))
-        config["task"].pop("length", None)  # data has a length of its own
+        config["task"].pop("length", None)  # collected data have their own length
         del config["model"]["hidden_sizes"]
         task = config["task"]["name"].replace("_", " ")
         lines.setdefault(task, {}).setdefault(json.dumps(config, sort_keys=True), []).append(entry)
@@ -274,7 +274,7 @@ def _over_length(ended: list[Entry]) -> dict[str, dict[str, list[Entry]]]:
 
 
 def _common(line: list[Entry]) -> str:
-    """What the names of a line's trials share: T50-chrono and T100-chrono are "chrono"."""
+    """The shared part of the names of a line's trials: "chrono" for T50-chrono and T100-chrono."""
     first, *rest = [entry.name.split("-") for entry in line]
     return "-".join(word for word in first if all(word in other for other in rest)) or line[0].name
 
@@ -329,7 +329,7 @@ def _style(index: int) -> tuple[str, Any]:
 
 
 def _image(figure: Any, *axes: Any) -> str:
-    """The figure as a data URI, its lines named beside it."""
+    """The figure as a data URI, with a legend beside it."""
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
         axis.grid(axis="y", color="#e6eaee", lw=0.6)

@@ -1,12 +1,12 @@
-"""What a run leaves on disk, and how it is read back.
+"""The folder of a run on disk, and how to read it back.
 
-WORKDIR/config.json        the resolved config: every field, and the schema that they follow
+WORKDIR/config.json        the resolved config: every field, and the version of its schema
         environment.json   versions, git commit, devices, command line
-        metrics.jsonl      {"step", "split", "seed", metrics...}; no timings: equal runs
-                           have equal files
+        metrics.jsonl      {"step", "split", "seed", metrics...}; without timings, so that
+                           equal runs have equal files
         events.out.tfevents.*  derived from metrics.jsonl
-        checkpoints/       one folder a step: see checkpoints.py
-        lock.json          while a process writes here: its host and number
+        checkpoints/       one folder per step: see checkpoints.py
+        lock.json          the host and number of the process that writes here, if any
         summary.json       how it ended
         curves.png
 """
@@ -40,8 +40,8 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "ml-collections", "numpy", "safete
 class Run:
     """A run read back from disk: see `load`.
 
-    state: the whole population; every array has a leading seed axis.
-    summary: how the run ended; None if it has not.
+    state: the whole population, with a leading seed axis on every array.
+    summary: how the run ended; None if it has not ended.
     """
 
     workdir: Path
@@ -55,7 +55,7 @@ class Run:
 
     @functools.cached_property
     def models(self) -> list[SequenceModel]:
-        """The trained models, one a seed."""
+        """The trained models, one per seed."""
         member = lambda index: jax.tree.map(lambda a: a[index], self.state.final)
         seeds = range(len(self.settings.seeds))
         return [self.settings.experiment.model(member(index)) for index in seeds]
@@ -69,11 +69,11 @@ class Run:
 def load(workdir: str | os.PathLike[str]) -> Run:
     """A run's trained models, task, settings, metrics and summary, in one call.
 
-    A cell or task of your own has to be registered before: import the module that does it.
+    A cell or task of your own has to be registered first: import the module that does so.
 
     Raises:
       RunError: the folder holds no run, or none of its checkpoints can be used.
-      FieldError: its config holds what is not allowed, or names what nobody has registered.
+      FieldError: its config has a value that is not allowed, or an unregistered cell or task.
     """
     path = Path(workdir)
     check_plain(path)
@@ -89,7 +89,7 @@ def load(workdir: str | os.PathLike[str]) -> Run:
 
 
 def start(settings: Settings) -> training.TrainState:
-    """The fresh population, on one device of this process."""
+    """The population before training, on one device of this process."""
     return training.init(
         settings.experiment,
         one_device(),
@@ -105,20 +105,20 @@ def abstract_state(settings: Settings) -> training.TrainState:
 
 
 def flat(state: Any) -> dict[str, Any]:
-    """The state's arrays by path: a format that outlives the classes."""
+    """The state's arrays by path, a format that does not depend on our classes."""
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
 
 
 def unflat(arrays: Arrays, abstract: training.TrainState) -> training.TrainState:
-    """`flat` undone."""
+    """The inverse of `flat`."""
     return jax.tree.map_with_path(lambda path, _: arrays[jax.tree_util.keystr(path)], abstract)
 
 
 def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> None:
-    """Writes what identifies the run, or finds it there and refuses another one's folder.
+    """Writes what identifies the run; if that exists, checks that it is the same run.
 
     Args:
-      extend: a run with another budget of steps goes on to the new one.
+      extend: allow a higher number of steps than before.
 
     Raises:
       RunError: the folder belongs to a run with another config.
@@ -128,7 +128,7 @@ def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> Non
         check_config(workdir, settings, extend)
         _note_resume(workdir)
         return
-    begun = {"lock.json", "environment.json"}  # what a kill at the very start leaves
+    begun = {"lock.json", "environment.json"}  # left by a kill at the very start
     for path in workdir.iterdir():
         if path.name not in begun and path.suffix != ".partial":
             raise RunError(f"{workdir} holds {path.name!r}, but no run (config.json is missing)")
@@ -137,15 +137,15 @@ def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> Non
 
 
 def extend_config(workdir: Path, settings: Settings) -> None:
-    """Writes the higher budget of a run that `check_config` has let pass."""
-    # Gone before the config says more steps: with both, the run would count as finished.
+    """Writes the higher number of steps of a run that `check_config` has accepted."""
+    # Removed first: with the new config and the old summary, the run would count as finished.
     (workdir / "summary.json").unlink(missing_ok=True)
     if read_config(workdir) != settings.config:
         write_json(workdir / "config.json", settings.config)
 
 
 def check_config(workdir: Path, settings: Settings, extend: bool = False) -> None:
-    """Raises RunError where the folder belongs to a run with another config."""
+    """Raises RunError if the folder belongs to a run with another config."""
     old = read_config(workdir)
     differing = _differences(old, settings.config)
     if not differing:
@@ -167,7 +167,7 @@ def _raised(old: Any, new: int) -> bool:
 
 
 def _differences(old: Any, new: Any, path: str = "config") -> dict[str, str]:
-    """The fields that differ, with what is said of each; of another cell or task, only its name."""
+    """The fields that differ, with a message each; for another cell or task, only its name."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = sorted(old.keys() | new.keys())
         if path == "config.task" and old.get("name") != new.get("name"):
@@ -183,7 +183,7 @@ def _differences(old: Any, new: Any, path: str = "config") -> dict[str, str]:
 
 
 def _note_resume(workdir: Path) -> None:
-    """Adds to environment.json what a resumed run no longer has in common with its start."""
+    """Adds to environment.json what has changed since the start of a resumed run."""
     recorded = read_environment(workdir)
     now = environment()
     resumed = recorded.setdefault("resumed", [])
@@ -200,7 +200,7 @@ def _note_resume(workdir: Path) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """What a result may depend on beside its config."""
+    """What a result may depend on besides its config."""
     device = jax.devices()[0]
     return {
         "command": command(),
@@ -219,13 +219,13 @@ def environment() -> dict[str, Any]:
 
 
 def command() -> str:
-    """What was typed."""
+    """The command as it was typed."""
     program, *arguments = sys.orig_argv
     return shlex.join([Path(program).name, *arguments])
 
 
 def _processor() -> str:
-    """The CPU's model: XLA compiles for it, so that bits may depend on it."""
+    """The CPU's model: XLA compiles for it, so bits may depend on it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -235,7 +235,7 @@ def _processor() -> str:
 
 
 def _git(*command: str) -> str | None:
-    """What git says of the folder that this code lies in; None where it says nothing."""
+    """The output of git in the folder of this code; None if git is missing or fails."""
     git = shutil.which("git")
     if git is None:
         return None
@@ -246,7 +246,7 @@ def _git(*command: str) -> str | None:
 
 
 def read_config(workdir: Path) -> dict[str, Any]:
-    """A run's config, with the fields that were added since at their defaults."""
+    """A run's config, with fields that were added later at their defaults."""
     return complete(read_json(workdir / "config.json", f"{workdir} holds no run"))
 
 
@@ -260,12 +260,12 @@ def read_summary(workdir: Path) -> dict[str, Any] | None:
         return None
     summary = read_json(path, "")
     if not _sound(summary):
-        raise RunError(f"{path} is damaged: without it, the run is ended again")
+        raise RunError(f"{path} is damaged: delete it, and the same command ends the run again")
     return summary
 
 
 def _sound(summary: dict[str, Any]) -> bool:
-    """Whether it holds what is read of it: anybody may have written it."""
+    """Whether it holds everything that is read from it: anyone may have written it."""
     listed = lambda found, kind: (
         isinstance(found, list) and all(isinstance(value, kind | None) for value in found)
     )
@@ -285,7 +285,7 @@ def _sound(summary: dict[str, Any]) -> bool:
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
-    """The complete lines of metrics.jsonl (a kill can leave a broken last one).
+    """The complete lines of metrics.jsonl (a kill can leave an incomplete last one).
 
     Raises:
       RunError: it holds something else.

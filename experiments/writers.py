@@ -1,4 +1,4 @@
-"""Where metrics go: JSON lines, TensorBoard's events, and the terminal."""
+"""Writes metrics as JSON lines, as TensorBoard events, and to the terminal."""
 
 import json
 import math
@@ -25,9 +25,9 @@ IDENTITY = ("step", "split", "seed")
 
 
 class MetricsFile:
-    """metrics.jsonl and, derived from it, TensorBoard's events.
+    """metrics.jsonl, and TensorBoard events derived from it.
 
-    Opened at a step, both forget what was written after it: a resumed run writes it again.
+    Opening it at a step drops everything of later steps: a resumed run writes that again.
     """
 
     def __init__(self, workdir: Path, step: int):
@@ -35,15 +35,15 @@ class MetricsFile:
         self.lines = len(rows)
         path = workdir / "metrics.jsonl"
         write_text(path, "".join(map(_line, rows)))
-        self._file = path.open("ab", buffering=0)  # nothing is left to write when it is closed
+        self._file = path.open("ab", buffering=0)  # so that closing it writes nothing
         for events in workdir.glob("events.out.tfevents.*"):
             events.unlink()
-        # Not SummaryWriter: its thread would fail alone, with a traceback, where a disk is full.
+        # Not SummaryWriter, whose thread would die with a traceback on a full disk.
         self._events = EventsWriter(str(workdir / "events"))
         self._add_events(rows)
 
     def write(self, rows: Iterable[Row]) -> None:
-        """Adds lines; they are on disk when this returns, before any checkpoint of the step."""
+        """Adds lines and flushes them to disk, before any checkpoint of their step."""
         rows = list(rows)
         left = memoryview("".join(map(_line, rows)).encode())
         while left:
@@ -78,7 +78,7 @@ def rows(
     metrics: dict[str, np.ndarray],
     learning: np.ndarray,
 ) -> list[Row]:
-    """One row for each seed that was still learning. JSON's null stands for NaN and infinity."""
+    """One row per seed that was still learning. JSON's null stands for NaN and infinity."""
     listed = {name: values.tolist() for name, values in metrics.items()}
     value = lambda number: number if math.isfinite(number) else None
     return [
@@ -94,7 +94,7 @@ def rows(
 
 
 class Display:
-    """Progress: a live line on a terminal, plain lines elsewhere, nothing where `quiet`."""
+    """Shows progress: a live line on a terminal, plain lines elsewhere, nothing if `quiet`."""
 
     def __init__(self, steps: int, start: int, quiet: bool = False):
         self.console = rich.console.Console(quiet=quiet, highlight=False)
@@ -136,7 +136,7 @@ class Display:
 
 
 def final_table(summary: dict[str, Any], budget: int) -> rich.table.Table:
-    """Per seed and in sum: final loss, the baseline, steps to solve, parameters, time."""
+    """Final loss, baseline, steps to solve, parameters and time, per seed and in summary."""
     metrics = summary["eval"]
     others = [name for name in metrics if name != "loss"]
     table = rich.table.Table(show_footer=True, footer_style="bold")

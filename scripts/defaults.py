@@ -1,7 +1,7 @@
-"""What every synthetic task's config gives as it stands: time, score, other lengths, gates.
+"""What the config of every synthetic task achieves: time, score, other lengths, gates.
 
-python -m scripts.defaults DIR    trains what is missing in DIR, one after the other, on an idle
-                                  machine; writes results/defaults.json
+python -m scripts.defaults DIR    trains what is missing in DIR, one run after the other (on an
+                                  idle machine), and writes results/defaults.json
 """
 
 import functools
@@ -31,7 +31,7 @@ from scripts import pages
 ROOT = Path(__file__).parent.parent
 MEASURED = ROOT / "results" / "defaults.json"
 FIGURES = ROOT / "docs" / "figures"
-# Name of a run: its config, and the options that its docstring names.
+# By the name of a run: its config, and the options that the config's docstring gives for it.
 RUNS = {
     "adding": ("adding", ()),
     "copy_memory": ("copy_memory", ()),
@@ -53,8 +53,8 @@ RUNS = {
         ("--config.task.where=start", "--config.model.gru.chrono_max=100.0"),
     ),
 }
-# Runs of the verdict task whose gates are looked at: options, and where the figure goes. Accuracy
-# is perfect long before a loss as small as this: the gates are those of models that have settled.
+# Runs of the verdict task whose gates are measured: options, and where the figure goes. They train
+# to a small loss, long after accuracy is perfect, so that the gates have settled.
 GATED = {
     "at the end": (("--config.task.where=end",), "verdict_end.png"),
     "at the start of 30 words": (
@@ -77,7 +77,7 @@ def measure(folder: Path) -> int:
     """Trains, evaluates and records.
 
     Raises:
-      RunError: a program failed, or the code is not committed.
+      RunError: a program failed, or a run was made by code that is not committed.
     """
     runs = {name: _default(folder, name, *run) for name, run in RUNS.items()}
     gates = {name: _gates(folder, *run) for name, run in GATED.items()}
@@ -88,7 +88,7 @@ def measure(folder: Path) -> int:
 
 
 def _default(folder: Path, name: str, config: str, options: tuple[str, ...]) -> dict[str, Any]:
-    """What a config gives as it stands, at other lengths too."""
+    """What a config achieves, at the training length and at others."""
     workdir = folder / name.replace(", ", "-")
     found = _trained(workdir, config, options)
     if not (workdir / "lengths.json").exists():
@@ -98,8 +98,8 @@ def _default(folder: Path, name: str, config: str, options: tuple[str, ...]) -> 
 
 
 def _gates(folder: Path, options: tuple[str, ...], figure: str) -> dict[str, Any]:
-    """Of every gate the mean in plot, turn and verdict, and the share of units where it is closed
-    and open; one number a seed.
+    """For every gate and seed: the mean in plot, turn and verdict, and the shares of units in which
+    it is closed and open.
     """
     workdir = folder / "gates" / Path(figure).stem
     found = _trained(workdir, "verdict", (*options, *SETTLED))
@@ -120,7 +120,7 @@ def _gates(folder: Path, options: tuple[str, ...], figure: str) -> dict[str, Any
 
 
 def _trained(workdir: Path, config: str, options: tuple[str, ...]) -> dict[str, Any]:
-    """Trains what is not there, and says what came of it."""
+    """Trains the run if it is missing, and returns its results."""
     timed = workdir.with_suffix(".seconds.json")
     command = [f"--config=configs/{config}.py", *options]
     if not timed.exists():
@@ -146,7 +146,7 @@ def _trained(workdir: Path, config: str, options: tuple[str, ...]) -> dict[str, 
 
 
 def _program(name: str, *options: str) -> None:
-    # As on a machine that has never compiled it.
+    # Timed as on a machine that has never compiled it.
     environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
     command = [sys.executable, "-m", f"experiments.{name}", *options]
     done = subprocess.run(command, env=environment, check=False)
@@ -170,7 +170,7 @@ def _score(run: dict[str, Any]) -> tuple[int, int, int | None, str]:
 
 
 def expected(config: str) -> str:
-    """What a config's docstring promises, in one paragraph."""
+    """The paragraph 'Expected: ...' of a config's docstring."""
     words = ["Expected"]
     for name, (file, options) in RUNS.items():
         if file == config:
@@ -192,7 +192,7 @@ def _expected(run: dict[str, Any]) -> str:
 
 
 def docstring(config: str, text: str) -> str:
-    """A config's file with its expectation as the committed run has it."""
+    """The text of a config's file with that paragraph as the committed run has it."""
     fresh, count = EXPECTED.subn(expected(config), text, count=1)
     assert count, f"configs/{config}.py has lost its paragraph 'Expected: '"
     return fresh
@@ -216,18 +216,18 @@ def table() -> str:
 
 
 def lengths() -> str:
-    """Each task's models, trained at one length, at others."""
+    """The models of each task, evaluated at lengths other than that of training."""
     heads = " | ".join(f"{factor:g} T" for factor in FACTORS)
     lines = [f"| task | T | metric | {heads} |", "|---|--:|---|" + "--:|" * len(FACTORS)]
     for name, run in load()["runs"].items():
         metric = _shown(run)
         cells = [f"{quartiles(values[metric])[1]:.3g}" for values in run["lengths"].values()]
         lines.append(f"| {_words(name)} | {run['length']} | {metric} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", "Medians of the seeds."])
+    return "\n".join([*lines, "", "Medians over the seeds."])
 
 
 def gates() -> str:
-    """Where the verdict stands, and what each gate does in each part of the review."""
+    """What each gate does in each part of the review, by the place of the verdict."""
     parts = ("plot", "turn", "verdict")
     lines = [
         f"| verdict | gate | {' | '.join(f'mean in the {part}' for part in parts)} "
@@ -243,9 +243,9 @@ def gates() -> str:
             lines.append(f"| {name} | {gate} | {' | '.join(cells)} |")
     commands = "; ".join(f"{name}: `{run['command']}`" for name, run in load()["gates"].items())
     note = (
-        f"Means over units, steps and examples: median (lowest..highest) of eight seeds; closed: "
-        f"below {CLOSED:g}, open: above {OPEN:g}, share of units. {commands}; then `python -m "
-        f"experiments.gates --run=DIR`."
+        f"Means over units, steps and examples: median (lowest..highest) of eight seeds. Closed "
+        f"and open: the share of units below {CLOSED:g} and above {OPEN:g}. Trained by {commands}. "
+        f"Then `python -m experiments.gates --run=DIR`."
     )
     return "\n".join([*lines, "", note])
 
@@ -255,7 +255,7 @@ def _spread(values: list[float]) -> str:
 
 
 def _shown(run: dict[str, Any]) -> str:
-    """The metric that is a share of what is right."""
+    """The name of the metric that is a share of right answers."""
     (metric,) = (name for name in run["summary"]["eval"] if name != "loss")
     return metric
 
@@ -272,14 +272,14 @@ def _provenance() -> str:
         f"{_words(name)} with `{' '.join(RUNS[name][1])}`" for name in runs if RUNS[name][1]
     )
     return (
-        f"`python -m experiments.train --config=configs/NAME.py`; {varied}. One after the other by "
-        f"`python -m scripts.defaults DIR`, with nothing compiled before, at commit {commits} on "
+        f"`python -m experiments.train --config=configs/NAME.py`; {varied}. Run one after another "
+        f"by `python -m scripts.defaults DIR`, without cached programs, at commit {commits} on "
         f"{made[0]['devices']} CPU cores; {pages.made_with(made[0])}."
     )
 
 
 def draw() -> None:
-    """The figure of docs/tasks.md: a panel a task, the share of right answers over the length."""
+    """The figure of docs/tasks.md: the share of right answers over the length, by task."""
     runs = load()["runs"]
     columns = 4
     rows = -(-len(runs) // columns)

@@ -1,7 +1,7 @@
-"""The generated parts of README, docs and docstrings of configs, from results/.
+"""Writes the generated parts of README, docs and the configs' docstrings from results/.
 
 python -m scripts.documentation            write them, and the figures
-python -m scripts.documentation --check    exit 1 where a page does not show what results/ holds
+python -m scripts.documentation --check    exit with 1 if a page differs from results/
 """
 
 import argparse
@@ -60,7 +60,7 @@ def main() -> int:
     if parser.parse_args().check:
         found = stale()
         for page in found:
-            print(f"{page} does not show what results/ holds: python -m scripts.documentation")
+            print(f"{page} differs from results/: run python -m scripts.documentation")
         return int(bool(found))
     for page in (*PARTS, *CONFIGS):
         write_text(ROOT / page, fresh(page))
@@ -74,12 +74,12 @@ def main() -> int:
 
 
 def stale() -> list[str]:
-    """The pages and configs that do not show what results/ holds."""
+    """The pages and configs whose generated parts differ from results/."""
     return [page for page in (*PARTS, *CONFIGS) if fresh(page) != (ROOT / page).read_text()]
 
 
 def fresh(page: str) -> str:
-    """A page with its generated parts, or a config with its docstring, made anew."""
+    """The text of a page with new generated parts, or of a config with a new docstring."""
     text = (ROOT / page).read_text()
     if page in CONFIGS:
         return defaults.docstring(CONFIGS[page], text)

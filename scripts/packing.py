@@ -1,8 +1,9 @@
-"""How much faster trials are that are trained together: python -m scripts.packing
+"""How much time packing trials into one population saves: python -m scripts.packing
 
-Runs sweeps both ways in turn, and writes the seconds to results/packing.json.
+Runs sweeps with and without packing in turn, and writes the seconds to results/packing.json.
 """
 
+import argparse
 import json
 import statistics
 import subprocess
@@ -39,13 +40,15 @@ def sweep(add):
 
 
 def main() -> int:
+    raw = argparse.RawTextHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=raw).parse_args()
     found = [measure(*size) for size in SIZES]
     write_json(RESULTS, {"sizes": found, "environment": environment()})
     return 0
 
 
 def measure(units: int, length: int, steps: int) -> dict[str, Any]:
-    """Seconds of the whole command, both ways, one after the other and again."""
+    """Seconds of the whole command, both ways in turn, several times."""
     size = {"units": units, "length": length, "steps": steps, "trials": TRIALS}
     seconds: dict[str, list[float]] = {name: [] for name in OPTIONS}
     with tempfile.TemporaryDirectory() as folder:
@@ -70,7 +73,7 @@ def measure(units: int, length: int, steps: int) -> dict[str, Any]:
 def table() -> str:
     """What was measured, as a Markdown table."""
     result = json.loads(RESULTS.read_text())
-    lines = ["| trials | apart | together | times as fast |", "|---|--:|--:|--:|"]
+    lines = ["| trials | one by one | packed | speed-up |", "|---|--:|--:|--:|"]
     for size in result["sizes"]:
         apart, together = (statistics.median(size[name]) for name in OPTIONS)
         spread = lambda name, size=size: f"{min(size[name]):.0f}..{max(size[name]):.0f} s"
@@ -84,9 +87,9 @@ def table() -> str:
         [
             *lines,
             "",
-            f"Whole commands, {REPEATS} times in turn (fastest..slowest, ratio of the medians), "
-            f"with a worker a CPU on {made['processor']}: `python -m scripts.packing` at commit "
-            f"{made['commit'][:8]}, {pages.made_with(made)}.",
+            f"Whole commands, {REPEATS} times in turn (fastest..slowest, and the ratio of the "
+            f"medians), one worker per CPU on {made['processor']}: `python -m scripts.packing` "
+            f"at commit {made['commit'][:8]}, {pages.made_with(made)}.",
         ]
     )
 

@@ -1,4 +1,4 @@
-"""The same training step in other libraries, as their documentation shows them used."""
+"""The same training step in other libraries, written as their documentation shows it."""
 
 import dataclasses
 import importlib
@@ -21,7 +21,7 @@ from scripts.contenders import (
 
 
 def library(name: str) -> Any:
-    """A peer's module.
+    """A library's module.
 
     Raises:
       LeftOutError: it is not installed.
@@ -38,16 +38,16 @@ Cells = dict[type[Cell], Any]
 class Peer(Contender):
     """Another library.
 
-    cells: for each cell of ours that it has, how it is called there and what else differs.
+    cells: for each of our cells that it has: the name there, and what else differs.
     """
 
     cells: ClassVar[Cells]
 
     def theirs(self, cell: str) -> Any:
-        """What `cells` says.
+        """The entry of `cells`.
 
         Raises:
-          LeftOutError: there is no such cell.
+          LeftOutError: the library has no such cell.
         """
         if CELLS[cell] not in self.cells:
             raise LeftOutError(f"it has no {cell} cell")
@@ -178,10 +178,10 @@ class LinenPeer(JaxPeer):
 class _InHaiku:
     """A class of Haiku's beside a cell of ours.
 
-    order: where each of its gates stands among ours.
-    signs: in its order, -1 for a gate that is 1 less ours.
-    shifts: in its order, what it adds to a bias by itself.
-    otherwise: options of ours that make its equations.
+    order: the index of each of its gates among ours.
+    signs: in its order, -1 for a gate that equals 1 minus ours.
+    shifts: in its order, what Haiku itself adds to a bias.
+    otherwise: options with which our cell has its equations.
     """
 
     name: str
@@ -221,7 +221,7 @@ class HaikuPeer(JaxPeer):
         order, signs = np.array(self.core.order), np.array(self.core.signs, np.float32)
         into, across, bias = ((weights[name][order].T * signs).T for name in ("W", "U", "b"))
         bias -= np.array(self.core.shifts, np.float32)[:, None]
-        # Its kernels have an array each, or stand in one, that of the inputs above the other.
+        # Its two kernels are separate arrays, or one array with the kernel of the inputs on top.
         first, last = params[min(params)], params[max(params)]
         self.kernels = ("w_i", "w_h") if "w_i" in first else ("w", "w")
         of_inputs, of_state = self.kernels
@@ -255,7 +255,7 @@ class EquinoxPeer(JaxPeer):
         new = [rows(weights["W"]), rows(weights["U"]), weights["b"].reshape(-1)]
         where = lambda cell: [cell.weight_ih, cell.weight_hh, cell.bias]
         cell = equinox.tree_at(where, cell, new)
-        if hasattr(cell, "bias_n"):  # of the state's product
+        if hasattr(cell, "bias_n"):  # added to the state's product
             cell = equinox.tree_at(lambda cell: cell.bias_n, cell, 0 * cell.bias_n)
         params, self.rest = equinox.partition(cell, equinox.is_array)
         return params
@@ -281,7 +281,7 @@ class EquinoxPeer(JaxPeer):
         return states if len(states) > 1 else zeros
 
     def shown(self, state: Any) -> Any:
-        """Of a state the output, which it has first."""
+        """The output of a state, which comes first in it."""
         return state[0] if isinstance(state, tuple) else state
 
     def recurrent(self, params: Any) -> list[Any]:
@@ -292,7 +292,7 @@ class EquinoxPeer(JaxPeer):
 class KerasPeer(Peer):
     """Keras 3 on JAX: `compile` and `train_on_batch`."""
 
-    # The class, and where each of its gates stands among ours.
+    # The class, and the index of each of its gates among ours.
     cells: ClassVar[Cells] = {
         GRUCell: ("GRU", (1, 0, 2)),
         LSTMCell: ("LSTM", (0, 1, 2, 3)),
@@ -318,7 +318,7 @@ class KerasPeer(Peer):
         )
         into, across, bias = (_beside(weights[part][list(order)]) for part in ("W", "U", "b"))
         biases = np.zeros_like(self.model.get_weights()[2])
-        biases.reshape(-1, bias.shape[1])[0] = bias  # a second one is of the state's product
+        biases.reshape(-1, bias.shape[1])[0] = bias  # a second row is added to the state's product
         self.model.set_weights([into, across, biases, weights["V"], weights["v"]])
         self.model.compile(optimizer=keras.optimizers.Adam(RATE), loss="mse")
 

@@ -177,7 +177,7 @@ def test_a_config_may_take_an_argument(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--only=lstm"], "--only=lstm fits none of the 4 trials"),
+        (["--only=lstm"], "--only=lstm matches none of the 4 trials"),
         (["--launcher=slrum"], "--launcher = 'slrum': must be one of local, slurm"),
         (["--workers=-1"], "--workers = -1: must be a whole number"),
         (["--config.model.cell=gur"], "trial gru: config.model.cell = 'gur'"),
