@@ -251,7 +251,10 @@ def test_bad_music(tmp_path, pieces, message):
             {"name": "piano", "path": "nowhere.mat"},
             "config.task.path = 'nowhere.mat': must be a file",
         ),
-        ({"name": "text"}, "config.task.path = '': must be the path of a file, unless dataset is given"),
+        (
+            {"name": "text"},
+            "config.task.path = '': must be the path of a file, unless dataset is given",
+        ),
         (
             {"name": "text", "path": __file__, "dataset": "imdb"},
             "config.task.dataset = 'imdb': must be left out where a path is given",
