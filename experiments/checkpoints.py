@@ -83,7 +83,7 @@ class Checkpoints:
                 data = self._read(step)
                 _, progress = decode(data, shapes)
                 if progress["step"] != step:
-                    raise RunError(f"it holds step {progress['step']}")
+                    raise RunError(f"it is of step {progress['step']}")
                 if progress["lines"] > lines:
                     raise RunError(f"metrics.jsonl has lost {progress['lines'] - lines} lines")
             except (RunError, OSError) as error:

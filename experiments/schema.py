@@ -60,7 +60,7 @@ def complete(stored: Config) -> Config:
     schema = stored.get("schema", 1)  # the first stored configs lack it
     if schema != SCHEMA:
         raise FieldError(
-            "config.schema", schema, f"{SCHEMA}: another version of this program stored it"
+            "config.schema", schema, f"{SCHEMA}: another version of this program has stored it"
         )
 
     def filled(given: Any, defaults: Any) -> Any:

@@ -244,8 +244,8 @@ def gates() -> str:
     commands = "; ".join(f"{name}: `{run['command']}`" for name, run in load()["gates"].items())
     note = (
         f"Means over units, steps and examples: median (lowest..highest) of eight seeds. Closed "
-        f"and open: the share of units below {CLOSED:g} and above {OPEN:g}. Trained by {commands}. "
-        f"Then `python -m experiments.gates --run=DIR`."
+        f"and open: the share of units below {CLOSED:g} and above {OPEN:g}. Commands: {commands}; "
+        f"then `python -m experiments.gates --run=DIR`."
     )
     return "\n".join([*lines, "", note])
 

@@ -257,7 +257,7 @@ def test_bad_music(tmp_path, pieces, message):
         ),
         (
             {"name": "text", "path": __file__, "dataset": "imdb"},
-            "config.task.dataset = 'imdb': must be left out where a path is given",
+            "config.task.dataset = 'imdb': must be left out if a path is given",
         ),
         ({"name": "digits", "source": "9x9"}, "config.task.source = '9x9': must be one of 8x8"),
         ({"name": "digits", "path": "a"}, "config.task.path"),
