@@ -204,9 +204,9 @@ def test_a_folder_that_holds_something_else(mixed, tmp_path):
     ("options", "message"),
     [
         (["partiton=gpu"], "did you mean 'partition'"),
-        (["minutes=soon"], "minutes= and a whole number"),
-        (["minutes=0"], "minutes= and a whole number"),
-        (["partition"], "partition= and a word"),
+        (["minutes=soon"], "minutes= followed by a whole number"),
+        (["minutes=0"], "minutes= followed by a whole number"),
+        (["partition"], "partition= followed by a word"),
     ],
 )
 def test_bad_options_for_slurm(tmp_path, options, message):
