@@ -1,4 +1,4 @@
-"""ConfigDict -> the library's dataclasses. Every bad value is found here, before any work."""
+"""Turns a config into the library's objects. All bad values are found here, before any work."""
 
 import dataclasses
 import functools
@@ -37,9 +37,9 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """A run, resolved: what the library needs, and the config that it came from.
+    """A resolved run: what the library needs, and the config that it came from.
 
-    config: every field, as `schema.checked` gives them and `config.json` holds them.
+    config: every field, as `schema.checked` returns and `config.json` holds them.
     """
 
     config: dict[str, Any]
@@ -53,15 +53,15 @@ class Settings:
 
     @property
     def mesh_sizes(self) -> tuple[int, int]:
-        """What `make_mesh` and `use_cpu_cores` take: seeds, and parts of a batch."""
+        """Arguments of `make_mesh` and `use_cpu_cores`: seeds, and parts of a batch."""
         return len(self.seeds), self.experiment.parts
 
     @property
     def program(self) -> Hashable:
-        """Equal for runs that one compiled program can train, as one population.
+        """Equal for runs that one compiled program can train as one population.
 
-        They differ in what a program is given, or what no program sees: seeds, learning rates,
-        clip norms, and what the parameters start from.
+        Such runs may differ in what is passed to the program or invisible to it: seeds, learning
+        rates, clip norms, and the initial parameters.
         """
         experiment = self.experiment
         graph, params = experiment.abstract_model
@@ -76,7 +76,7 @@ class Settings:
 
     @property
     def name(self) -> str:
-        """CONFIG-HASH: the same config has the same name, in every process."""
+        """CONFIG-HASH, the same for the same config, in every process."""
         text = json.dumps(schema.identity(self.config), sort_keys=True)
         return f"{self.config['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -85,10 +85,10 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     """Checks every field of a config and builds the run that it describes.
 
     Args:
-      config: what a file in `configs` returns, or a stored one, which has a schema.
+      config: what a file in `configs` returns, or a stored config, which has a schema.
 
     Raises:
-      FieldError: a field is missing, unknown, or holds what is not allowed.
+      FieldError: a field is missing or unknown, or its value is not allowed.
     """
     raw = schema.checked(config)
     fields_of = lambda section: dict(raw[section])
@@ -97,12 +97,12 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
         not isinstance(name, str)
         or not name
         or not name.replace("_", "").replace("-", "").isalnum()
-        or len(name.encode()) > 200  # file systems allow some more
+        or len(name.encode()) > 200  # file systems allow a little more
     ):
-        raise FieldError("config.name", name, "a word of letters, digits, - and _, not too long")
+        raise FieldError("config.name", name, "a short name of letters, digits, - and _")
 
     task = within("config.task", resolve_task, fields_of("task"))
-    if raw["task"].get("path"):  # a run is its data, too
+    if raw["task"].get("path"):  # the data are part of the run
         raw["task"]["sha256"] = digest_of(raw["task"]["path"])
     build = within("config.model", model_builder, task, raw["model"])
     optimizer_fields = fields_of("optimizer")
@@ -120,7 +120,7 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     experiment = within(
         "config.train", Experiment, task=task, build=build, optimizer=optimizer, **loop
     )
-    # Sizes that only show when the model is laid out (nothing is computed).
+    # Finds bad sizes that only show when the model is built (with shapes only).
     within("config.model", lambda: experiment.parameters)
     return Settings(raw, experiment, seeds, learning_rates, clip_norms, **budget)
 
@@ -143,7 +143,7 @@ def resolve_task(section: dict[str, Any]) -> Task:
             raise FieldError(field.name, None, "given")
     try:
         return task(**options)
-    except FieldError as error:  # what is allowed depends on the task
+    except FieldError as error:  # the allowed values depend on the task
         allowed = f"{error.allowed} (task.name = {section['name']!r})"
         raise FieldError(error.field, error.value, allowed) from None
 
@@ -239,7 +239,7 @@ def _cell(
     try:
         return cell(in_features, hidden_features, rngs=rngs, **options, **shared)
     except FieldError as error:
-        # An option is named from the cell's section, a size from the model's.
+        # Options are in the cell's section, sizes in the model's.
         raise (error.inside(section) if error.field in options else error) from None
 
 
@@ -271,7 +271,7 @@ def _population(
 
 
 def _whole(task: Dataset, loop: dict[str, Any]) -> int:
-    """An evaluation on collected examples takes the whole split."""
+    """The number of evaluation examples: with collected data, always the whole split."""
     given = loop["evaluation_examples"]
     if given not in (0, task.size):
         allowed = f"0: an evaluation takes the whole split, {task.size} examples"
@@ -280,7 +280,7 @@ def _whole(task: Dataset, loop: dict[str, Any]) -> int:
 
 
 def _loop(train: dict[str, Any]) -> tuple[dict[str, int], dict[str, Any]]:
-    """The fields that the program reads, and those of `Experiment`."""
+    """The fields for the training loop, and those for `Experiment`."""
     log_every = fields.integer("log_every", train.pop("log_every"), 1)
 
     def multiple(field):
@@ -295,7 +295,7 @@ def _loop(train: dict[str, Any]) -> tuple[dict[str, int], dict[str, Any]]:
 
 
 def _frozen(value: Any) -> Any:
-    """Lists as tuples, since cells and tasks are compared by their hashes."""
+    """Lists as tuples, so that cells and tasks can be hashed."""
     return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 

@@ -1,6 +1,6 @@
-"""How much faster trials are that are trained together: python -m scripts.endurance.packing
+"""How much time packing trials into one population saves: python -m scripts.endurance.packing
 
-Runs sweeps both ways in turn, and writes the seconds to results/packing.json.
+Runs sweeps with and without packing in turn, and writes the seconds to results/packing.json.
 """
 
 import subprocess
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def measure(units: int, length: int, steps: int) -> dict[str, Any]:
-    """Seconds of the whole command, both ways, one after the other and again."""
+    """Seconds of the whole command, both ways in turn, several times."""
     size = {"units": units, "length": length, "steps": steps, "trials": TRIALS}
     seconds: dict[str, list[float]] = {name: [] for name in OPTIONS}
     with tempfile.TemporaryDirectory() as folder:

@@ -67,7 +67,7 @@ def test_configs_resolve_and_every_field_is_read(name, tmp_path):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("name", "../escape", "config.name = '../escape': must be a word"),
+        ("name", "../escape", "config.name = '../escape': must be a short name"),
         ("task.name", "ading", "config.task.name = 'ading': .*did you mean 'adding'"),
         ("task.lenght", 10, "config.task.lenght = 10: must be left out.*did you mean 'length'"),
         ("task.length", 1, "config.task.length = 1: must be a whole number, at least 2"),
@@ -128,7 +128,9 @@ def defaults(cell):
 
 def test_every_base_field_has_a_comment():
     text = inspect.getsource(common.get_config) + inspect.getsource(common.collected)
-    fields = re.compile(r"(config|model|optimizer|population|train)[.\w]* = (?!.*(ConfigDict|get_config)\()")
+    fields = re.compile(
+        r"(config|model|optimizer|population|train)[.\w]* = (?!.*(ConfigDict|get_config)\()"
+    )
     lines = [line for line in text.splitlines() if fields.match(line.strip())]
     assert len(lines) > 30
     assert all("  # " in line for line in lines), [line for line in lines if "  # " not in line]
