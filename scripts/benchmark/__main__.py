@@ -44,6 +44,7 @@ def main() -> int:
     parser.add_argument(
         "--workloads", default=",".join(WORKLOADS), help="names, or sizes like 4/100/2/16"
     )
+    parser.add_argument("--cells", default=next(iter(CELLS)), help=f"some of {', '.join(CELLS)}")
     parser.add_argument(
         "--contenders",
         default=",".join(CONTENDERS),

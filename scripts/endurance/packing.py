@@ -3,6 +3,7 @@
 Runs sweeps with and without packing in turn, and writes the seconds to results/packing.json.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,8 @@ def sweep(add):
 
 
 def main() -> int:
+    raw = argparse.RawTextHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=raw).parse_args()
     found = [measure(*size) for size in SIZES]
     write_json(RESULTS, {"sizes": found, "environment": environment()})
     return 0

@@ -5,6 +5,7 @@ compilation cache and then with the cache that this filled, several times in tur
 results/startup.json.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -24,6 +25,8 @@ CONFIG = "configs/adding.py"
 
 
 def main() -> int:
+    raw = argparse.RawTextHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=raw).parse_args()
     seconds: dict[str, list[float]] = {"empty": [], "filled": []}
     for repeat in range(REPEATS):
         with tempfile.TemporaryDirectory() as folder:
