@@ -1,7 +1,6 @@
 """Turns a config into the library's objects. All bad values are found here, before any work."""
 
 import dataclasses
-import functools
 import hashlib
 import inspect
 import json
@@ -11,28 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from flax import nnx
 from ml_collections import ConfigDict
 
 from experiments.datasets.sources import SOURCES, digest_of, load_task
 from experiments.settings import schema
+from experiments.settings.models import frozen, model_builder
 from experiments.settings.schema import check_names, within
 from gru_jax import (
-    CELLS,
     TASKS,
-    Cell,
     Experiment,
     FieldError,
     Optimizer,
-    SequenceModel,
     Task,
     fields,
 )
-from gru_jax.initializers import Chrono
 from gru_jax.tasks.dataset import Dataset
-
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,7 +119,7 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
 
 def resolve_task(section: dict[str, Any]) -> Task:
     """The task that a section such as {"name": "adding", "length": 100} describes."""
-    options = {name: _frozen(value) for name, value in section.items()}
+    options = {name: frozen(value) for name, value in section.items()}
     name = fields.one_of("name", options.pop("name", None), (*TASKS, *SOURCES))
     if name in SOURCES:
         known = list(inspect.signature(SOURCES[name]).parameters)
@@ -146,101 +138,6 @@ def resolve_task(section: dict[str, Any]) -> Task:
     except FieldError as error:  # the allowed values depend on the task
         allowed = f"{error.allowed} (task.name = {section['name']!r})"
         raise FieldError(error.field, error.value, allowed) from None
-
-
-def model_builder(task: Task, model: dict[str, Any]) -> Any:
-    """What builds a model for the task; one object for equal models.
-
-    Laying a model out takes a while, and is done once for each builder.
-
-    Args:
-      model: the section of a config that was checked.
-    """
-    facts = task.tokens, task.input_size, task.output_size, task.readout
-    length = task.steps if task.readout == "flatten" else 0  # otherwise models do not depend on it
-    return _model_builder(CELLS[model["cell"]], json.dumps(model), *facts, length)
-
-
-@functools.lru_cache(maxsize=256)
-def _model_builder(
-    cell: type[Cell],
-    text: str,
-    tokens: bool,
-    input_size: int,
-    output_size: int,
-    readout: str,
-    length: int,
-) -> Any:
-    model = json.loads(text)
-    name = model.pop("cell")
-    section = model.pop(name)
-    options = {field: _frozen(value) for field, value in section.items()}
-    start = _keeping_start(name, model.pop("keeping_bias"), model.pop("chrono_max"))
-    make_cell = functools.partial(
-        _cell,
-        cell=cell,
-        section=name,
-        options=options,
-        dtype=DTYPES[fields.one_of("dtype", model.pop("dtype"), DTYPES)],
-        learn_initial_state=fields.boolean("learn_initial_state", model.pop("learn_initial_state")),
-        **start,
-    )
-    encoder = fields.one_of(
-        "encoder", model.pop("encoder"), ("auto", "one_hot", "embedding", "scalar")
-    )
-    if encoder == "auto":
-        encoder = "one_hot" if tokens else "none"
-    elif not tokens:
-        raise FieldError("encoder", encoder, "auto, since this task's inputs are not tokens")
-    model["hidden_sizes"] = fields.sequence(
-        "hidden_sizes", model["hidden_sizes"], "a list of whole numbers"
-    )
-    return functools.partial(
-        _build,
-        make_cell=make_cell,
-        input_size=input_size,
-        output_size=output_size,
-        readout=readout,
-        length=length,
-        encoder=encoder,
-        **model,
-    )
-
-
-def _keeping_start(cell: str, keeping_bias: Any, chrono_max: Any) -> dict[str, Any]:
-    """The option `keeping_bias` of a cell, where the config sets it."""
-    chrono_max = fields.real("chrono_max", chrono_max, least=0)
-    if keeping_bias is None and not chrono_max:
-        return {}
-    if "keeping_bias" not in CELLS[cell].options():
-        field, value, without = (
-            ("chrono_max", chrono_max, 0) if chrono_max else ("keeping_bias", keeping_bias, None)
-        )
-        raise FieldError(field, value, f"{without}: the cell {cell!r} has no keeping_bias")
-    if chrono_max and keeping_bias is not None:
-        raise FieldError("keeping_bias", keeping_bias, f"left out with chrono_max = {chrono_max:g}")
-    return {"keeping_bias": Chrono(chrono_max) if chrono_max else keeping_bias}
-
-
-def _build(rngs: nnx.Rngs, **options: Any) -> SequenceModel:
-    return SequenceModel(rngs=rngs, **options)
-
-
-def _cell(
-    in_features: int,
-    hidden_features: int,
-    *,
-    rngs: nnx.Rngs,
-    cell: type[Cell],
-    section: str,
-    options: dict[str, Any],
-    **shared: Any,
-) -> Cell:
-    try:
-        return cell(in_features, hidden_features, rngs=rngs, **options, **shared)
-    except FieldError as error:
-        # Options are in the cell's section, sizes in the model's.
-        raise (error.inside(section) if error.field in options else error) from None
 
 
 def _learning_rate(field: str, value: float) -> float:
@@ -292,11 +189,6 @@ def _loop(train: dict[str, Any]) -> tuple[dict[str, int], dict[str, Any]]:
     budget = {name: multiple(name) for name in ("steps", "checkpoint_every")}
     kept = fields.integer("checkpoints_kept", train.pop("checkpoints_kept"), 1)
     return {**budget, "checkpoints_kept": kept}, {"chunk": log_every, **train}
-
-
-def _frozen(value: Any) -> Any:
-    """Lists as tuples, so that cells and tasks can be hashed."""
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def default_workdir(settings: Settings) -> Path:
