@@ -1,9 +1,9 @@
-"""The programs: `python -m experiments.NAME`, and the same as functions for a notebook."""
+"""The programs, run as `python -m experiments.NAME`, or as functions from a notebook."""
 
 import signal
 import sys
 
-# Python names the program "-m" while it looks for the module: a program is starting, and until
-# its modules are imported there is nothing to save. Ctrl-C then needs no traceback.
+# While Python looks for the module, argv[0] is "-m": a program is starting. Until its modules are
+# imported there is nothing to save, so Ctrl-C should end it without a traceback.
 if sys.argv[:1] == ["-m"]:
     signal.signal(signal.SIGINT, signal.SIG_DFL)

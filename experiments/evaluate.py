@@ -1,4 +1,4 @@
-"""Judges a trained run: python -m experiments.evaluate --run=WORKDIR [--lengths=100,200,400]"""
+"""Evaluates a trained run: python -m experiments.evaluate --run=WORKDIR [--lengths=100,200,400]"""
 
 import dataclasses
 import math
@@ -22,19 +22,21 @@ Metrics = dict[str, list[float]]
 
 
 def evaluate(run: Run, length: int | None = None, split: str = VALIDATION) -> Metrics:
-    """A run's metrics per seed, at the task's length or at another.
+    """A run's metrics per seed, at the task's length or at another one.
 
     Args:
       split: "validation", as during training, or "test", which training has never seen.
 
     Raises:
-      FieldError: the task does not exist at that length, or its readout is bound to one.
+      FieldError: the task does not exist at that length, or the readout needs the original one.
     """
     experiment = run.settings.experiment
     task = experiment.task
     if length is not None and length != task.length:
         if task.readout == "flatten":
-            raise FieldError("length", length, f"{task.length}: this readout is bound to it")
+            raise FieldError(
+                "length", length, f"{task.length}: this readout needs the training length"
+            )
         task = task.with_length(length)
     task = task.judged_on(split)
     size = task.size if isinstance(task, Dataset) else experiment.evaluation_examples
@@ -47,7 +49,7 @@ def evaluate(run: Run, length: int | None = None, split: str = VALIDATION) -> Me
 
 
 def table(kind: str, tasks: dict[str, Task], found: dict[str, Metrics]) -> rich.table.Table:
-    """One row a length, or a split: each metric's median, and its range over the seeds."""
+    """One row per length or split: each metric's median and range over the seeds."""
     shown = rich.table.Table(
         caption="median (lowest..highest) over the seeds; "
         "test: examples that neither training nor its evaluations saw"
@@ -93,7 +95,7 @@ def main() -> int:
     named = {str(length): metrics for length, metrics in found.items()}
     terminal.console().print(table("length (test)", tasks, named))
     if len(found) > 1:
-        # Imported where it is needed: matplotlib reads a file of the folder that one is in.
+        # Imported only now, because matplotlib reads a file in the current folder.
         from experiments.figures import curves
 
         drawn = curves.over_length(settings, dict(sorted(found.items())))
@@ -105,7 +107,7 @@ def main() -> int:
 
 def _length(task: Task, text: str) -> int:
     if not text.isdecimal() or len(text) > 10:
-        raise FieldError("--lengths", text, "whole numbers with commas between them")
+        raise FieldError("--lengths", text, "whole numbers separated by commas")
     return task.with_length(int(text)).length
 
 

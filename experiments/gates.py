@@ -1,7 +1,7 @@
-"""What a trained run's gates do: python -m experiments.gates --run=WORKDIR [--example=0] [--seed=0]
+"""Shows the gates of a trained run: python -m experiments.gates --run=WORKDIR [--seed=0]
 
-Draws every gate of one seed over one example, units ordered by their time scale, and writes
-gates.json: every gate's mean over all seeds, by token and by step.
+Draws every gate of one seed over one example, with the units ordered by their time scale, and
+writes gates.json: the means of every gate for each seed, by token and by step.
 """
 
 from pathlib import Path
@@ -27,9 +27,9 @@ def table(found: dict[str, Any]) -> rich.table.Table:
     told = {
         name: gate.get("by_token", {"every input": gate["all"]}) for name, gate in found.items()
     }
-    caption = "mean over units and steps: median (lowest..highest) of seeds"
+    caption = "mean over units and steps: median (lowest..highest) over the seeds"
     if (more := len(next(iter(told.values()))) - NAMED) > 0:
-        caption += f"; {more} tokens more in gates.json"
+        caption += f"; {more} more tokens in gates.json"
     shown = rich.table.Table(caption=caption)
     shown.add_column("token")
     for name in found:
@@ -45,9 +45,9 @@ def table(found: dict[str, Any]) -> rich.table.Table:
 
 def define_flags() -> None:
     flags.DEFINE_string("run", None, "the run's folder", required=True)
-    flags.DEFINE_integer("example", 0, "which example of the evaluation set is drawn")
-    flags.DEFINE_integer("seed", 0, "which seed of the population is drawn, counted from 0")
-    flags.DEFINE_integer("layer", 0, "which layer, the lowest is 0")
+    flags.DEFINE_integer("example", 0, "which example of the evaluation set to draw")
+    flags.DEFINE_integer("seed", 0, "which seed of the population to draw, counted from 0")
+    flags.DEFINE_integer("layer", 0, "which layer, counted from 0 at the input")
 
 
 def main() -> int:

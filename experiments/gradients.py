@@ -1,10 +1,10 @@
-"""How cells carry a gradient back in time.
+"""Measures how cells carry a gradient back in time.
 
 python -m experiments.gradients --config=configs/gradients.py
 
-Measures every trial of the config's sweep at initialisation and draws them side by side. With
---runs=DIR, a run or a sweep that was trained, each of its runs before and after training as
-well. The same command again measures only what is missing.
+Measures every trial of the config's sweep at initialisation, and draws them side by side. With
+--runs=DIR, the folder of a trained run or sweep, it also measures each of those runs before and
+after training. The same command again measures only what is missing.
 """
 
 import dataclasses
@@ -46,7 +46,7 @@ INITIAL, BEFORE, AFTER = "initial", "before", "after"
 class Subject:
     """A population to be measured.
 
-    workdir: of the run that has trained it; None: as it is at the start.
+    workdir: the folder of the run that trained it; None: the population before training.
     """
 
     when: str
@@ -57,10 +57,10 @@ class Subject:
 
 def define_flags() -> None:
     commandline.define_config()
-    flags.DEFINE_string("workdir", "runs/gradients", "where measurements and figures are kept")
-    flags.DEFINE_string("runs", None, "a trained run or sweep: measured before and after training")
-    flags.DEFINE_integer("inputs", 4, "examples on which each seed is measured")
-    flags.DEFINE_integer("exponents", 16, "Lyapunov exponents, the largest")
+    flags.DEFINE_string("workdir", "runs/gradients", "the folder for measurements and figures")
+    flags.DEFINE_string("runs", None, "the folder of a trained run or sweep, to measure too")
+    flags.DEFINE_integer("inputs", 4, "on how many examples to measure each seed")
+    flags.DEFINE_integer("exponents", 16, "how many of the largest Lyapunov exponents")
 
 
 def main() -> int:
@@ -82,7 +82,7 @@ def main() -> int:
     for subject in todo:
         if subject.workdir:
             check_schema(subject.workdir, subject.settings.config)  # its start was another
-            load(subject.workdir)  # a run that cannot be read is found before the others' work
+            load(subject.workdir)  # fails now if a run cannot be read, before the work on others
     folder = Path(options.workdir)
     folder.mkdir(parents=True, exist_ok=True)
     synchronise(folder.parent)
@@ -110,7 +110,7 @@ def _measured(
     todo: list[Subject],
     measure: dict[str, int],
 ) -> dict[str, Any]:
-    """Measures what is missing; everything by when it was measured and by name."""
+    """Measures what is missing; returns everything, by time of measurement and by name."""
     found: dict[str, Any] = {}
     made = environment()
     began, taken = time.monotonic(), 0
@@ -134,13 +134,13 @@ def _measured(
             before = time.monotonic()
             result = measurements.measure(subject.settings, state, **measure)
             result["seconds"] = round(time.monotonic() - before, 2)
-            # Of each, since a folder may be gone on with after the code has changed.
+            # Recorded for each, since the code may change before the rest is measured.
             result |= {key: made[key] for key in ("commit", "modified")}
             result["schema"] = subject.settings.config["schema"]
             path.parent.mkdir(exist_ok=True)
             write_json(path, result | {"asked": asked})
             taken += 1
-        result.pop("asked", None)  # of one that was there
+        result.pop("asked", None)  # present if it was read from disk
         found.setdefault(subject.when, {})[subject.name] = result
     return found
 

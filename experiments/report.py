@@ -1,4 +1,4 @@
-"""One self-contained page about runs and sweeps: python -m experiments.report DIR [DIR...]"""
+"""Makes one page about runs and sweeps: python -m experiments.report DIR [DIR...]"""
 
 import argparse
 import os
@@ -13,15 +13,19 @@ from experiments.system.own import imported
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folders", nargs="+", type=Path, metavar="DIR", help="of a run or a sweep")
-    parser.add_argument("--output", type=Path, help="the page (DIR/report.html of the first one)")
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="DIR", help="the folder of a run or a sweep"
+    )
+    parser.add_argument(
+        "--output", type=Path, help="the page to write (default: report.html in the first DIR)"
+    )
     parser.add_argument(
         "--import",
         dest="imports",
         action="append",
         default=[],
         metavar="FILE",
-        help="registers cells or tasks of your own",
+        help="a Python file that registers your own cells or tasks; may be repeated",
     )
     chosen = parser.parse_args()
     for file in chosen.imports:

@@ -1,7 +1,7 @@
 """Runs a sweep: python -m experiments.sweep --config=configs/sweeps/cells.py --workdir=DIR
 
-The same command again runs only what is missing. --list shows the trials, and
---only='*gru*' takes some of them.
+The same command again runs only what is missing. --list shows the trials, and --only='*gru*'
+selects some of them.
 """
 
 import collections
@@ -28,20 +28,24 @@ from experiments.system.signals import STOPPED, stop_requests
 from gru_jax import fields
 
 PAUSE = 0.5  # seconds between two looks at the folder
-GRACE = 5  # seconds until what a worker has written last is seen on a shared disk
-SEEDS_TOGETHER = 64  # of trials that are packed into one population
+GRACE = 5  # seconds until a worker's last files are visible on a shared disk
+SEEDS_TOGETHER = 64  # the most seeds in a population of packed trials
 LAUNCHERS = ("local", "slurm")
 
 
 def define_flags() -> None:
     commandline.define_config()
-    flags.DEFINE_string("workdir", None, "where the sweep is kept (runs/sweeps/NAME)")
-    flags.DEFINE_bool("list", False, "show the trials, their parameters and how long they may take")
-    flags.DEFINE_string("only", "*", "names of trials to take, with * and ?")
-    flags.DEFINE_string("launcher", "local", "local, or slurm: jobs of a cluster")
-    flags.DEFINE_integer("workers", 0, "of launcher=local: processes at a time (one a CPU)")
-    flags.DEFINE_list("slurm", [], "of launcher=slurm: NAME=VALUE, like partition=gpu,minutes=60")
-    flags.DEFINE_bool("pack", True, "train trials together that need the same compiled program")
+    flags.DEFINE_string("workdir", None, "the sweep's folder (default: runs/sweeps/NAME)")
+    flags.DEFINE_bool("list", False, "only list the trials, their sizes and how long they may take")
+    flags.DEFINE_string("only", "*", "which trials to run, by name, with * and ?")
+    flags.DEFINE_string("launcher", "local", "where to run: local, or slurm for jobs of a cluster")
+    flags.DEFINE_integer(
+        "workers", 0, "with --launcher=local: processes at a time (default: one per CPU)"
+    )
+    flags.DEFINE_list("slurm", [], "with --launcher=slurm: options like partition=gpu,minutes=60")
+    flags.DEFINE_bool(
+        "pack", True, "train trials with the same compiled program together (--nopack: each alone)"
+    )
 
 
 def main() -> int:
@@ -51,7 +55,7 @@ def main() -> int:
     chosen = [trial for trial in trials if fnmatch.fnmatchcase(trial.name, options.only)]
     if not chosen:
         hint = fields.nearest(options.only, [trial.name for trial in trials])
-        raise RunError(f"--only={options.only} fits none of the {len(trials)} trials{hint}")
+        raise RunError(f"--only={options.only} matches none of the {len(trials)} trials{hint}")
     if options.list:
         terminal.console().print(table(chosen))
         return 0
@@ -77,7 +81,7 @@ def run(
     pack: bool = True,
     imports: Sequence[str] = (),
 ) -> int:
-    """Runs those trials that are missing; returns the exit status."""
+    """Runs the trials that are missing; returns the exit status."""
     from experiments.reports.page import write_report
     from experiments.reports.results import write_results
 
@@ -116,7 +120,7 @@ def run(
 
 
 def batches(trials: list[Trial], pack: bool) -> list[Batch]:
-    """Trials by program, so many together that their seeds are `SEEDS_TOGETHER` at most."""
+    """Groups trials by program, with at most `SEEDS_TOGETHER` seeds in a batch of several."""
     if not pack:
         return [[trial.name] for trial in trials]
     by_program: dict[object, list[Batch]] = {}
@@ -132,7 +136,7 @@ def batches(trials: list[Trial], pack: bool) -> list[Batch]:
 
 
 def table(trials: list[Trial]) -> rich.table.Table:
-    """What a sweep would run."""
+    """The trials that a sweep would run, with sizes and estimated times."""
     shown = rich.table.Table()
     for name in ("trial", "units", "parameters", "seeds", "steps", "about"):
         shown.add_column(name, justify="left" if name == "trial" else "right")
@@ -153,7 +157,7 @@ def table(trials: list[Trial]) -> rich.table.Table:
 
 
 def conclude(folder: SweepFolder, trials: list[Trial]) -> int:
-    """Says where the results are and what has failed; returns the exit status."""
+    """Prints where the results are and what failed; returns the exit status."""
     states = {trial.name: folder.state(trial.name) for trial in trials}
     bad = {name: state for name, state in states.items() if state.reason}
     if bad:
@@ -169,7 +173,7 @@ def conclude(folder: SweepFolder, trials: list[Trial]) -> int:
 
 
 class Display:
-    """Trials done, running and failed, and the time left: live on a terminal, else in lines."""
+    """Shows trials done, running and failed, and the time left, live if on a terminal."""
 
     def __init__(self, trials: list[Trial], states: dict[str, State]):
         self._console = terminal.console()
@@ -195,7 +199,7 @@ class Display:
         self._live.stop()
 
     def update(self, states: dict[str, State]) -> None:
-        """Takes the news of those trials that were not over."""
+        """Takes the new states of the trials that had not ended."""
         self._states |= states
         counts = collections.Counter(state.status for state in self._states.values())
         text = (
@@ -216,7 +220,7 @@ class Display:
         self._said = text
 
     def _done(self, states: dict[str, State]) -> float:
-        """How much of the work. A trial that is over is done, whatever its step."""
+        """The amount of work done. A trial that has ended counts fully, whatever its step."""
         over = (*FINISHED, FAILED)
         share = lambda name, state: 1 if state.status in over else state.step / self._steps[name]
         return sum(self._work[name] * share(name, state) for name, state in states.items())

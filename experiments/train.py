@@ -27,16 +27,16 @@ def train(
 ) -> Run:
     """Trains the population that a config describes, or resumes it, and returns the run.
 
-    It runs on JAX's devices as they are: in a notebook on a CPU, call
+    It uses the devices that JAX already has. In a notebook on a CPU, call
     `gru_jax.devices.use_cpu_cores(seeds, batch_size)` first to use every core.
 
     Args:
       config: what a file in `configs` returns, overridden as you like.
-      workdir: where the run is kept; runs/CONFIG-HASH by default.
+      workdir: the run's folder; runs/CONFIG-HASH by default.
       quiet: print nothing.
 
     Raises:
-      FieldError: a field of the config holds what is not allowed.
+      FieldError: a field of the config has a value that is not allowed.
       RunError: the folder holds another run, is in use, or has no usable checkpoint; or the
         population needs more memory than there is.
     """
@@ -46,8 +46,8 @@ def train(
 
 def define_flags() -> None:
     commandline.define_config()
-    flags.DEFINE_string("workdir", None, "where the run is kept (runs/CONFIG-HASH)")
-    flags.DEFINE_bool("extend", False, "let a run go on to a higher config.train.steps")
+    flags.DEFINE_string("workdir", None, "the run's folder (default: runs/CONFIG-HASH)")
+    flags.DEFINE_bool("extend", False, "continue a run up to a higher config.train.steps")
     flags.DEFINE_bool("force", False, "take the folder over from a process on another host")
     processes.define_flags()
 
@@ -56,7 +56,9 @@ def main() -> int:
     settings = resolve(flags.FLAGS.config)
     extend = flags.FLAGS.extend
     if extend and not flags.FLAGS.workdir:
-        raise FieldError("--workdir", None, "given with --extend: more steps, another default")
+        raise FieldError(
+            "--workdir", None, "given with --extend, since more steps change the default folder"
+        )
     workdir = Path(flags.FLAGS.workdir or default_workdir(settings))
     count = processes.announced()
     use_cpu_cores(*settings.mesh_sizes, cores=recorded_cores(workdir, count), processes=count)
@@ -86,7 +88,7 @@ def _finished(workdir: Path, settings: Settings, extend: bool) -> bool:
     before = read_summary(workdir)
     if before is None or before.get("status") == "stopped":
         return False
-    check_config(workdir, settings, extend)  # refuses another config's folder
+    check_config(workdir, settings, extend)  # raises if the folder belongs to another config
     return read_config(workdir) == settings.config
 
 

@@ -42,7 +42,7 @@ RANKS = {
     "experiments.system": ["files", "*", "commandline"],
     "experiments.stats": ["*"],
     "experiments.datasets": ["reading", "*", "sources"],
-    "experiments.settings": ["schema", "resolution", "trials"],
+    "experiments.settings": ["schema models", "resolution", "trials"],
     "experiments.runs": ["checkpoints environment records", "*", "loading"],
     "experiments.measurements": ["*"],
     "experiments.figures": ["style", "families", "*"],
@@ -162,6 +162,12 @@ def test_the_public_names_are_few_and_sorted():
 
     assert len(gru_jax.__all__) <= 20
     assert all(hasattr(gru_jax, name) for name in gru_jax.__all__)
+
+
+def test_no_file_is_long():
+    for folder, most in [*((folder, 300) for folder in RANKS[""]), ("tests", 400)]:
+        for path in (ROOT / folder).rglob("*.py"):
+            assert len(path.read_text().splitlines()) <= most, path
 
 
 def test_no_module_is_called_like_one_of_the_standard_library():

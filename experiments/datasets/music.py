@@ -17,7 +17,7 @@ NOTES = 88
 def piano(path: str = "", window: int = 0) -> Task:
     """Polyphonic music from a .mat file with traindata, validdata and testdata.
 
-    Each is a row of pieces (time, 88) of 0 and 1 (Boulanger-Lewandowski et al. 2012).
+    Each is a list of pieces (time, 88) of 0 and 1 (Boulanger-Lewandowski et al. 2012).
     """
     names = {TRAIN: "traindata", VALIDATION: "validdata", TEST: "testdata"}
     found = existing_file(path)
@@ -30,7 +30,7 @@ def piano(path: str = "", window: int = 0) -> Task:
         ) from None
     except OSError:
         raise
-    except Exception as error:  # whatever scipy makes of a file of another kind
+    except Exception as error:  # scipy raises many things for other kinds of files
         raise FieldError("path", path, f"a .mat file ({type(error).__name__}: {error})") from None
     longest = 0
     for split, rolls in pieces.items():

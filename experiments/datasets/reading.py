@@ -10,7 +10,7 @@ from gru_jax import FieldError
 from gru_jax.tasks.base import Example
 from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION
 
-VALIDATION_SHARE = 10  # one of so many training examples validates, where none are set apart
+VALIDATION_SHARE = 10  # one in this many training examples validates, if no split does
 Arrays = tuple[np.ndarray, np.ndarray]
 
 

@@ -30,17 +30,17 @@ def _loaded(name: str, digest: str | None, options: tuple[tuple[str, Any], ...])
 
 
 def load_task(name: str, sha256: str | None = None, **options: Any) -> Task:
-    """The task that a source makes; the same object for the same options and an unchanged file.
+    """The task of a source; the same object for the same options and an unchanged file.
 
     Args:
-      sha256: of the file's bytes, in hexadecimal digits; None: whatever they are.
+      sha256: the required digest of the file, in hexadecimal; None accepts any file.
 
     Raises:
-      FieldError: an option is not what is allowed, or a file is not what it should be.
+      FieldError: an option is not allowed, or the file has other contents or another format.
     """
     digest = digest_of(options["path"]) if options.get("path") else None
     if sha256 is not None and sha256 != digest:
-        allowed = f"{digest!r}, that of the file: it is not the one that the run began with"
+        allowed = f"{digest!r}, the digest of the file now: the run began with another file"
         raise FieldError("sha256", sha256, allowed)
     return _loaded(name, digest, tuple(sorted(options.items())))
 

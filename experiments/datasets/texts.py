@@ -12,7 +12,7 @@ from gru_jax import FieldError, Task, fields
 from gru_jax.tasks.base import Example
 from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION, LabelledSequences
 
-PAD, UNKNOWN = 0, 1  # tokens of a text that are no words
+PAD, UNKNOWN = 0, 1  # tokens that are not words
 WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
 
 
@@ -23,30 +23,32 @@ def text(
     vocabulary: int = 10_000,
     length: int = 200,
 ) -> Task:
-    """Texts with a label each, from a file or from Hugging Face.
+    """Labelled texts, from a file or from Hugging Face.
 
-    A fixed tenth of the texts is the test split, another validates; a data set's own test
-    split is kept. The vocabulary is that of "train": its most frequent words, or characters;
-    whatever else comes is one token, "unknown". A text's first `length` tokens are read.
+    A fixed random tenth of the texts validates, and another tests, unless the data set has its own
+    test split. The vocabulary holds the most frequent words, or characters, of "train"; all
+    others become the token "unknown". Only the first `length` tokens of a text are read.
 
     Args:
-      path: lines of LABEL, a tab and the text; or of JSON objects with "label" and "text".
-      dataset: a name that `datasets.load_dataset` knows, in place of a path.
-      unit: "word" (lower case; punctuation marks stand alone) or "character".
-      vocabulary: how many kinds of tokens, padding and unknown included.
-      length: tokens of a text, at most.
+      path: a file with lines of LABEL, a tab and the text, or JSON lines with "label" and "text".
+      dataset: a name that `datasets.load_dataset` knows, instead of a path.
+      unit: "word" (lower case; punctuation marks are words) or "character".
+      vocabulary: the number of different tokens, including padding and unknown.
+      length: the largest number of tokens per text.
     """
     fields.one_of("unit", unit, ("word", "character"))
     fields.integer("vocabulary", vocabulary, 3)
     fields.integer("length", length, 1)
     if path and dataset:
-        raise FieldError("dataset", dataset, "left out where a path is given")
+        raise FieldError("dataset", dataset, "left out if a path is given")
     if not (path or dataset):
-        raise FieldError("path", path, "a file's, or dataset given")
+        raise FieldError("path", path, "the path of a file, unless dataset is given")
     parts = _hugging_face(dataset) if dataset else _split(_read_texts(path))
     names = sorted({label for rows in parts.values() for label, _ in rows})
     if len(names) < 2:
-        raise FieldError("path", path or dataset, f"texts of two labels at least: all are {names}")
+        raise FieldError(
+            "path", path or dataset, f"texts with at least two labels: all have {names}"
+        )
     cut: Callable[[str], list[str]] = list if unit == "character" else _words
     tokens = {split: [cut(words)[:length] for _, words in rows] for split, rows in parts.items()}
     counts = collections.Counter(word for words in tokens[TRAIN] for word in words)
@@ -77,7 +79,7 @@ def _read_texts(path: str) -> list[tuple[str, str]]:
     """(label, text) of every line.
 
     Raises:
-      FieldError: a line is not what it should be.
+      FieldError: a line has another format.
     """
     file = existing_file(path)
     rows = []
@@ -117,10 +119,10 @@ def _labelled(path: str, place: str, line: str, is_json: bool) -> tuple[str, str
 
 
 def _split(rows: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
-    """A fixed random tenth tests, another validates. Equal texts stay together."""
+    """A fixed random tenth tests, and another validates. Equal texts stay together."""
     texts = sorted({words for _, words in rows})
     if len(texts) < 10:
-        raise FieldError("path", len(texts), "a file of ten different texts at least")
+        raise FieldError("path", len(texts), "a file with at least ten different texts")
     order = np.random.default_rng(0).permutation(len(texts))
     tenth = len(texts) // 10
     place = dict(zip((texts[i] for i in order), range(len(texts)), strict=True))
@@ -132,7 +134,7 @@ def _split(rows: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _hugging_face(name: str) -> dict[str, list[tuple[str, str]]]:
-    """The "text" and "label" columns of a data set; where it has no test split, one is cut."""
+    """The "text" and "label" columns of a data set; a missing test split is taken from "train"."""
     library = imported("datasets", "datasets", "dataset", name)
     try:
         found = library.load_dataset(name)
@@ -141,7 +143,7 @@ def _hugging_face(name: str) -> dict[str, list[tuple[str, str]]]:
             for split in (TRAIN, TEST)
             if split in found
         }
-    except Exception as error:  # of the network, of the name, of its columns
+    except Exception as error:  # the network, the name or its columns
         allowed = f'a data set with "text" and "label" ({type(error).__name__}: {error})'
         raise FieldError("dataset", name, allowed) from None
     parts = _split(rows[TRAIN])

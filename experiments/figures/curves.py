@@ -1,4 +1,4 @@
-"""curves.png: how a population learned; lengths.png: how it does at other lengths."""
+"""Draws curves.png, how a population learned, and lengths.png, its metrics at other lengths."""
 
 import math
 from typing import Any
@@ -43,7 +43,7 @@ def over_length(settings: Settings, found: dict[int, dict[str, list[float]]]) ->
     figure, axes = style.panels((4.2 * len(task.metric_names), 3.6), len(task.metric_names))
     for axis, name in zip(axes, task.metric_names, strict=True):
         values = np.transpose([metrics[name] for metrics in found.values()])
-        values[np.isnan(values)] = math.inf  # as bad as can be, and not a seed that was frozen
+        values[np.isnan(values)] = math.inf  # the worst value, not a frozen seed
         _population(axis, np.array(lengths), values)
         axis.plot(lengths, [quartiles(v)[1] for v in values.T], "o", color=style.INK, ms=3.5)
         axis.axvline(task.length, color=style.MARK, ls=":", lw=1.2, label="length of training")
@@ -76,7 +76,7 @@ def _scale(axis: Axes, logarithmic: bool) -> None:
 
 
 def _by_seed(metrics: list[dict[str, Any]], split: str, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps (n,) and values (seeds, n); NaN where a seed was frozen already."""
+    """Steps (n,) and values (seeds, n); NaN where a seed was already frozen."""
     rows = [row for row in metrics if row["split"] == split]
     steps = np.unique([row["step"] for row in rows])
     seeds = sorted({row["seed"] for row in rows})
@@ -94,7 +94,7 @@ def _population(axis: Axes, steps: np.ndarray, values: np.ndarray) -> None:
         seen = np.flatnonzero(np.isfinite(seed))
         if seen.size and seen[-1] < len(steps) - 1:
             axis.plot(steps[seen[-1]], seed[seen[-1]], "o", color=style.SEED, ms=3)
-    # A frozen seed keeps its last value, so that the median is over all seeds throughout.
+    # A frozen seed keeps its last value, so that the median is always over all seeds.
     held = values.copy()
     for column in range(1, held.shape[1]):
         missing = np.isnan(held[:, column])

@@ -12,12 +12,12 @@ from experiments.measurements.gates import Recorded, order, token_name
 from experiments.runs import Run
 from gru_jax import Task
 
-WRITTEN = 60  # steps: with more of them tokens are colours, not letters
-NAMED = 24  # tokens: the legend has no room for more, and a table no reader
+WRITTEN = 60  # steps; tokens of longer examples are drawn as colours
+NAMED = 24  # tokens that fit a legend and a readable table
 
 
 def draw(run: Run, recorded: Recorded, example: int, seed: int) -> bytes:
-    """One heat map a gate, the inputs below, each unit's mean over all examples beside."""
+    """One heat map per gate, with each unit's mean over all examples beside it; inputs below."""
     steps = int(recorded.inside[example].sum())
     names, sorted_units = list(recorded.gates), order(recorded, seed)
     units = len(sorted_units)
@@ -56,12 +56,12 @@ def draw(run: Run, recorded: Recorded, example: int, seed: int) -> bytes:
 
 
 def _height(task: Task) -> float:
-    """Of the inputs' row, where a gate's is 1."""
+    """The height of the inputs' row, relative to a gate's."""
     return 0.22 if task.tokens else min(0.15 * task.input_size, 1.0)
 
 
 def _inputs(axis: Axes, task: Task, inputs: np.ndarray) -> None:
-    """Tokens as words, or as colours where they are many; numbers as a heat map of their own."""
+    """Draws tokens as words, or as colours if there are many, and numbers as a heat map."""
     axis.set(yticks=[], xlabel="time step")
     if not task.tokens:
         axis.imshow(inputs.T, cmap="Greys", aspect="auto", interpolation="nearest")

@@ -1,4 +1,4 @@
-"""Figures of what experiments.gradients has measured."""
+"""Figures of the measurements of experiments.gradients."""
 
 import math
 from typing import Any
@@ -16,7 +16,7 @@ Group = dict[str, Measured]
 
 
 def figures(found: dict[str, Group]) -> dict[str, bytes]:
-    """All figures that the measurements allow, as PNG by name."""
+    """All figures that the measurements allow, as PNG data by name."""
     initial = found["initial"]
     drawn = {
         "transport": _families(initial, "transport", CARRIED),
@@ -32,14 +32,14 @@ def figures(found: dict[str, Group]) -> dict[str, bytes]:
 
 
 def _families(group: Group, curve: str, label: str) -> bytes:
-    """A panel for each kind of cell: a line with its quartiles for each of its starts."""
+    """One panel per kind of cell, with a line and quartiles for each of its starts."""
     cells: dict[str, Group] = {}
     for name, measured in group.items():
         cells.setdefault(measured["cell"], {})[name] = measured
     figure, axes = style.panels((4.1 * len(cells), 4.4), len(cells), sharey=True)
     top = 1.0
     for axis, (cell, members) in zip(axes, cells.items(), strict=True):
-        bound: str | None = "bound"  # one entry of the legend for all
+        bound: str | None = "bound"  # only one entry in the legend
         for line, (name, measured) in zip(style.lines(len(members)), members.items(), strict=True):
             values = measured[curve]
             lags = measured["lags"][: len(values["median"])]
@@ -70,7 +70,7 @@ def _curve(axis: Axes, lags: list[int], values: Any, label: str, line: dict[str,
 
 
 def _exponents(group: Group) -> bytes:
-    """The largest Lyapunov exponent with its quartiles, and the half-life that it means."""
+    """The largest Lyapunov exponent with its quartiles, and the half-life that it implies."""
     figure, (axis,) = style.panels((8, 0.34 * len(group) + 1.3))
     names = list(group)
     for place, name in enumerate(names):
@@ -95,14 +95,14 @@ def _exponents(group: Group) -> bytes:
 
 
 def _gates(group: Group) -> bytes | None:
-    """What gates say of each unit's half-life against what the unit keeps of itself."""
+    """Each unit's half-life as predicted by its gate, against the measured one."""
     gated = {name: measured for name, measured in group.items() if "gates" in measured}
     if not gated:
         return None
     figure, axes = style.grid(len(gated), 2.9, 2.9, sharex=True, sharey=True)
     for axis, (name, measured) in zip(axes, gated.items(), strict=True):
         gates, longest = measured["gates"], measured["lags"][-1]
-        # None is infinite; what keeps nothing has a half-life of 0.
+        # None means infinite; a unit that keeps nothing has a half-life of 0.
         within = lambda life, longest=longest: (
             longest if life is None else min(max(life, 0.1), longest)
         )
@@ -124,7 +124,7 @@ def _gates(group: Group) -> bytes | None:
 
 
 def _trained(before: Group, after: Group) -> bytes:
-    """Transport before and after training, a panel for each run."""
+    """Transport before and after training, one panel per run."""
     figure, axes = style.grid(len(after), 3.0, 2.6, sharex=True, sharey=True)
     styles: dict[str, dict[str, Any]] = {
         "before training": {"color": style.SEED, "ls": style.DASHED},
@@ -150,5 +150,5 @@ def _trained(before: Group, after: Group) -> bytes:
 
 
 def _power(log: float | None) -> float:
-    """What a logarithm stands for, not below what a figure shows."""
+    """The number with this logarithm, but no smaller than what a figure can show."""
     return FLOOR / 1e4 if log is None else math.exp(min(max(log, math.log(FLOOR / 1e4)), 300))

@@ -14,8 +14,8 @@ from gru_jax.diagnostics import half_life
 from gru_jax.tasks.base import Example, evaluation_batch
 from gru_jax.tasks.dataset import Dataset
 
-EXAMPLES = 128  # of the evaluation set, over which means are taken
-CLOSED, OPEN = 0.1, 0.9  # a gate below the one is closed, above the other open
+EXAMPLES = 128  # from the evaluation set, to average over
+CLOSED, OPEN = 0.1, 0.9  # a gate is closed below the first, open above the second
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Recorded:
     """One layer's gates over examples of the evaluation set.
 
     gates: by name (seeds, examples, time, hidden).
-    kept: the share of the old state that is kept, shaped alike; None where no gate says so.
+    kept: the share of the old state that is kept, of the same shape; None if no gate tells it.
     inside: (examples, time), False at padding.
     """
 
@@ -34,12 +34,12 @@ class Recorded:
 
 
 def available(task: Task) -> int:
-    """How many examples of the evaluation set are looked at."""
+    """How many examples of the evaluation set are used."""
     return min(EXAMPLES, task.size) if isinstance(task, Dataset) else EXAMPLES
 
 
 def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
-    """Runs every seed over examples of the evaluation set: all that are available, or the first.
+    """Runs every seed over all `available` examples of the evaluation set, or the first few.
 
     Raises:
       FieldError: there is no such layer, it runs both ways, or its cell has no gates.
@@ -71,9 +71,9 @@ def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
 
 
 def means(task: Task, recorded: Recorded) -> dict[str, Any]:
-    """Of every gate the mean over units and examples: by step, and by token where there are any;
-    by step also the share of units where it is closed, and open. Each is a list with one entry a
-    seed; steps end with the longest example.
+    """For every gate: its mean over units and examples by step, and by token if there are tokens;
+    and by step the shares of units in which it is closed and open. Each is a list with one entry
+    per seed. Steps end with the longest example.
     """
     found: dict[str, Any] = {}
     longest = int(recorded.inside.sum(axis=1).max())
@@ -101,7 +101,9 @@ def means(task: Task, recorded: Recorded) -> dict[str, Any]:
 
 
 def time_scales(recorded: Recorded) -> np.ndarray | None:
-    """Each unit's half-life by its gate in steps (seeds, hidden): median over the examples."""
+    """The half-life of each unit in steps, predicted by its gate (seeds, hidden): the median over
+    the examples.
+    """
     if recorded.kept is None:
         return None
     inside = recorded.inside[..., None]
@@ -111,7 +113,7 @@ def time_scales(recorded: Recorded) -> np.ndarray | None:
 
 
 def order(recorded: Recorded, seed: int) -> np.ndarray:
-    """One seed's units, the shortest memory first; as they are where no gate says so."""
+    """One seed's units, the shortest memory first; unsorted if no gate tells it."""
     scales = time_scales(recorded)
     units = next(iter(recorded.gates.values())).shape[-1]
     return np.arange(units) if scales is None else np.argsort(scales[seed])

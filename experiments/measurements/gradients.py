@@ -1,4 +1,4 @@
-"""What is measured of a population's gradients: quartiles over its seeds and over inputs."""
+"""Measurements of a population's gradients, as quartiles over its seeds and over examples."""
 
 from typing import Any
 
@@ -15,19 +15,19 @@ from gru_jax.axes import Array
 from gru_jax.devices import make_mesh, to_devices, to_host
 from gru_jax.tasks.base import Example, evaluation_batch
 
-VECTORS = 8  # random directions whose transport is measured
-LAGS = 40  # at which singular values are computed
-RECENT = 10  # steps: what the weights' gradient owes to the last ones
-UNITS = 256  # of a population that are shown one by one
-MEAN = "mean of "  # a unit's mean of a gate over time
+VECTORS = 8  # how many random directions to transport
+LAGS = 40  # at how many lags to compute singular values
+RECENT = 10  # last steps whose share of the weights' gradient is reported
+UNITS = 256  # the most units of a population that a figure shows one by one
+MEAN = "mean of "  # prefix of a gate's mean over time, per unit
 Measured = dict[str, Any]
 
 
 def check(settings: Settings, inputs: int) -> None:
-    """Whether the run can be measured.
+    """Checks that the run can be measured.
 
     Raises:
-      FieldError: its examples are padded, or its layers run both ways.
+      FieldError: its examples are padded, or its layers are bidirectional.
     """
     task = settings.experiment.task
     batch = jax.eval_shape(lambda: evaluation_batch(task, jnp.arange(inputs)))
@@ -40,16 +40,16 @@ def check(settings: Settings, inputs: int) -> None:
 def measure(
     settings: Settings, state: training.TrainState, inputs: int, exponents: int
 ) -> Measured:
-    """Everything about one population.
+    """All measurements of one population.
 
-    Logarithms are natural, and None stands for minus infinity; a half-life of None is infinite.
+    Logarithms are natural; None stands for minus infinity. A half-life of None is infinite.
 
     Args:
-      inputs: examples of the evaluation set on which each seed is measured.
-      exponents: how many Lyapunov exponents, or as many as the state has.
+      inputs: on how many examples of the evaluation set to measure each seed.
+      exponents: how many Lyapunov exponents, at most; the state has one per number in it.
 
     Raises:
-      RunError: a state has grown beyond what numbers of its precision hold.
+      RunError: a state has overflowed.
     """
     experiment = settings.experiment
     every = max(1, experiment.task.steps // LAGS)
@@ -91,8 +91,8 @@ def _of_one(
     products = diagnostics.jacobians(model, inputs, every)
     carried = diagnostics.transport(model, inputs, vectors)
     found = {
-        # What has grown beyond all numbers at some step is not a number from the next one on, and
-        # then looks as if nothing were carried.
+        # A state that overflows at one step is NaN from the next one on, and its gradient would
+        # look as if nothing were carried.
         "in_range": jnp.isfinite(dynamics.states(inputs)[-1]).all(),
         "loss": _less(gradient.log_state, gradient.log_state[0]),
         "weights": _less(gradient.log_weights, jax.nn.logsumexp(gradient.log_weights)),
@@ -108,7 +108,7 @@ def _of_one(
         found["bound"] = diagnostics.vanilla_bound(cells[0], model.encoder(inputs))
     try:
         shares = diagnostics.kept(model, inputs)
-    except FieldError:  # a cell without such a gate is measured without
+    except FieldError:  # a cell without a keeping gate lacks these measurements
         return found
     layers = diagnostics.gates(model, inputs)
     halves = map(diagnostics.own_half_life, products.log_own)
@@ -123,12 +123,12 @@ def _of_one(
 
 
 def _less(logs: Array, log: Array) -> Array:
-    """The logarithm of a quotient; that of zero stays minus infinity."""
+    """The logarithm of a quotient; minus infinity, for a numerator of zero, stays as it is."""
     return jnp.where(logs == -jnp.inf, logs, logs - log)
 
 
 def _summed_up(found: dict[str, np.ndarray], every: int) -> Measured:
-    """Arrays (seeds, inputs, ...) as lists: quartiles over seeds and inputs."""
+    """Quartiles over seeds and inputs, as lists, of arrays (seeds, inputs, ...)."""
     steps = found["loss"].shape[-1] - 1
     lags = sorted({*range(min(steps, 10) + 1), *range(0, steps + 1, every)})
     of_steps = [lag for lag in lags if lag < steps]
@@ -168,7 +168,7 @@ def _summed_up(found: dict[str, np.ndarray], every: int) -> Measured:
 def _ranks(gate: np.ndarray, own: np.ndarray) -> list[float | None] | None:
     """Quartiles of Spearman's correlation over the units of one seed on one example.
 
-    None where the gate is constant everywhere.
+    None if the gate is constant everywhere.
     """
     rows = (values.reshape(-1, values.shape[-1]) for values in (gate, own))
     found = [
@@ -180,7 +180,7 @@ def _ranks(gate: np.ndarray, own: np.ndarray) -> list[float | None] | None:
 
 
 def _spread(values: np.ndarray) -> dict[str, list[float | None]]:
-    """Quartiles over all axes but the last."""
+    """Quartiles over all axes except the last."""
     columns = values.reshape(-1, values.shape[-1]).T
     low, median, high = zip(*(quartiles(column) for column in columns), strict=True)
     return {"low": _plain(low), "median": _plain(median), "high": _plain(high)}
@@ -191,11 +191,11 @@ def _quartiles(values: np.ndarray) -> list[float | None]:
 
 
 def _of_units(values: np.ndarray) -> dict[str, list[float | None]]:
-    """Quartiles over inputs, of at most `UNITS` of all units, spread over seeds and layers."""
+    """Quartiles over inputs for at most `UNITS` units, taken evenly from all seeds and layers."""
     rows = np.moveaxis(values, 1, 0).reshape(values.shape[1], -1)
     return _spread(rows[:, :: -(-rows.shape[-1] // UNITS)])
 
 
 def _plain(values: Any) -> list[float | None]:
-    """As JSON has them: five digits, None for what is not finite."""
+    """Values for JSON: five digits, and None for what is not finite."""
     return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values]

@@ -20,7 +20,7 @@ def figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
             "title": "Learning curves",
             "images": [_curves(title, group) for title, group in problems.items()],
             "caption": "Evaluation loss over the steps: median over the seeds, quartiles shaded. "
-            "A seed that is done keeps its last loss. Dotted: the loss without input.",
+            "A seed that is done keeps its last loss. Dotted: the input-blind loss.",
         }
     ]
     lines = _over_length([entry for group in problems.values() for entry in group])
@@ -30,7 +30,7 @@ def figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
                 "title": "Success and final loss over T",
                 "images": [_lengths(task, group) for task, group in lines.items()],
                 "caption": "Left: share of the seeds that solved the task, 95 % Wilson interval. "
-                "Right: final loss, median and quartiles; dotted: the loss without input.",
+                "Right: final loss, median and quartiles; dotted: the input-blind loss.",
             }
         )
     return shown
@@ -46,18 +46,18 @@ def _curves(title: str, group: list[Entry]) -> str:
     axis.axhline(baseline, color=style.MARK, lw=1, ls=style.DOTTED)
     axis.set(yscale="log", xlabel="step", ylabel="evaluation loss")
     bottom, top = axis.get_ylim()
-    if top < 3 * bottom:  # too little for a logarithmic scale to have readable ticks
+    if top < 3 * bottom:  # too small a range for readable ticks on a logarithmic scale
         axis.set_yscale("linear")
     axis.set_title(title, loc="left", fontsize=10)
     return _image(figure, axis)
 
 
 def _over_length(ended: list[Entry]) -> dict[str, dict[str, list[Entry]]]:
-    """By task, those lines of entries that differ in the task's length (and the width) only."""
+    """By task, lines of entries that differ only in the task's length (and the width)."""
     lines: dict[str, dict[str, list[Entry]]] = {}
     for entry in ended:
         config = json.loads(json.dumps(entry.settings.config))
-        config["task"].pop("length", None)  # data has a length of its own
+        config["task"].pop("length", None)  # collected data have their own length
         del config["model"]["hidden_sizes"]
         task = config["task"]["name"].replace("_", " ")
         lines.setdefault(task, {}).setdefault(json.dumps(config, sort_keys=True), []).append(entry)
@@ -69,7 +69,7 @@ def _over_length(ended: list[Entry]) -> dict[str, dict[str, list[Entry]]]:
 
 
 def _common(line: list[Entry]) -> str:
-    """What the names of a line's trials share: T50-chrono and T100-chrono are "chrono"."""
+    """The shared part of the names of a line's trials: "chrono" for T50-chrono and T100-chrono."""
     first, *rest = [entry.name.split("-") for entry in line]
     return "-".join(word for word in first if all(word in other for other in rest)) or line[0].name
 
@@ -120,7 +120,7 @@ def _lengths(task: str, lines: dict[str, list[Entry]]) -> str:
 
 
 def _image(figure: Figure, *axes: Axes) -> str:
-    """The figure as a data URI, its lines named beside it."""
+    """The figure as a data URI, with a legend beside it."""
     for axis in axes:
         style.ruled(axis)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)

@@ -1,4 +1,4 @@
-"""One page about runs and sweeps: what was run, what came of it, and how sure that is."""
+"""One page about runs and sweeps: what was run, the results, and how certain they are."""
 
 import collections
 import dataclasses
@@ -22,15 +22,15 @@ from experiments.system.terminal import duration
 TEMPLATE = Path(__file__).with_name("page.html")
 LEGEND = (
     "Solved: seeds that reached the target, with the 95 % Wilson interval of their share. "
-    "Steps to solve: Kaplan-Meier median, seeds that did not get there censored at the budget. "
+    "Steps to solve: Kaplan-Meier median; unsolved seeds are censored at the budget. "
     "Final loss: median and quartiles over the seeds. Baseline: the best expected loss of a "
-    "predictor that sees no input. Time: the trial's share of what training took, with compilation."
+    "predictor that sees no input. Time: the trial's share of the training time, with compilation."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One value of a table: under which heading, in which words, with what behind it."""
+    """One value of a table: its heading, its text, and a smaller remark behind it."""
 
     label: str
     text: str
@@ -42,8 +42,8 @@ def write_report(folders: list[Path], output: Path, command: str) -> None:
     """Writes one self-contained HTML page about runs and sweeps.
 
     Args:
-      folders: of runs or sweeps; where there are several, names say from which one.
-      command: what makes the page again.
+      folders: of runs or sweeps; if there are several, trials are named FOLDER/TRIAL.
+      command: the command that makes this page.
 
     Raises:
       RunError: a folder is neither, or holds nothing yet.
@@ -97,13 +97,13 @@ def _subtitle(found: list[Entry], ended: list[Entry]) -> str:
 
 
 def _command(folder: Path) -> str:
-    """What was typed."""
+    """The command as it was typed."""
     sweep = SweepFolder(folder)
     return str(sweep.command if sweep.exists() else read_environment(folder).get("command"))
 
 
 def _facts(ended: list[Entry]) -> list[tuple[str, str]]:
-    """What the results depend on; where runs differ, every value with its number of runs."""
+    """What the results depend on. If runs differ, each value with its number of runs."""
     environments = [entry.environment for entry in ended]
     told = {
         "commit": lambda e: (e["commit"] or "none") + (" (modified)" if e["modified"] else ""),
@@ -123,9 +123,9 @@ def _facts(ended: list[Entry]) -> list[tuple[str, str]]:
 
 
 def _problems(ended: list[Entry]) -> dict[str, list[Entry]]:
-    """The entries by task, since only within one are losses comparable.
+    """The entries by task, since losses are only comparable within one.
 
-    Where they are too many for one figure, those that differ in more than the model part.
+    If these are too many for one figure, entries that differ in more than the model are separated.
     """
     groups: dict[str, list[Entry]] = {}
     for group in _grouped(ended, lambda config: config["task"]):
@@ -144,7 +144,7 @@ def _grouped(found: list[Entry], key: Callable[[dict[str, Any]], Any]) -> list[l
 
 
 def _title(group: list[Entry], ended: list[Entry]) -> str:
-    """The task, its length, and what else sets all of the group apart from other groups."""
+    """The task, its length, and what else distinguishes the group from other groups."""
     configs = [entry.settings.config for entry in group]
     task = configs[0]["task"]
     same = [e.settings.config for e in ended if e.settings.config["task"]["name"] == task["name"]]

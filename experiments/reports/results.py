@@ -1,4 +1,4 @@
-"""What trials amount to: one row each, for results.jsonl, results.csv and the report."""
+"""The results of trials, one row each, for results.jsonl, results.csv and the report."""
 
 import csv
 import dataclasses
@@ -17,14 +17,14 @@ from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweeps.folder import DIVERGED, DONE, RUNNING, SLURM, WAITING, State, SweepFolder
 from experiments.system.files import RunError, check_plain, write_text
 
-CURVE_POINTS = 40  # of a learning curve in results.jsonl
+CURVE_POINTS = 40  # per learning curve in results.jsonl
 
 Row = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Entry:
-    """A trial of a sweep, or a run that stands alone.
+    """A trial of a sweep, or a single run.
 
     reference: the entry that it is tested against.
     """
@@ -38,7 +38,7 @@ class Entry:
 
     @functools.cached_property
     def summary(self) -> dict[str, Any] | None:
-        """None until the run has ended, or was stopped."""
+        """None if the run has not ended, or was stopped."""
         return read_summary(self.workdir) if self.state.status in (DONE, DIVERGED) else None
 
     @functools.cached_property
@@ -65,7 +65,7 @@ class Entry:
 
 
 def entries(path: Path) -> list[Entry]:
-    """The trials of a sweep's folder, or the run that the folder holds.
+    """The trials in a sweep's folder, or the run in a run's folder.
 
     Raises:
       RunError: it is neither, or damaged.
@@ -93,7 +93,7 @@ def entries(path: Path) -> list[Entry]:
 
 
 def comparisons(found: list[Entry]) -> dict[str, Comparison]:
-    """Every finished entry that names a reference against it, corrected over all of them."""
+    """Each finished entry against its reference, corrected over all these comparisons."""
     by_name = {entry.name: entry for entry in found if entry.summary}
     tested = [entry for entry in by_name.values() if entry.reference and entry.reference in by_name]
     pairs = [(entry.ranked, by_name[str(entry.reference)].ranked) for entry in tested]
@@ -101,7 +101,7 @@ def comparisons(found: list[Entry]) -> dict[str, Comparison]:
 
 
 def write_results(folder: SweepFolder) -> None:
-    """Writes a row for every trial that is over: results.jsonl, and its plain values as .csv."""
+    """Writes a row for every ended trial: results.jsonl, and its plain values as results.csv."""
     found = entries(folder.path)
     tests = comparisons(found)
     rows = [
@@ -114,7 +114,7 @@ def write_results(folder: SweepFolder) -> None:
 
 
 def row(entry: Entry, test: Comparison | None, command: str) -> Row:
-    """What a result has to say of itself. `command`: the sweep's."""
+    """The row of a trial: its config, results and provenance. `command`: the sweep's."""
     config, environment = entry.settings.config, entry.environment
     told: Row = {
         "trial": entry.name,
@@ -176,7 +176,7 @@ def curve(entry: Entry) -> dict[str, list[float]]:
 
 
 def _thinned(found: dict[str, list[float]]) -> dict[str, list[float | None]]:
-    """A curve of few points, the last one among them; a loss that is not finite is None."""
+    """The curve at few points, including the last one; a loss that is not finite is None."""
     count = len(found["step"])
     chosen = sorted({*range(0, count, -(-count // CURVE_POINTS) or 1), count - 1} - {-1})
     told = lambda value: float(f"{value:.4g}") if math.isfinite(value) else None
@@ -192,7 +192,7 @@ def seconds_per_step(entry: Entry) -> float | None:
 
 
 def as_csv(rows: list[Row]) -> str:
-    """The rows' plain values as a table; a value that a row lacks is left empty."""
+    """The rows' plain values as a table. Missing values are left empty."""
     columns = dict.fromkeys(
         name for row in rows for name, value in row.items() if not isinstance(value, dict)
     )

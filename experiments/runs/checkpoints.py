@@ -3,8 +3,8 @@
 CHECKPOINTS/STEP/state.safetensors   arrays by name, and the progress in its header
                  SHA256SUMS          the digest of the file beside it
 
-A folder appears under its STEP by one rename, when all in it is on disk. One file of plain
-numbers: reading it runs nobody's code.
+A folder gets its name STEP by a single rename, once everything in it is on disk. The state is one
+file of plain numbers, so reading it runs no code.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ class Checkpoints:
         self.folder, self.kept = folder, kept
 
     def steps(self) -> list[int]:
-        """Steps of which there is a checkpoint, sound or not, the newest first."""
+        """The steps that have a checkpoint, valid or not, newest first."""
         if not self.folder.is_dir():
             return []
         names = [path.name for path in self.folder.iterdir()]
@@ -44,7 +44,7 @@ class Checkpoints:
         return sorted((number for number in numbers if str(number) in names), reverse=True)
 
     def save(self, step: int, data: bytes) -> None:
-        """Keeps what `encode` made; removes what is older than `kept`, or of a later step."""
+        """Writes what `encode` made; removes checkpoints beyond `kept`, and of later steps."""
         if not self.folder.exists():
             self.folder.mkdir()
             synchronise(self.folder.parent)
@@ -53,7 +53,7 @@ class Checkpoints:
         partial.mkdir()
         write_bytes(partial / STATE, data)
         write_bytes(partial / DIGESTS, _digests(data))
-        # Later ones were passed over when the run was resumed; it makes them anew.
+        # Later ones were not usable when the run was resumed. It writes them again.
         for old in [kept for kept in self.steps() if kept >= step]:
             self._remove(old)
         partial.rename(self.folder / str(step))
@@ -61,21 +61,21 @@ class Checkpoints:
         self.tidy()
 
     def tidy(self) -> None:
-        """Removes what is older than `kept`, and what a kill left unfinished."""
+        """Removes checkpoints beyond the newest `kept`, and what a kill left unfinished."""
         for old in self.steps()[self.kept :]:
             self._remove(old)
         for leftover in self.folder.glob("*.partial"):
             shutil.rmtree(leftover)
 
     def newest(self, shapes: Shapes, lines: float = math.inf) -> bytes | None:
-        """The newest sound checkpoint, for `decode`; None where there is none at all.
+        """The newest valid checkpoint, for `decode`; None if there is none at all.
 
         Args:
-          shapes: what it has to hold.
-          lines: how many lines of metrics there are, since a checkpoint counts them.
+          shapes: the arrays that it must hold.
+          lines: how many lines of metrics there are; a checkpoint that counts more is not used.
 
         Raises:
-          RunError: there are checkpoints, and not one of them can be used.
+          RunError: there are checkpoints, but none of them can be used.
         """
         steps = self.steps()
         for step in steps:
@@ -98,18 +98,18 @@ class Checkpoints:
         folder = self.folder / str(step)
         data = (folder / STATE).read_bytes()
         if (folder / DIGESTS).read_bytes() != _digests(data):
-            raise RunError(f"{STATE} is not what {DIGESTS} says")
+            raise RunError(f"{STATE} does not match {DIGESTS}")
         return data
 
     def _remove(self, step: int) -> None:
-        """A kill in the middle leaves a leftover, not half a checkpoint."""
+        """Renames it first, so that a kill cannot leave half a checkpoint."""
         leftover = self.folder / f"{step}.old.partial"
         (self.folder / str(step)).rename(leftover)
         shutil.rmtree(leftover)
 
 
 def encode(arrays: Arrays, progress: Progress) -> bytes:
-    """A checkpoint's content. `progress` is small data that no result depends on."""
+    """A checkpoint's content. No result depends on `progress`, which is small."""
     return safetensors.numpy.save(arrays, metadata={"progress": json.dumps(progress)})
 
 
@@ -117,7 +117,7 @@ def decode(data: bytes, shapes: Shapes) -> tuple[Arrays, Progress]:
     """The arrays and the progress that `encode` was given.
 
     Raises:
-      RunError: it is something else, whoever wrote it.
+      RunError: the data is anything else; it may come from a stranger.
     """
     try:
         arrays = safetensors.numpy.load(data)
@@ -128,7 +128,7 @@ def decode(data: bytes, shapes: Shapes) -> tuple[Arrays, Progress]:
         raise RunError(f"{STATE} cannot be read") from None
     described = lambda leaves: {name: (leaf.shape, leaf.dtype) for name, leaf in leaves.items()}
     if described(arrays) != described(shapes):
-        raise RunError(f"{STATE} is of another model")
+        raise RunError(f"{STATE} belongs to another model")
     if type(step) is not int or type(lines) is not int or type(seconds) not in (int, float):
         raise RunError(f"{STATE} has no progress")
     return arrays, {"step": step, "wall_seconds": seconds, "lines": lines}

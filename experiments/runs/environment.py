@@ -15,7 +15,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "ml-collections", "numpy", "safete
 
 
 def environment() -> dict[str, Any]:
-    """What a result may depend on beside its config."""
+    """What a result may depend on besides its config."""
     device = jax.devices()[0]
     return {
         "command": command(),
@@ -34,13 +34,13 @@ def environment() -> dict[str, Any]:
 
 
 def command() -> str:
-    """What was typed."""
+    """The command as it was typed."""
     program, *arguments = sys.orig_argv
     return shlex.join([Path(program).name, *arguments])
 
 
 def _processor() -> str:
-    """The CPU's model: XLA compiles for it, so that bits may depend on it."""
+    """The CPU's model: XLA compiles for it, so bits may depend on it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
@@ -50,7 +50,7 @@ def _processor() -> str:
 
 
 def _git(*command: str) -> str | None:
-    """What git says of the folder that this code lies in; None where it says nothing."""
+    """The output of git in the folder of this code; None if git is missing or fails."""
     git = shutil.which("git")
     if git is None:
         return None

@@ -21,8 +21,8 @@ from gru_jax.devices import make_mesh, to_devices
 class Run:
     """A run read back from disk: see `load`.
 
-    state: the whole population; every array has a leading seed axis.
-    summary: how the run ended; None if it has not.
+    state: the whole population, with a leading seed axis on every array.
+    summary: how the run ended; None if it has not ended.
     """
 
     workdir: Path
@@ -36,7 +36,7 @@ class Run:
 
     @functools.cached_property
     def models(self) -> list[SequenceModel]:
-        """The trained models, one a seed."""
+        """The trained models, one per seed."""
         member = lambda index: jax.tree.map(lambda a: a[index], self.state.final)
         seeds = range(len(self.settings.seeds))
         return [self.settings.experiment.model(member(index)) for index in seeds]
@@ -50,11 +50,11 @@ class Run:
 def load(workdir: str | os.PathLike[str]) -> Run:
     """A run's trained models, task, settings, metrics and summary, in one call.
 
-    A cell or task of your own has to be registered before: import the module that does it.
+    A cell or task of your own has to be registered first: import the module that does so.
 
     Raises:
       RunError: the folder holds no run, or none of its checkpoints can be used.
-      FieldError: its config holds what is not allowed, or names what nobody has registered.
+      FieldError: its config has a value that is not allowed, or an unregistered cell or task.
     """
     path = Path(workdir)
     check_plain(path)

@@ -1,4 +1,4 @@
-"""Where metrics go: JSON lines, and TensorBoard's events."""
+"""Writes metrics as JSON lines and as TensorBoard events."""
 
 import json
 import math
@@ -21,9 +21,9 @@ IDENTITY = ("step", "split", "seed")
 
 
 class MetricsFile:
-    """metrics.jsonl and, derived from it, TensorBoard's events.
+    """metrics.jsonl, and TensorBoard events derived from it.
 
-    Opened at a step, both forget what was written after it: a resumed run writes it again.
+    Opening it at a step drops everything of later steps: a resumed run writes that again.
     """
 
     def __init__(self, workdir: Path, step: int):
@@ -31,15 +31,15 @@ class MetricsFile:
         self.lines = len(rows)
         path = workdir / "metrics.jsonl"
         write_text(path, "".join(map(_line, rows)))
-        self._file = path.open("ab", buffering=0)  # nothing is left to write when it is closed
+        self._file = path.open("ab", buffering=0)  # so that closing it writes nothing
         for events in workdir.glob("events.out.tfevents.*"):
             events.unlink()
-        # Not SummaryWriter: its thread would fail alone, with a traceback, where a disk is full.
+        # Not SummaryWriter, whose thread would die with a traceback on a full disk.
         self._events = EventsWriter(str(workdir / "events"))
         self._add_events(rows)
 
     def write(self, rows: Iterable[Row]) -> None:
-        """Adds lines; they are on disk when this returns, before any checkpoint of the step."""
+        """Adds lines and flushes them to disk, before any checkpoint of their step."""
         rows = list(rows)
         left = memoryview("".join(map(_line, rows)).encode())
         while left:
@@ -74,7 +74,7 @@ def rows(
     metrics: dict[str, np.ndarray],
     learning: np.ndarray,
 ) -> list[Row]:
-    """One row for each seed that was still learning. JSON's null stands for NaN and infinity."""
+    """One row per seed that was still learning. JSON's null stands for NaN and infinity."""
     listed = {name: values.tolist() for name, values in metrics.items()}
     value = lambda number: number if math.isfinite(number) else None
     return [

@@ -9,7 +9,7 @@ from experiments.system.files import RunError, read_json
 
 
 def read_config(workdir: Path) -> dict[str, Any]:
-    """A run's config, with the fields that were added since at their defaults."""
+    """A run's config, with fields that were added later at their defaults."""
     return complete(read_json(workdir / "config.json", f"{workdir} holds no run"))
 
 
@@ -18,7 +18,7 @@ def read_environment(workdir: Path) -> dict[str, Any]:
 
 
 def recorded_cores(workdir: Path, count: int) -> int:
-    """CPU devices of this process when the run began, so that it goes on with the same bits."""
+    """CPU devices of this process when the run began: as many give the same bits again."""
     try:
         recorded = read_environment(workdir)
     except RunError:
@@ -35,12 +35,12 @@ def read_summary(workdir: Path) -> dict[str, Any] | None:
         return None
     summary = read_json(path, "")
     if not _sound(summary):
-        raise RunError(f"{path} is damaged: without it, the run is ended again")
+        raise RunError(f"{path} is damaged: delete it, and the same command ends the run again")
     return summary
 
 
 def _sound(summary: dict[str, Any]) -> bool:
-    """Whether it holds what is read of it: anybody may have written it."""
+    """Whether it holds everything that is read from it: anyone may have written it."""
     listed = lambda found, kind: (
         isinstance(found, list) and all(isinstance(value, kind | None) for value in found)
     )
@@ -60,7 +60,7 @@ def _sound(summary: dict[str, Any]) -> bool:
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
-    """The complete lines of metrics.jsonl (a kill can leave a broken last one).
+    """The complete lines of metrics.jsonl (a kill can leave an incomplete last one).
 
     Raises:
       RunError: it holds something else.

@@ -12,7 +12,7 @@ from gru_jax.devices import one_device
 
 
 def start(settings: Settings) -> training.TrainState:
-    """The fresh population, on one device of this process."""
+    """The population before training, on one device of this process."""
     return training.init(
         settings.experiment,
         one_device(),
@@ -28,10 +28,10 @@ def abstract_state(settings: Settings) -> training.TrainState:
 
 
 def flat(state: Any) -> dict[str, Any]:
-    """The state's arrays by path: a format that outlives the classes."""
+    """The state's arrays by path, a format that does not depend on our classes."""
     return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
 
 
 def unflat(arrays: Arrays, abstract: training.TrainState) -> training.TrainState:
-    """`flat` undone."""
+    """The inverse of `flat`."""
     return jax.tree.map_with_path(lambda path, _: arrays[jax.tree_util.keystr(path)], abstract)

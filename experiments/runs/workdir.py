@@ -1,12 +1,12 @@
 """The folder of a run: opened anew, or found again with the same config.
 
-WORKDIR/config.json        the resolved config: every field, and the schema that they follow
+WORKDIR/config.json        the resolved config: every field, and the version of its schema
         environment.json   versions, git commit, devices, command line
-        metrics.jsonl      {"step", "split", "seed", metrics...}; no timings: equal runs
-                           have equal files
+        metrics.jsonl      {"step", "split", "seed", metrics...}; without timings, so that
+                           equal runs have equal files
         events.out.tfevents.*  derived from metrics.jsonl
-        checkpoints/       one folder a step: see checkpoints.py
-        lock.json          while a process writes here: its host and number
+        checkpoints/       one folder per step: see checkpoints.py
+        lock.json          the host and number of the process that writes here, if any
         summary.json       how it ended
         curves.png
 """
@@ -22,10 +22,10 @@ from experiments.system.files import RunError, check_plain, write_json
 
 
 def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> None:
-    """Writes what identifies the run, or finds it there and refuses another one's folder.
+    """Writes what identifies the run; if that exists, checks that it is the same run.
 
     Args:
-      extend: a run with another budget of steps goes on to the new one.
+      extend: allow a higher number of steps than before.
 
     Raises:
       RunError: the folder belongs to a run with another config.
@@ -35,7 +35,7 @@ def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> Non
         check_config(workdir, settings, extend)
         _note_resume(workdir)
         return
-    begun = {"lock.json", "environment.json"}  # what a kill at the very start leaves
+    begun = {"lock.json", "environment.json"}  # left by a kill at the very start
     for path in workdir.iterdir():
         if path.name not in begun and path.suffix != ".partial":
             raise RunError(f"{workdir} holds {path.name!r}, but no run (config.json is missing)")
@@ -53,8 +53,8 @@ def check_schema(workdir: Path, config: dict[str, Any]) -> None:
 
 
 def extend_config(workdir: Path, settings: Settings) -> None:
-    """Writes the higher budget of a run that `check_config` has let pass."""
-    # Gone before the config says more steps: with both, the run would count as finished.
+    """Writes the higher number of steps of a run that `check_config` has accepted."""
+    # Removed first: with the new config and the old summary, the run would count as finished.
     (workdir / "summary.json").unlink(missing_ok=True)
     if read_config(workdir) != settings.config:
         write_json(workdir / "config.json", settings.config)
@@ -84,7 +84,7 @@ def _raised(old: Any, new: int) -> bool:
 
 
 def _differences(old: Any, new: Any, path: str = "config") -> dict[str, str]:
-    """The fields that differ, with what is said of each; of another cell or task, only its name."""
+    """The fields that differ, with a message each; for another cell or task, only its name."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = sorted(old.keys() | new.keys())
         if path == "config.task" and old.get("name") != new.get("name"):
@@ -100,7 +100,7 @@ def _differences(old: Any, new: Any, path: str = "config") -> dict[str, str]:
 
 
 def _note_resume(workdir: Path) -> None:
-    """Adds to environment.json what a resumed run no longer has in common with its start."""
+    """Adds to environment.json what has changed since the start of a resumed run."""
     recorded = read_environment(workdir)
     now = environment()
     resumed = recorded.setdefault("resumed", [])

@@ -1,7 +1,6 @@
-"""ConfigDict -> the library's dataclasses. Every bad value is found here, before any work."""
+"""Turns a config into the library's objects. All bad values are found here, before any work."""
 
 import dataclasses
-import functools
 import hashlib
 import inspect
 import json
@@ -11,35 +10,28 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
-from flax import nnx
 from ml_collections import ConfigDict
 
 from experiments.datasets.sources import SOURCES, digest_of, load_task
 from experiments.settings import schema
+from experiments.settings.models import frozen, model_builder
 from experiments.settings.schema import check_names, within
 from gru_jax import (
-    CELLS,
     TASKS,
-    Cell,
     Experiment,
     FieldError,
     Optimizer,
-    SequenceModel,
     Task,
     fields,
 )
-from gru_jax.initializers import Chrono
 from gru_jax.tasks.dataset import Dataset
-
-DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """A run, resolved: what the library needs, and the config that it came from.
+    """A resolved run: what the library needs, and the config that it came from.
 
-    config: every field, as `schema.checked` gives them and `config.json` holds them.
+    config: every field, as `schema.checked` returns and `config.json` holds them.
     """
 
     config: dict[str, Any]
@@ -53,15 +45,15 @@ class Settings:
 
     @property
     def mesh_sizes(self) -> tuple[int, int]:
-        """What `make_mesh` and `use_cpu_cores` take: seeds, and parts of a batch."""
+        """Arguments of `make_mesh` and `use_cpu_cores`: seeds, and parts of a batch."""
         return len(self.seeds), self.experiment.parts
 
     @property
     def program(self) -> Hashable:
-        """Equal for runs that one compiled program can train, as one population.
+        """Equal for runs that one compiled program can train as one population.
 
-        They differ in what a program is given, or what no program sees: seeds, learning rates,
-        clip norms, and what the parameters start from.
+        Such runs may differ in what is passed to the program or invisible to it: seeds, learning
+        rates, clip norms, and the initial parameters.
         """
         experiment = self.experiment
         graph, params = experiment.abstract_model
@@ -76,7 +68,7 @@ class Settings:
 
     @property
     def name(self) -> str:
-        """CONFIG-HASH: the same config has the same name, in every process."""
+        """CONFIG-HASH, the same for the same config, in every process."""
         text = json.dumps(schema.identity(self.config), sort_keys=True)
         return f"{self.config['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
@@ -85,10 +77,10 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     """Checks every field of a config and builds the run that it describes.
 
     Args:
-      config: what a file in `configs` returns, or a stored one, which has a schema.
+      config: what a file in `configs` returns, or a stored config, which has a schema.
 
     Raises:
-      FieldError: a field is missing, unknown, or holds what is not allowed.
+      FieldError: a field is missing or unknown, or its value is not allowed.
     """
     raw = schema.checked(config)
     fields_of = lambda section: dict(raw[section])
@@ -97,12 +89,12 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
         not isinstance(name, str)
         or not name
         or not name.replace("_", "").replace("-", "").isalnum()
-        or len(name.encode()) > 200  # file systems allow some more
+        or len(name.encode()) > 200  # file systems allow a little more
     ):
-        raise FieldError("config.name", name, "a word of letters, digits, - and _, not too long")
+        raise FieldError("config.name", name, "a short name of letters, digits, - and _")
 
     task = within("config.task", resolve_task, fields_of("task"))
-    if raw["task"].get("path"):  # a run is its data, too
+    if raw["task"].get("path"):  # the data are part of the run
         raw["task"]["sha256"] = digest_of(raw["task"]["path"])
     build = within("config.model", model_builder, task, raw["model"])
     optimizer_fields = fields_of("optimizer")
@@ -120,14 +112,14 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     experiment = within(
         "config.train", Experiment, task=task, build=build, optimizer=optimizer, **loop
     )
-    # Sizes that only show when the model is laid out (nothing is computed).
+    # Finds bad sizes that only show when the model is built (with shapes only).
     within("config.model", lambda: experiment.parameters)
     return Settings(raw, experiment, seeds, learning_rates, clip_norms, **budget)
 
 
 def resolve_task(section: dict[str, Any]) -> Task:
     """The task that a section such as {"name": "adding", "length": 100} describes."""
-    options = {name: _frozen(value) for name, value in section.items()}
+    options = {name: frozen(value) for name, value in section.items()}
     name = fields.one_of("name", options.pop("name", None), (*TASKS, *SOURCES))
     if name in SOURCES:
         known = list(inspect.signature(SOURCES[name]).parameters)
@@ -143,104 +135,9 @@ def resolve_task(section: dict[str, Any]) -> Task:
             raise FieldError(field.name, None, "given")
     try:
         return task(**options)
-    except FieldError as error:  # what is allowed depends on the task
+    except FieldError as error:  # the allowed values depend on the task
         allowed = f"{error.allowed} (task.name = {section['name']!r})"
         raise FieldError(error.field, error.value, allowed) from None
-
-
-def model_builder(task: Task, model: dict[str, Any]) -> Any:
-    """What builds a model for the task; one object for equal models.
-
-    Laying a model out takes a while, and is done once for each builder.
-
-    Args:
-      model: the section of a config that was checked.
-    """
-    facts = task.tokens, task.input_size, task.output_size, task.readout
-    length = task.steps if task.readout == "flatten" else 0  # otherwise models do not depend on it
-    return _model_builder(CELLS[model["cell"]], json.dumps(model), *facts, length)
-
-
-@functools.lru_cache(maxsize=256)
-def _model_builder(
-    cell: type[Cell],
-    text: str,
-    tokens: bool,
-    input_size: int,
-    output_size: int,
-    readout: str,
-    length: int,
-) -> Any:
-    model = json.loads(text)
-    name = model.pop("cell")
-    section = model.pop(name)
-    options = {field: _frozen(value) for field, value in section.items()}
-    start = _keeping_start(name, model.pop("keeping_bias"), model.pop("chrono_max"))
-    make_cell = functools.partial(
-        _cell,
-        cell=cell,
-        section=name,
-        options=options,
-        dtype=DTYPES[fields.one_of("dtype", model.pop("dtype"), DTYPES)],
-        learn_initial_state=fields.boolean("learn_initial_state", model.pop("learn_initial_state")),
-        **start,
-    )
-    encoder = fields.one_of(
-        "encoder", model.pop("encoder"), ("auto", "one_hot", "embedding", "scalar")
-    )
-    if encoder == "auto":
-        encoder = "one_hot" if tokens else "none"
-    elif not tokens:
-        raise FieldError("encoder", encoder, "auto, since this task's inputs are not tokens")
-    model["hidden_sizes"] = fields.sequence(
-        "hidden_sizes", model["hidden_sizes"], "a list of whole numbers"
-    )
-    return functools.partial(
-        _build,
-        make_cell=make_cell,
-        input_size=input_size,
-        output_size=output_size,
-        readout=readout,
-        length=length,
-        encoder=encoder,
-        **model,
-    )
-
-
-def _keeping_start(cell: str, keeping_bias: Any, chrono_max: Any) -> dict[str, Any]:
-    """The option `keeping_bias` of a cell, where the config sets it."""
-    chrono_max = fields.real("chrono_max", chrono_max, least=0)
-    if keeping_bias is None and not chrono_max:
-        return {}
-    if "keeping_bias" not in CELLS[cell].options():
-        field, value, without = (
-            ("chrono_max", chrono_max, 0) if chrono_max else ("keeping_bias", keeping_bias, None)
-        )
-        raise FieldError(field, value, f"{without}: the cell {cell!r} has no keeping_bias")
-    if chrono_max and keeping_bias is not None:
-        raise FieldError("keeping_bias", keeping_bias, f"left out with chrono_max = {chrono_max:g}")
-    return {"keeping_bias": Chrono(chrono_max) if chrono_max else keeping_bias}
-
-
-def _build(rngs: nnx.Rngs, **options: Any) -> SequenceModel:
-    return SequenceModel(rngs=rngs, **options)
-
-
-def _cell(
-    in_features: int,
-    hidden_features: int,
-    *,
-    rngs: nnx.Rngs,
-    cell: type[Cell],
-    section: str,
-    options: dict[str, Any],
-    **shared: Any,
-) -> Cell:
-    try:
-        return cell(in_features, hidden_features, rngs=rngs, **options, **shared)
-    except FieldError as error:
-        # An option is named from the cell's section, a size from the model's.
-        raise (error.inside(section) if error.field in options else error) from None
 
 
 def _learning_rate(field: str, value: float) -> float:
@@ -271,7 +168,7 @@ def _population(
 
 
 def _whole(task: Dataset, loop: dict[str, Any]) -> int:
-    """An evaluation on collected examples takes the whole split."""
+    """The number of evaluation examples: with collected data, always the whole split."""
     given = loop["evaluation_examples"]
     if given not in (0, task.size):
         allowed = f"0: an evaluation takes the whole split, {task.size} examples"
@@ -280,7 +177,7 @@ def _whole(task: Dataset, loop: dict[str, Any]) -> int:
 
 
 def _loop(train: dict[str, Any]) -> tuple[dict[str, int], dict[str, Any]]:
-    """The fields that the program reads, and those of `Experiment`."""
+    """The fields for the training loop, and those for `Experiment`."""
     log_every = fields.integer("log_every", train.pop("log_every"), 1)
 
     def multiple(field):
@@ -292,11 +189,6 @@ def _loop(train: dict[str, Any]) -> tuple[dict[str, int], dict[str, Any]]:
     budget = {name: multiple(name) for name in ("steps", "checkpoint_every")}
     kept = fields.integer("checkpoints_kept", train.pop("checkpoints_kept"), 1)
     return {**budget, "checkpoints_kept": kept}, {"chunk": log_every, **train}
-
-
-def _frozen(value: Any) -> Any:
-    """Lists as tuples, since cells and tasks are compared by their hashes."""
-    return tuple(map(_frozen, value)) if isinstance(value, list) else value
 
 
 def default_workdir(settings: Settings) -> Path:

@@ -1,7 +1,7 @@
-"""Which fields a config has, which of them it changes, and what was stored by earlier versions.
+"""The fields of a config, those that it changes, and configs stored by earlier versions.
 
-A run is identified by what its config changes of the defaults. A field, a cell or an option that
-is added later, with a default that leaves everything as it was, thus leaves earlier runs alone.
+A run is identified by the fields that differ from their defaults. A field, cell or option that is
+added later, with a default that changes nothing, therefore does not affect earlier runs.
 """
 
 import contextlib
@@ -44,8 +44,8 @@ def checked(config: ConfigDict | Config) -> Config:
       config: what a file in `configs` returns, or a stored one.
 
     Raises:
-      FieldError: a field is missing or unknown, another cell's is set, or a stored config
-        cannot be used here.
+      FieldError: a field is missing or unknown, an option of another cell is set, or a stored
+        config cannot be used by this version.
     """
     raw, schema = _plain(config), SCHEMA
     if "schema" in raw:
@@ -59,7 +59,7 @@ def checked(config: ConfigDict | Config) -> Config:
 
 
 def identity(config: Config) -> Config:
-    """What a config that was checked changes of the defaults, and its schema."""
+    """The fields of a checked config that differ from their defaults, and its schema."""
     return _changed(config, _defaults(config))
 
 
@@ -84,7 +84,7 @@ def complete(stored: Config) -> Config:
     if schema == 1:
         stored = _moved(stored)
     found: Config = filled({**stored, "schema": schema}, _defaults(stored))
-    if isinstance(found["model"], dict):  # the first ones had a section for every cell
+    if isinstance(found["model"], dict):  # the first stored configs have a section for every cell
         others = CELLS.keys() - {_word(found, "model", "cell")}
         found["model"] = {name: each for name, each in found["model"].items() if name not in others}
     return found
@@ -116,7 +116,7 @@ def _moved(stored: Config) -> Config:
 
 
 def check_names(given: Config, known: list[str]) -> None:
-    """Raises FieldError where a field is none of those that there are."""
+    """Raises FieldError if a field is unknown."""
     for name, value in given.items():
         if name not in known:
             raise FieldError(
@@ -125,7 +125,7 @@ def check_names(given: Config, known: list[str]) -> None:
 
 
 def within(section: str, function: Any, *args: Any, **kwargs: Any) -> Any:
-    """function(...), with the section put before the field that an error names."""
+    """Calls function(...), and prefixes the field of a FieldError with the section."""
     try:
         return function(*args, **kwargs)
     except FieldError as error:
@@ -133,7 +133,7 @@ def within(section: str, function: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _defaults(config: Config) -> Config:
-    """The fields that a config with this task and this cell has, at their defaults."""
+    """The fields of a config with this task and this cell, at their defaults."""
     found = _plain(common.get_config())
     for name in CELLS.keys() - {_word(config, "model", "cell")}:
         del found["model"][name]
@@ -146,20 +146,20 @@ def _defaults(config: Config) -> Config:
         each = [field for field in dataclasses.fields(TASKS[task]) if field.init]
         options = {field.name: field.default for field in each}
     for name, default in options.items():
-        with contextlib.suppress(FieldError):  # there is none, or one that no config can hold
+        with contextlib.suppress(FieldError):  # no default, or one that a config cannot hold
             found["task"][name] = _plain(default)
     return found
 
 
 def _word(config: Config, section: str, field: str) -> str | None:
-    """What a field says; None where it is no word: a stored config may hold anything."""
+    """The value of a field if it is a string, else None: a stored config may hold anything."""
     place = config.get(section)
     value = place.get(field) if isinstance(place, dict) else None
     return value if isinstance(value, str) else None
 
 
 def _changed(config: Config, defaults: Config) -> Config:
-    """The fields, in their sections, that are not at their defaults."""
+    """The fields that are not at their defaults, in their sections."""
     found = {}
     for name, value in config.items():
         default = defaults.get(name)
@@ -171,9 +171,9 @@ def _changed(config: Config, defaults: Config) -> Config:
 
 
 def _check_registered(stored: Config) -> None:
-    """Raises FieldError where a class of somebody's own is missing.
+    """Raises FieldError if a run's own cell or task is not registered.
 
-    A run's folder names no code to import: who uses it says what to import.
+    A run's folder does not say which code to import; that is what --import is for.
     """
     for section, field, registry, known in (
         ("task", "name", "TASKS", TASKS.keys() | SOURCES.keys()),
@@ -187,10 +187,10 @@ def _check_registered(stored: Config) -> None:
 
 
 def _drop_other_cells(raw: Config) -> None:
-    """Takes out the sections of cells that are not chosen: what is set there would do nothing."""
+    """Removes the sections of cells that are not chosen. Options set there are an error."""
     model = raw.get("model")
     if not isinstance(model, dict):
-        return  # `_check_section` complains
+        return  # `_check_section` raises
     chosen = within("config.model", fields.one_of, "cell", model.get("cell"), CELLS)
     base = _plain(common.get_config())["model"]
     for name in [name for name in CELLS if name != chosen]:
@@ -202,7 +202,7 @@ def _drop_other_cells(raw: Config) -> None:
 
 
 def _check_section(path: str, given: Any, defaults: Config) -> None:
-    """It has all of the fields and no others, also in sections within; a task checks its own."""
+    """Checks that a section has exactly these fields, recursively. A task checks its own."""
     if not isinstance(given, dict):
         raise FieldError(path, given, "a section with fields")
     if path == "config.task":
@@ -216,7 +216,7 @@ def _check_section(path: str, given: Any, defaults: Config) -> None:
 
 
 def _plain(value: Any, path: str = "config") -> Any:
-    """The config as JSON would give it back: dicts, lists and plain values."""
+    """The config as it would come back from JSON: dicts, lists and plain values."""
     if isinstance(value, ConfigDict):
         value = value.to_dict()
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A sweep's file -> its trials: every one a run, resolved and named, before any is started."""
+"""Reads the trials of a sweep's file. All are resolved and checked before any is started."""
 
 import copy
 import dataclasses
@@ -30,10 +30,10 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}")
 class Trial:
     """One run of a sweep.
 
-    name: also that of its folder.
-    settings: what is run.
-    overrides: what sets it apart from the sweep's base config, the solved size included.
-    reference: the trial that this one is tested against; None: it is not.
+    name: its name, and that of its folder.
+    settings: the resolved run.
+    overrides: how it differs from the sweep's base config, including a matched width.
+    reference: the trial that this one is tested against, if any.
     """
 
     name: str
@@ -46,11 +46,11 @@ Add = Callable[..., None]
 
 
 def from_file(path: str, config: ConfigDict) -> list[Trial]:
-    """The trials of a sweep's file, whose base config has been read already.
+    """The trials of a sweep's file, whose base config has already been read.
 
     Raises:
       RunError: the file adds no trials, or raises an error of its own.
-      FieldError: a trial is not what is allowed.
+      FieldError: a trial has a field, value or name that is not allowed.
     """
     sweep = getattr(imported(path, "--config"), "sweep", None)
     if not callable(sweep):
@@ -59,7 +59,7 @@ def from_file(path: str, config: ConfigDict) -> list[Trial]:
         return described(config.to_dict(), sweep)
     except (FieldError, RunError):
         raise
-    except Exception as error:  # the file is somebody's program: it may raise anything
+    except Exception as error:  # a user's file may raise anything
         raise RunError(f"--config: {path}: {type(error).__name__}: {error}") from None
 
 
@@ -68,15 +68,15 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
 
     `sweep` calls add(name, overrides, parameters=None, reference=None) for each:
 
-      name: of the trial and of its folder.
+      name: the name of the trial and of its folder.
       overrides: {"task.length": 200, ...}; a whole section, such as "task", is replaced.
-      parameters: every layer gets as many units as bring the model nearest to that number.
+      parameters: choose the width of every layer that brings the model nearest to this number.
       reference: the name of the trial that this one is tested against.
 
     Raises:
       RunError: there are none.
-      FieldError: a name is taken or no name, two trials are equal, a reference is unknown, or
-        a field of a trial holds what is not allowed.
+      FieldError: a name is taken or malformed, two trials are equal, a reference is unknown, or
+        a field of a trial has a value that is not allowed.
     """
     found: dict[str, Trial] = {}
     names_by_config: dict[str, str] = {}
@@ -88,7 +88,7 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
         reference: str | None = None,
     ) -> None:
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            raise FieldError("trial", name, "a name of letters, digits and . _ = + -, not too long")
+            raise FieldError("trial", name, "a short name of letters, digits and . _ = + -")
         if name in found:
             raise FieldError("trial", name, "a name that no other trial has")
         try:
@@ -100,7 +100,7 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
             raise FieldError(f"trial {name}: {error.field}", error.value, error.allowed) from None
         twin = names_by_config.setdefault(json.dumps(settings.config, sort_keys=True), name)
         if twin != name:
-            raise FieldError("trial", name, f"unlike {twin}: they are equal once resolved")
+            raise FieldError("trial", name, f"different from {twin}: they are equal once resolved")
         found[name] = Trial(name, settings, overrides, reference)
 
     sweep(add)
@@ -131,10 +131,10 @@ def overridden(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any
 
 
 def matched(base: dict[str, Any], overrides: dict[str, Any], parameters: int) -> tuple[int, ...]:
-    """As many units in every layer as bring the model nearest to a number of parameters.
+    """The same width for every layer, such that the model is nearest to a number of parameters.
 
     Raises:
-      FieldError: one unit a layer is too many already.
+      FieldError: one unit per layer is already too many.
     """
     fields.integer("parameters", parameters, 1)
     layers = len(overridden(base, overrides)["model"]["hidden_sizes"])
@@ -145,15 +145,17 @@ def matched(base: dict[str, Any], overrides: dict[str, Any], parameters: int) ->
         return resolve(overridden(base, overrides | AS_BY_DEFAULT | sized)).experiment.parameters
 
     if count(1) > parameters:
-        raise FieldError("parameters", parameters, f"at least {count(1)}, those of one unit")
+        raise FieldError(
+            "parameters", parameters, f"at least {count(1)}, the size with one unit per layer"
+        )
     units = _nearest(_parabola(count), parameters)
-    if _parabola(count)(units) != count(units):  # somebody's cell may count otherwise
+    if _parabola(count)(units) != count(units):  # a user's cell may not be quadratic
         units = _nearest(count, parameters)
     return (units,) * layers
 
 
 def _parabola(count: Callable[[int], int]) -> Callable[[int], int]:
-    """The counts as three of them say that they go on: products are quadratic in the units."""
+    """Extrapolates the counts from three: kernels are quadratic in the units."""
     first, second, third = count(1), count(2), count(3)
     bend = third - 2 * second + first
     rise = lambda units: (units - 1) * (second - first) + (units - 1) * (units - 2) // 2 * bend
@@ -161,7 +163,7 @@ def _parabola(count: Callable[[int], int]) -> Callable[[int], int]:
 
 
 def _nearest(count: Callable[[int], int], parameters: int) -> int:
-    """The units whose count is nearest, the fewer of two."""
+    """The number of units whose count is nearest; of two, the smaller."""
     units = 64
     for _ in range(3):  # about quadratic in the units
         units = max(1, round(units * math.sqrt(parameters / count(units))))

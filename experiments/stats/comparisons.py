@@ -1,4 +1,4 @@
-"""Tests between populations whose outcomes are bimodal and censored."""
+"""Statistical tests between populations whose outcomes are bimodal and censored."""
 
 import dataclasses
 import math
@@ -12,9 +12,9 @@ class Comparison:
     """A population against its reference.
 
     better: the estimated probability that a seed of the population does better than one of
-      the reference (a tie counts half): 0.5 where there is no difference.
-    p: of the two-sided Mann-Whitney test.
-    p_holm: the same after Holm's correction over all comparisons that are made together.
+      the reference; a tie counts half, so 0.5 means no difference.
+    p: the p-value of the two-sided Mann-Whitney test.
+    p_holm: p after Holm's correction over all comparisons that are made together.
     """
 
     better: float
@@ -25,8 +25,8 @@ class Comparison:
 def ranked(losses: list[float | None], solved_steps: list[int | None]) -> list[tuple[float, float]]:
     """A key for each seed that sorts the better ones first.
 
-    Seeds that solved the task come first, by the steps that they took; the others are behind
-    all of them, by their final loss (worst-rank scores: Lachin, Controlled Clinical Trials 1999).
+    Seeds that solved the task come first, by the steps that they took. The others follow, by their
+    final loss (worst-rank scores: Lachin, Controlled Clinical Trials 1999).
     """
     worst = lambda loss: math.inf if loss is None else loss
     return [

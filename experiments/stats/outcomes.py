@@ -1,4 +1,4 @@
-"""What a population's runs amount to: statistics that hold for bimodal, censored outcomes."""
+"""Summary statistics of a population that suit bimodal and censored outcomes."""
 
 import dataclasses
 import math
@@ -10,12 +10,12 @@ from scipy import stats
 
 @dataclasses.dataclass(frozen=True)
 class Outcomes:
-    """A population, summed up.
+    """A summary of a population.
 
-    solved, seeds: how many reached the target, out of how many.
+    solved, seeds: how many seeds reached the target, out of how many.
     success: the 95 % Wilson interval of that share.
     median_steps: Kaplan-Meier median of the steps to solve; unsolved seeds are censored at
-      the budget; None where more than half of the population would still be unsolved.
+      the budget; None if more than half of the population would still be unsolved.
     loss: quartiles of the final evaluation loss (25 %, 50 %, 75 %).
     """
 
@@ -27,7 +27,7 @@ class Outcomes:
 
 
 def outcomes(losses: list[float | None], solved_steps: list[int | None], budget: int) -> Outcomes:
-    """Sums up the final losses (None: not finite) and the steps to solve (None: not reached)."""
+    """Summarises final losses (None: not finite) and steps to solve (None: not reached)."""
     solved = [step for step in solved_steps if step is not None]
     interval = stats.binomtest(len(solved), len(solved_steps)).proportion_ci(method="wilson")
     return Outcomes(
@@ -40,7 +40,7 @@ def outcomes(losses: list[float | None], solved_steps: list[int | None], budget:
 
 
 def quartiles(values: Iterable[float]) -> tuple[float, float, float]:
-    """25, 50 and 75 %: always a member's value, since NaN would come of infinity otherwise."""
+    """25, 50 and 75 %, without interpolation: between infinities that would give NaN."""
     low, median, high = np.percentile(list(values), [25, 50, 75], method="inverted_cdf")
     return float(low), float(median), float(high)
 

@@ -1,4 +1,4 @@
-"""About how long a run takes: its size, and what one unit of that costs on this machine."""
+"""Estimates how long a run takes, from its amount of work and the speed of this machine."""
 
 import dataclasses
 import time
@@ -12,20 +12,20 @@ from gru_jax import training
 from gru_jax.devices import make_mesh, to_devices, use_cpu_cores
 
 CHUNK = 2  # steps that are timed
-OVERHEAD = 2_000  # roughly, in parameters: what a time step costs beside its products
+OVERHEAD = 2_000  # cost of a time step besides its products, roughly, in parameters
 
 
 def work(settings: Settings) -> float:
     """Passes of one example through one time step, weighted by the model's parameters."""
     experiment = settings.experiment
-    # An evaluation is a forward pass alone, a third of a training step.
+    # An evaluation is only a forward pass, a third of a training step.
     evaluated = experiment.evaluation_examples / (3 * experiment.chunk)
     examples = settings.steps * (experiment.batch_size + evaluated) * len(settings.seeds)
     return examples * experiment.task.steps * (experiment.parameters + OVERHEAD)
 
 
 def rate(trials: list[Trial]) -> float:
-    """Work a second on all cores here: the smallest trial's, measured over a few steps."""
+    """Work per second on all cores, measured on a few steps of the smallest trial."""
     settings = min((trial.settings for trial in trials), key=lambda s: work(s) / s.steps)
     use_cpu_cores(*settings.mesh_sizes)
     mesh = make_mesh(*settings.mesh_sizes)

@@ -1,10 +1,10 @@
-"""What a sweep leaves on disk.
+"""The folder of a sweep on disk.
 
 DIR/sweep.json       its trials: name, config, overrides, reference
-    trials/NAME/     one run a trial: see workdir.py
-    failed/NAME.json why a trial has failed
+    trials/NAME/     one run per trial: see workdir.py
+    failed/NAME.json why a trial failed
     logs/            what the workers printed
-    slurm/           of jobs on a cluster
+    slurm/           files of the jobs on a cluster
     results.jsonl, results.csv, report.html: see results.py and report.py
 """
 
@@ -24,15 +24,15 @@ from experiments.system.lock import LOCK
 
 SWEEP, SLURM = "sweep.json", "slurm"
 DONE, DIVERGED, FAILED, RUNNING, WAITING = "done", "diverged", "failed", "running", "waiting"
-FINISHED = (DONE, DIVERGED)  # to run it again would change nothing
+FINISHED = (DONE, DIVERGED)  # running it again would change nothing
 
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """How far a trial has come.
+    """The state of a trial.
 
     status: one of the five above.
-    step: updates made, as far as the folder tells.
+    step: updates made so far, as far as the folder tells.
     reason: why it failed or diverged.
     """
 
@@ -54,10 +54,10 @@ class SweepFolder:
         return self.path / "logs" / f"{name}.log"
 
     def open(self, trials: list[Trial]) -> None:
-        """Writes down the trials. A sweep may grow, but no trial may change.
+        """Records the trials. A sweep may get new trials, but no trial may change.
 
         Raises:
-          RunError: a trial of the same name was something else, or the folder holds other things.
+          RunError: a trial of the same name had another config, or the folder holds other things.
         """
         check_plain(self.path, but=SLURM)  # submitit makes links there
         if not self.exists():
@@ -86,7 +86,7 @@ class SweepFolder:
 
     @property
     def command(self) -> str:
-        """What was typed to run it, the last time."""
+        """The last command that ran it."""
         return str(self._read().get("command"))
 
     def _read(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class SweepFolder:
 
         Raises:
           RunError: the folder holds no sweep, or a damaged one.
-          FieldError: a trial's config holds what is not allowed.
+          FieldError: a trial's config has a value that is not allowed.
         """
         found = {}
         for row in _rows(self._read().get("trials"), self.path / SWEEP):
@@ -125,7 +125,7 @@ class SweepFolder:
         (self.path / "failed" / f"{name}.json").unlink(missing_ok=True)
 
     def _step(self, name: str) -> int:
-        """Of the last whole line of metrics, without reading all of them."""
+        """The step of the last complete line of metrics, without reading the whole file."""
         path = self.workdir(name) / "metrics.jsonl"
         try:
             with path.open("rb") as file:
@@ -142,7 +142,7 @@ def _divergence(summary: dict[str, Any]) -> str:
 
 
 def _rows(found: Any, path: Path) -> list[dict[str, Any]]:
-    """The rows of sweep.json, which anybody may have written."""
+    """The rows of sweep.json, checked, since anyone may have written them."""
     keys = {"name", "reference", "overrides", "config"}
     sound = isinstance(found, list) and all(
         isinstance(row, dict)

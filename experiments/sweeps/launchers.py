@@ -1,4 +1,4 @@
-"""Where a sweep's trials are run: worker processes on this machine, or jobs of a Slurm cluster."""
+"""Runs a sweep's trials in worker processes on this machine, or in jobs of a Slurm cluster."""
 
 import contextlib
 import os
@@ -17,19 +17,19 @@ Batch = list[str]  # names of the trials that one worker trains together
 
 
 class Launcher(Protocol):
-    """Starts workers, and tells which are at an end."""
+    """Starts workers, and tells which have ended."""
 
     def waiting(self) -> set[str]:
-        """Names of trials that are to be run already, by an earlier call."""
+        """Names of trials that an earlier command has already queued."""
 
     def start(self, batches: list[Batch]) -> None:
-        """Takes all that is to be done; whatever cannot be started yet waits."""
+        """Takes all batches; those that cannot start yet wait."""
 
     def ended(self) -> dict[str, str]:
-        """Names of trials whose worker has ended since the last call, and how it ended."""
+        """Trials whose worker has ended since the last call, and how it ended."""
 
     def stop(self) -> str:
-        """Ends what can be ended, waits for it, and says what goes on."""
+        """Stops what can be stopped, waits for it, and says what continues."""
 
 
 def worker(folder: Path, batch: Batch, options: list[str]) -> list[str]:
@@ -42,9 +42,9 @@ class LocalLauncher:
     """Worker processes on this machine, each with its share of the CPUs.
 
     Args:
-      workers: how many at a time; 0: one a CPU, but no more than there is work for. Where a
-        process cannot be kept on some CPUs (macOS): one, on all of them.
-      imports: flags that say what the workers import.
+      workers: how many at a time; 0: one per CPU, but no more than there are batches. On systems
+        that cannot bind a process to CPUs (macOS), one, on all of them.
+      imports: --import flags for the workers.
     """
 
     def __init__(self, folder: SweepFolder, workers: int = 0, imports: Sequence[str] = ()):
@@ -52,7 +52,7 @@ class LocalLauncher:
         self._workers = fields.integer("--workers", workers, 0, 10_000)
 
     def waiting(self) -> set[str]:
-        return set()  # workers end with the process that has started them
+        return set()  # workers end with the process that started them
 
     def start(self, batches: list[Batch]) -> None:
         cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -75,7 +75,7 @@ class LocalLauncher:
             with self._folder.log(batch[0]).open("ab") as log:
                 process = subprocess.Popen(
                     worker(self._folder.path, batch, [*options, "--attached", *self._imports]),
-                    stdin=subprocess.PIPE,  # it ends with this process
+                    stdin=subprocess.PIPE,  # closed when this process ends
                     stdout=log,
                     stderr=log,
                 )
@@ -103,7 +103,7 @@ class LocalLauncher:
 
 def _how(status: int) -> str:
     if status < 0:
-        killed = " (as the system does where memory is short)" if status == -9 else ""
+        killed = " (as the system does if memory is short)" if status == -9 else ""
         return f"its worker was ended by signal {-status}{killed}"
     return f"its worker ended with status {status}"
 
@@ -112,8 +112,8 @@ class SlurmLauncher:
     """One array of jobs, through submitit. A job that Slurm ends early is queued again.
 
     Args:
-      options: NAME=VALUE, of those in `OPTIONS`.
-      imports: flags that say what the workers import.
+      options: NAME=VALUE strings, with names in `OPTIONS`.
+      imports: --import flags for the workers.
     """
 
     OPTIONS: ClassVar = {
@@ -137,16 +137,16 @@ class SlurmLauncher:
             name, _, value = text.partition("=")
             if name not in self.OPTIONS:
                 known = ", ".join(self.OPTIONS) + fields.nearest(name, self.OPTIONS)
-                raise FieldError("--slurm", text, f"NAME=VALUE with a name among {known}")
+                raise FieldError("--slurm", text, f"NAME=VALUE, where NAME is one of {known}")
             whole = value.isdecimal() and int(value) > 0
             if not (whole if name in self.NUMBERS else value):
-                kind = "a whole number from 1" if name in self.NUMBERS else "a word"
-                raise FieldError("--slurm", text, f"{name}= and {kind}")
+                kind = "a whole number, at least 1" if name in self.NUMBERS else "a word"
+                raise FieldError("--slurm", text, f"{name}= followed by {kind}")
             self._options[self.OPTIONS[name]] = int(value) if whole else value
         for command in ("sbatch", "squeue"):
             if not shutil.which(command):
                 raise RunError(
-                    f"--launcher=slurm: {command} is not found, is Slurm on this machine?"
+                    f"--launcher=slurm: {command} is not found; is Slurm installed here?"
                 )
         try:
             import submitit
@@ -157,7 +157,7 @@ class SlurmLauncher:
         self._jobs: dict[str, Batch] = {}
 
     def waiting(self) -> set[str]:
-        """Jobs that an earlier call has left in the queue are taken over."""
+        """Takes over jobs that an earlier command left in the queue."""
         jobs = self._path / "jobs.json"
         if jobs.exists():
             queued, known = self._queued(), read_json(jobs, "")
@@ -191,18 +191,18 @@ class SlurmLauncher:
 
     def stop(self) -> str:
         ids = " ".join(self._jobs)
-        return f"the jobs go on: scancel {ids} ends them, the same command shows them"
+        return f"the jobs go on: `scancel {ids}` ends them, the same command shows them"
 
     def _queued(self) -> set[str]:
         command = ["squeue", "--noheader", "--array", "--format=%i", f"--user={os.getuid()}"]
         found = subprocess.run(command, capture_output=True, text=True, check=False)
-        if found.returncode:  # its controller may be away for a while
+        if found.returncode:  # the controller may be unreachable for a while
             return set(self._jobs)
         return set(found.stdout.split())
 
 
 class Job:
-    """What a job of the cluster does: it runs the worker, and can be put back into the queue."""
+    """A job of the cluster: runs the worker, and can be queued again."""
 
     def __init__(self, folder: Path, batch: Batch, imports: Sequence[str]):
         self.folder, self.batch, self.imports = folder, batch, list(imports)
@@ -212,11 +212,11 @@ class Job:
         return self._process.wait()
 
     def checkpoint(self) -> Any:
-        """Called by submitit where the time is over, or another job takes the place."""
+        """Called by submitit when the job runs out of time or is preempted."""
         import submitit
 
         self._process.terminate()
-        # Not Popen.wait, which this signal may have interrupted while it holds its lock.
+        # Not Popen.wait: this signal may have interrupted one that holds the lock.
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
         return submitit.helpers.DelayedSubmission(Job(self.folder, self.batch, self.imports))

@@ -1,6 +1,7 @@
-"""Runs some of a sweep's trials: python -m experiments.sweeps.worker --sweep=DIR --trials=NAME,NAME
+"""Trains some trials of a sweep: python -m experiments.sweeps.worker --sweep=DIR --trials=NAME,NAME
 
-experiments.sweep starts it, here or on a cluster's node. Several trials are trained together.
+Not for use by hand: `python -m experiments.sweep` starts workers, here or on a cluster's nodes. The
+trials of one worker need the same compiled program, and are trained together.
 """
 
 import os
@@ -25,9 +26,13 @@ from gru_jax.devices import use_cpu_cores
 
 def define_flags() -> None:
     flags.DEFINE_string("sweep", None, "the sweep's folder", required=True)
-    flags.DEFINE_list("trials", None, "names of trials with commas between them", required=True)
-    flags.DEFINE_list("cpus", None, "numbers of the CPUs to stay on (all)")
-    flags.DEFINE_bool("attached", False, "stop when the standard input ends")
+    flags.DEFINE_list("trials", None, "names of trials, separated by commas", required=True)
+    flags.DEFINE_list(
+        "cpus", None, "the CPUs to use, by number, separated by commas (default: all)"
+    )
+    flags.DEFINE_bool(
+        "attached", False, "stop when standard input closes, as it does when the parent dies"
+    )
 
 
 def main() -> int:
@@ -36,8 +41,8 @@ def main() -> int:
     trials = folder.trials()
     for name in chosen.trials:
         if name not in trials:
-            raise FieldError("--trials", name, f"names in {folder.path}/sweep.json")
-    if chosen.cpus:  # only given where there is such a call
+            raise FieldError("--trials", name, f"the name of a trial in {folder.path}/sweep.json")
+    if chosen.cpus:  # only given on systems that have this call
         os.sched_setaffinity(0, map(int, chosen.cpus))
     if chosen.attached:
         threading.Thread(target=_stop_at_end_of_input, daemon=True).start()
@@ -53,10 +58,10 @@ def main() -> int:
 def train_trials(
     folder: SweepFolder, runs: dict[str, tuple[Settings, Path]], stop: Callable[[], int]
 ) -> None:
-    """Trains trials together; where that fails, one by one, and says which have failed."""
+    """Trains trials together; if that fails, one by one, and records which have failed."""
     for name in runs:
         folder.forget_failure(name)
-    # A scheduler that starts a job again has ended it before: nobody else is at work.
+    # A scheduler restarts a job only after it has ended, so no other process holds the folders.
     again = int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
     try:
         train_together(list(runs.values()), quiet=False, stop=stop, force=again)
@@ -72,7 +77,7 @@ def train_trials(
 
 
 def _stop_at_end_of_input() -> None:
-    """Whoever started this process is gone."""
+    """Stops this process when the one that started it is gone."""
     sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
 

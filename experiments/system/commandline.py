@@ -34,7 +34,7 @@ def define_config(values: flags.FlagValues = flags.FLAGS, argv: list[str] | None
     config_flags.DEFINE_config_file(
         "config",
         None,
-        "a file in configs/; --config.FIELD=VALUE overrides a field",
+        "a config file, such as configs/adding.py; --config.FIELD=VALUE overrides a field",
         flag_values=values,
         sys_argv=argv,
     )
@@ -44,13 +44,13 @@ def define_import(values: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_multi_string(
         "import",
         [],
-        "a Python file that registers cells or tasks of your own; once for each",
+        "a Python file that registers your own cells or tasks; may be repeated",
         flag_values=values,
     )
 
 
 def imports(argv: list[str]) -> list[str]:
-    """The files that arguments say are to be imported, which is before a config is read."""
+    """The files that --import names. They are imported before a config is read."""
     values = flags.FlagValues()
     define_import(values)
     values.set_gnu_getopt()
@@ -69,17 +69,17 @@ def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
     define_import()
     define_flags()
     if {"--help", "-h"} & set(sys.argv):
-        print(sys.modules["__main__"].__doc__)
+        print((sys.modules["__main__"].__doc__ or "").strip() + "\n")
         for name in sorted(set(flags.FLAGS) - foreign):
-            print(f"  --{name}: {flags.FLAGS[name].help}")
+            print(f"  --{name}: {flags.FLAGS[name].help.splitlines()[0].rstrip(';')}")
         sys.exit(0)
-    # Ctrl-C was silent while modules were imported: see experiments/__init__.py.
+    # Undoes what the package's __init__.py did for the time of the imports.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     status = _run(main)
     if status and jax.distributed.is_initialized():
         with contextlib.suppress(OSError):
             sys.stdout.flush()
-        os._exit(status)  # a farewell would wait for processes that are ending as well
+        os._exit(status)  # JAX's shutdown would wait for processes that are ending too
     sys.exit(status)
 
 
@@ -106,7 +106,7 @@ def guarded(main: Callable[[], int]) -> int:
         return _complain(f"{type(error).__name__}: {error}"[:500], FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # unforeseen, and a bug: the place is all that a user can report
+    except Exception as error:  # a bug: the place is what a user can report
         frames = traceback.extract_tb(error.__traceback__)
         ours = [frame for frame in frames if "site-packages" not in frame.filename]
         where = (ours or frames)[-1]
@@ -118,24 +118,26 @@ def parse(argv: list[str], values: flags.FlagValues) -> None:
     """Reads the arguments into the flags.
 
     Raises:
-      FieldError: a field of the config is unknown, or its value is not of its kind.
+      FieldError: a field of the config is unknown, or its value has the wrong type.
       flags.Error: another flag is wrong.
       RunError: the config's file cannot be read.
     """
     try:
         rest = values(argv)[1:]
         if "config" in values and values.config is not None:
-            values.config.to_dict()  # a file that cannot be read complains only when used
+            values.config.to_dict()  # errors of a config file only show when it is used
     except Exception as error:  # a config file is somebody's program: it may raise anything
         raise _explained(argv, error) from None
     if rest:
         raise flags.Error(f"unexpected argument {rest[0]!r}: options start with --")
     if "config" in values and values.config is None:
-        raise flags.Error("--config is missing: for instance --config=configs/adding.py")
+        raise flags.Error("--config is missing: give one, such as --config=configs/adding.py")
 
 
 def _explained(argv: list[str], error: Exception) -> Exception:
-    """The same complaint, in terms of the field that it is about."""
+    """The same error, in terms of the field that caused it."""
+    if missing := re.findall(r"flag (--\w+)=None", str(error)):
+        return flags.Error(f"missing: {', '.join(missing)} (see --help)")
     overrides = [
         (found[1], found[2]) for found in (OVERRIDE.fullmatch(text) for text in argv) if found
     ]
@@ -170,7 +172,7 @@ def _explained(argv: list[str], error: Exception) -> Exception:
 
 
 def _last_line(error: Exception) -> RunError:
-    """What ml_collections raises may hold a traceback, whose last line says it all."""
+    """Errors of ml_collections may hold a whole traceback. Its last line says enough."""
     return RunError(f"--config: {(str(error).strip() or repr(error)).splitlines()[-1].strip()}")
 
 

@@ -1,7 +1,8 @@
 """Compiled programs are kept on disk, so that the same command starts sooner the next time.
 
-JAX's persistent compilation cache, with a folder, a bound on its size, and a way out of entries
-that a kill has left half written: JAX would warn about one at every start and never replace it.
+This sets up JAX's persistent compilation cache: it chooses the folder, limits its size, and removes
+entries that a kill left half written. JAX would warn about these at every start and never replace
+them.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from typing import Any
 
 import jax
 
-SIZE = 2**30  # bytes; of more, the oldest entries go
+SIZE = 2**30  # bytes; the oldest entries beyond it are removed
 SECONDS = 0.2  # programs that compile faster are not worth a file
 FAILED = re.compile(r"Error (?:reading|writing) persistent compilation cache entry for '(\w+)")
 
@@ -23,19 +24,19 @@ FAILED = re.compile(r"Error (?:reading|writing) persistent compilation cache ent
 def use_cache() -> None:
     """Keeps compiled programs below ~/.cache, or where JAX_COMPILATION_CACHE_DIR says.
 
-    JAX_ENABLE_COMPILATION_CACHE=false turns it off. Without a folder to write to there is none.
+    JAX_ENABLE_COMPILATION_CACHE=false turns it off. Without a writable folder there is no cache.
     """
     config: Any = jax.config
     if not config.jax_enable_compilation_cache:
         return
     given = config.jax_compilation_cache_dir
     if given and "://" in given:
-        return  # JAX's own affair
+        return  # a cloud address: left to JAX
     try:
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = Path(given) if given else home / "gru_jax" / f"xla-{_processor()}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # RuntimeError: nobody's home
+    except (OSError, RuntimeError):  # RuntimeError: no home folder
         return
     if not given:
         _prune(folder)
@@ -55,7 +56,7 @@ def use_cache() -> None:
 
 
 def _processor() -> str:
-    """Names this kind of processor: a home folder may serve several, and code is made for one."""
+    """A name for this kind of processor: code is compiled for one, a home folder may serve more."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

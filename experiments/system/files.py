@@ -1,4 +1,4 @@
-"""Files that are whole or absent, whenever the program is killed."""
+"""Files that are complete or absent, whenever the program is killed."""
 
 import json
 import os
@@ -12,10 +12,10 @@ class RunError(Exception):
 
 
 def check_plain(folder: Path, but: str = "") -> None:
-    """Raises RunError where a folder holds a link, a pipe or the like: a run has none.
+    """Raises RunError if a folder holds anything but files and folders, such as a link or a pipe.
 
     Args:
-      but: the name of a folder in it whose contents may be anything.
+      but: the name of a subfolder that may hold anything.
     """
     for path in folder.rglob("*"):
         if path.relative_to(folder).parts[:-1][:1] == (but,):
@@ -29,7 +29,7 @@ def read_json(path: Path, otherwise: str) -> dict[str, Any]:
     """The object that a file holds.
 
     Raises:
-      RunError: there is no such file (`otherwise` says what that means), or it is damaged.
+      RunError: the file is missing (`otherwise` says what that means) or damaged.
     """
     try:
         return dict(json.loads(path.read_text()))
@@ -53,7 +53,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Writes the whole file or nothing."""
     partial = path.with_name(path.name + ".partial")
     partial.unlink(missing_ok=True)
-    with partial.open("xb") as file:  # x: nobody's link is followed
+    with partial.open("xb") as file:  # x: never follows a link
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -62,7 +62,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def synchronise(folder: Path) -> None:
-    """Names reach the disk too, so that a machine that loses power keeps them."""
+    """Flushes a folder's names to the disk, so that they survive a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

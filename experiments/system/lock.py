@@ -1,4 +1,4 @@
-"""One writer a run's folder: WORKDIR/lock.json names the process that has it."""
+"""One writer per folder: WORKDIR/lock.json names the process that holds it."""
 
 import contextlib
 import fcntl
@@ -17,16 +17,16 @@ LOCK = "lock.json"
 
 
 class LostError(OSError):
-    """The folder has vanished or has been taken over while the run was going on."""
+    """The folder has vanished or was taken over during the run."""
 
 
 @contextlib.contextmanager
 def held(workdir: Path, force: bool = False) -> Iterator[Callable[[], None]]:
     """Holds an existing folder; yields a function that raises LostError once it is lost.
 
-    The kernel's lock on the file ends with its process, so that on one host a dead holder is
-    known for certain. Of a holder on another host only a person can know: `force` takes over
-    from it, and it stops at its next step if it is alive after all.
+    The kernel's lock on the file ends with its process, so a dead holder on the same host is
+    recognised reliably. Whether one on another host is alive, only a person can know: `force`
+    takes over from it. If it is alive after all, it stops at its next chunk.
 
     Raises:
       RunError: another process holds the folder.
@@ -50,7 +50,7 @@ def held(workdir: Path, force: bool = False) -> Iterator[Callable[[], None]]:
 
 def _take(path: Path) -> Any:
     while True:
-        # No link is followed: whoever made the folder may have made it point anywhere.
+        # Never follows a link, which in a stranger's folder may point anywhere.
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), "r+")
         holder = _holder(path)
         if _elsewhere(holder):
@@ -60,9 +60,9 @@ def _take(path: Path) -> Any:
             )
         if not _locked(file, holder):
             file.close()
-            time.sleep(0.2)  # it may be about to say who it is
+            time.sleep(0.2)  # it may be about to write its name
             raise RunError(f"{path.parent} is in use by {_name(_holder(path))}: stop it first")
-        if _same_file(file, path):  # else its holder removed it as we opened it
+        if _same_file(file, path):  # else its holder removed it while we opened it
             if holder:
                 print(f"{path.parent} was held by {_name(holder)}, which is gone", file=sys.stderr)
             file.truncate(0)
@@ -71,7 +71,7 @@ def _take(path: Path) -> Any:
 
 
 def _take_over(path: Path) -> Any:
-    """Puts a new file in the place of the holder's, who sees it."""
+    """Replaces the holder's file by a new one, which the holder notices."""
     fresh = path.with_name(f"{LOCK}.{os.getpid()}.partial")
     fresh.unlink(missing_ok=True)
     file = _signed(fresh.open("x+"))
@@ -92,7 +92,7 @@ def _locked(file: Any, holder: dict[str, Any]) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks, as some clusters have: ask for the process
+    except OSError:  # a file system without locks, as on some clusters: look for the process
         return not (holder and _alive(holder.get("pid")))
     return True
 
@@ -103,7 +103,7 @@ def _alive(pid: Any) -> bool:
     except (ProcessLookupError, ValueError, TypeError, OverflowError):
         return False
     except PermissionError:
-        pass  # somebody else's
+        pass  # it belongs to another user
     return True
 
 
@@ -121,7 +121,7 @@ def _elsewhere(holder: dict[str, Any]) -> bool:
 def _name(holder: dict[str, Any]) -> str:
     if not holder:
         return "another process"
-    # Quoted, since anybody may have written the file.
+    # As repr, since anyone may have written the file.
     return f"process {holder.get('pid')!r} on {holder.get('host')!r}"
 
 

@@ -1,6 +1,6 @@
-"""A cell or task of one's own: the file that registers it, which a program is told to import.
+"""Imports the file that registers your own cell or task: --import=FILE.
 
-A run's folder names no code, so whoever reads one says what to import: --import=FILE.
+A run's folder does not say which code to import, so every program that reads one has this flag.
 """
 
 import importlib.util
@@ -13,7 +13,7 @@ from gru_jax import CELLS, TASKS, FieldError
 
 
 def imported(path: str, flag: str = "--import") -> ModuleType:
-    """Runs a Python file and returns its module; to do it again changes nothing.
+    """Runs a Python file and returns its module. It may be called again with the same file.
 
     Raises:
       RunError: there is no such file, or it raises an error of its own.
@@ -23,18 +23,18 @@ def imported(path: str, flag: str = "--import") -> ModuleType:
     if spec is None or spec.loader is None or not Path(path).is_file():
         raise RunError(f"{flag}: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look there for what annotations name
+    sys.modules[name] = module  # dataclasses resolve annotations there
     try:
         spec.loader.exec_module(module)
     except (FieldError, RunError):
         raise
-    except Exception as error:  # the file is somebody's program: it may raise anything
+    except Exception as error:  # a user's file may raise anything
         raise RunError(f"{flag}: {path}: {type(error).__name__}: {error}") from None
     return module
 
 
 def flags(files: list[str]) -> list[str]:
-    """What tells another program to import these; nothing where all classes are the library's."""
+    """Flags with which another program imports these files; none if only our classes are used."""
     classes = (*CELLS.values(), *TASKS.values())
     if all(each.__module__.partition(".")[0] == "gru_jax" for each in classes):
         return []

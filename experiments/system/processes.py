@@ -21,34 +21,38 @@ from experiments.system.files import RunError
 from gru_jax import FieldError
 from gru_jax.devices import from_first_process
 
-SILENCE = 30  # seconds without a sign of life, after which a process counts as dead
+SILENCE = 30  # seconds without a sign of life after which a process counts as dead
 PATIENCE = 300  # seconds that the processes wait for each other at the start
 
 
 def define_flags() -> None:
-    flags.DEFINE_bool("distributed", False, "several processes, by srun, mpirun or the flags below")
-    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0")
-    flags.DEFINE_integer("processes", None, "how many there are")
-    flags.DEFINE_integer("process", None, "which one this is, from 0")
+    flags.DEFINE_bool(
+        "distributed",
+        False,
+        "run on several processes, started by srun, mpirun or the three flags below",
+    )
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, with --distributed")
+    flags.DEFINE_integer("processes", None, "how many processes there are, with --distributed")
+    flags.DEFINE_integer("process", None, "the number of this process, from 0, with --distributed")
 
 
 def announced() -> int:
-    """How many processes there will be, by the flags or by Slurm's or Open MPI's variables."""
+    """The number of processes, from the flags or from variables of Slurm or Open MPI."""
     options = flags.FLAGS
     if not options.distributed:
         return 1
-    variables = ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS")  # JAX looks in this order too
+    variables = ("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS")  # in the order in which JAX looks
     found = [os.environ[name] for name in variables if os.environ.get(name, "").isdecimal()]
     return options.processes or int((found or ["1"])[0])
 
 
 @contextlib.contextmanager
 def joined() -> Iterator[None]:
-    """Joins the other processes where there are any; inside, the death of one ends them all.
+    """Joins the other processes, if there are any. Inside, the death of one ends them all.
 
     Raises:
       FieldError: a flag is missing or wrong.
-      RunError: the others were not to be found.
+      RunError: the other processes were not found.
     """
     options = flags.FLAGS
     given = {name: options[name].value for name in ("coordinator", "processes", "process")}
@@ -62,15 +66,15 @@ def joined() -> Iterator[None]:
     if jax.device_count() != jax.process_count() * jax.local_device_count():
         raise RunError(
             f"the processes have different numbers of devices, here {jax.local_device_count()} "
-            f"of {jax.device_count()}: give each as many"
+            f"of {jax.device_count()}: give each the same number"
         )
     watch = _Watch(options.coordinator)
     try:
         yield
     except (FieldError, RunError, OSError):
-        raise  # this process's own trouble: the others see its connection end
+        raise  # an error of this process: the others see its connection close
     except Exception:
-        watch.join(2 * SILENCE)  # a death elsewhere shows as any error of a collective
+        watch.join(2 * SILENCE)  # a death elsewhere shows as some error of a collective
         raise
     watch.leave()
     jax.distributed.shutdown()  # waits for the others
@@ -81,7 +85,7 @@ def _initialize(coordinator: str | None, processes: int | None, process: int | N
     if any(by_flags):
         if not all(by_flags):
             raise FieldError(
-                "--distributed", True, "with all of --coordinator, --processes and --process"
+                "--distributed", True, "given with all of --coordinator, --processes, --process"
             )
         host, _, port = str(coordinator).rpartition(":")
         if not host or not port.isdecimal() or not 0 < int(port) < 2**16:
@@ -91,8 +95,8 @@ def _initialize(coordinator: str | None, processes: int | None, process: int | N
         if process is None or not 0 <= process < processes:
             raise FieldError("--process", process, f"in 0..{processes - 1}")
         print(f"process {process} of {processes}: waiting for all at {coordinator}")
-    jax.config.update("jax_enable_preemption_service", False)  # it would take SIGTERM
-    # JAX's own patience ends in an abort.
+    jax.config.update("jax_enable_preemption_service", False)  # it would catch SIGTERM
+    # JAX's own timeout would end in an abort.
     alone = threading.Timer(PATIENCE, _end, ["the other processes did not come"])
     alone.daemon = True
     alone.start()
@@ -107,7 +111,7 @@ def _initialize(coordinator: str | None, processes: int | None, process: int | N
         )
     except ValueError:
         raise FieldError(
-            "--distributed", True, "under srun or mpirun, or with --coordinator and the rest"
+            "--distributed", True, "given under srun or mpirun, or with --coordinator and the rest"
         ) from None
     except RuntimeError as error:
         raise RunError(f"the other processes were not found: {error}") from None
@@ -116,33 +120,33 @@ def _initialize(coordinator: str | None, processes: int | None, process: int | N
 
 
 def any_of(number: int) -> int:
-    """The highest of the processes' numbers, on each of them."""
+    """The largest of all processes' numbers, on each of them."""
     if jax.process_count() == 1:
         return number
     return int(multihost_utils.process_allgather(np.int32(number)).max())
 
 
 def check_same(config: str) -> None:
-    """Raises RunError where this process was given another config than process 0."""
+    """Raises RunError if this process has another config than process 0."""
     if from_first_process(config.encode()) != config.encode():
         raise RunError("config differs from that of process 0: give all of them the same")
 
 
 def checked(mesh: Mesh) -> Mesh:
-    """The mesh, which several processes have to fill."""
+    """The mesh; raises RunError if several processes leave a device of it unused."""
     if jax.process_count() > 1 and mesh.size != jax.device_count():
         shape = " x ".join(f"{size} parts of the {name}s" for name, size in mesh.shape.items())
         raise RunError(
             f"{jax.device_count()} devices of {jax.process_count()} processes do not divide the "
-            f"population evenly (at best {shape}): other population.seeds or train.batch_size"
+            f"population evenly (at best {shape}): change population.seeds or train.batch_size"
         )
     return mesh
 
 
 class _Watch(threading.Thread):
-    """Connections whose end tells of a death: from every process to process 0, and back.
+    """Connections from every process to process 0; when one closes, the process behind it is dead.
 
-    JAX's own heartbeats end the program too, later and without a name.
+    JAX's own heartbeats end the program too, but later and without a name.
     """
 
     def __init__(self, coordinator: str | None):
@@ -169,7 +173,7 @@ class _Watch(threading.Thread):
         listener.settimeout(SILENCE)
         while len(self._peers) < jax.process_count() - 1:
             peer, _ = listener.accept()
-            peer.settimeout(5)  # whoever else may have found the port is not waited for
+            peer.settimeout(5)  # do not wait for strangers who found the port
             said, _, peer_name = _line(peer).partition(" ")
             if secrets.compare_digest(said.encode(), token.encode()):
                 peer.sendall(f"{name}\n".encode())
@@ -188,7 +192,7 @@ class _Watch(threading.Thread):
         self._peers[peer] = first
 
     def leave(self) -> None:
-        """The end of this process is no accident from now on."""
+        """Tells the others that the end of this process is intended."""
         self._leaving = True
         for peer in list(self._peers):
             with contextlib.suppress(OSError):
@@ -214,7 +218,7 @@ class _Watch(threading.Thread):
 
 
 def _end(why: str) -> None:
-    """Ends this process, from any thread and whatever it waits for."""
+    """Ends this process, from any thread and whatever it is waiting for."""
     print(
         f"error: {why}, so this one stops: start all of them again, and the run goes on from "
         "its last checkpoint",
@@ -225,7 +229,7 @@ def _end(why: str) -> None:
 
 
 def _prepare(peer: socket.socket) -> None:
-    """A silent network counts as an end too."""
+    """Makes a silent network count as a closed connection."""
     peer.settimeout(None)
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (("TCP_KEEPIDLE", SILENCE // 2), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3)):
@@ -234,7 +238,7 @@ def _prepare(peer: socket.socket) -> None:
 
 
 def _line(peer: socket.socket) -> str:
-    """The next line; nothing where the connection has ended."""
+    """The next line; empty if the connection has closed."""
     said = b""
     with contextlib.suppress(OSError):
         while not said.endswith(b"\n") and len(said) < 1000 and (byte := peer.recv(1)):
@@ -243,9 +247,9 @@ def _line(peer: socket.socket) -> str:
 
 
 def _delay_abort() -> None:
-    """JAX aborts as soon as process 0 is dead: SIGABRT waits, until the watch has said so.
+    """Delays JAX's abort on the death of process 0 until the watch has printed its line.
 
-    C's sleep is the handler: it is called with the signal's number, so it waits 6 seconds.
+    The handler of SIGABRT is C's sleep, which is called with the signal's number: 6 seconds.
     """
     c = ctypes.CDLL(None)
     c.signal.argtypes, c.signal.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p

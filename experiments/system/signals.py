@@ -1,6 +1,6 @@
-"""Ctrl-C, SIGTERM and SIGUSR2: the run stops between two chunks; a second Ctrl-C ends it at once.
+"""On Ctrl-C, SIGTERM or SIGUSR2 a run stops after its chunk; a second Ctrl-C ends it at once.
 
-SIGUSR2 is what a job of a cluster is usually sent some time before it is ended.
+Clusters usually send SIGUSR2 to a job some time before they end it.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator
 import rich.console
 
 HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
-STOPPED = 128  # plus the signal's number: the exit status of a program that a signal stopped
+STOPPED = 128  # plus the signal's number: the exit status after a stop by a signal
 
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[], int]]:
-    """Yields a function that tells which signal has asked for a stop; 0 for none.
+    """Yields a function that returns the signal that asked for a stop; 0 for none.
 
-    A thread hears the signals: Python's own handlers wait until a compiled call returns.
+    A thread receives the signals, because Python's own handlers wait until a compiled call returns.
     """
     received: list[int] = []
     mine, written = socket.socketpair()
@@ -32,12 +32,12 @@ def stop_requests() -> Iterator[Callable[[], int]]:
             number = heard[0]
             if received and number == signal.SIGINT:
                 rich.console.Console(stderr=True).show_cursor()
-                os._exit(STOPPED + number)  # what is on disk is whole at any moment
+                os._exit(STOPPED + number)  # files on disk are complete at any moment
             if number in before and not received:
                 received.append(number)
                 print("stopping after this chunk; Ctrl-C stops at once", file=sys.stderr)
 
-    nothing = lambda *_: None  # the thread does all
+    nothing = lambda *_: None  # the thread does the work
     before = {number: signal.signal(number, nothing) for number in HEARD}
     earlier = signal.set_wakeup_fd(written.fileno())
     listener = threading.Thread(target=listen, daemon=True)

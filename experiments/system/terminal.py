@@ -8,19 +8,19 @@ import rich.console
 
 
 def console() -> rich.console.Console:
-    """A console that is wide enough for a table also where the output is a file."""
+    """A console that is wide enough for a table even if the output is a file."""
     found = rich.console.Console(highlight=False)
     return found if found.is_terminal else rich.console.Console(highlight=False, width=120)
 
 
 def tool(name: str) -> str:
-    """A command of this Python's environment, as somebody would type it from here."""
+    """A command of this Python's environment, as a user would type it here."""
     path = Path(sys.executable).parent / name
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else name
 
 
 def duration(seconds: float) -> str:
-    """A time as a person says it.
+    """A time as people say it.
 
     >>> duration(8), duration(90), duration(9000)
     ('8 s', '2 min', '2.5 h')

@@ -12,7 +12,7 @@ from experiments.stats.outcomes import outcomes, quartiles
 
 
 class Display:
-    """Progress: a live line on a terminal, plain lines elsewhere, nothing where `quiet`."""
+    """Shows progress: a live line on a terminal, plain lines elsewhere, nothing if `quiet`."""
 
     def __init__(self, steps: int, start: int, quiet: bool = False):
         self.console = rich.console.Console(quiet=quiet, highlight=False)
@@ -54,7 +54,7 @@ class Display:
 
 
 def final_table(summary: dict[str, Any], budget: int) -> rich.table.Table:
-    """Per seed and in sum: final loss, the baseline, steps to solve, parameters, time."""
+    """Final loss, baseline, steps to solve, parameters and time, per seed and in summary."""
     metrics = summary["eval"]
     others = [name for name in metrics if name != "loss"]
     table = rich.table.Table(show_footer=True, footer_style="bold")

@@ -32,7 +32,7 @@ def train_settings(
     stop: Callable[[], int] = lambda: 0,
     **opening: bool,
 ) -> Run:
-    """Trains one run, or resumes it: see `train_together`."""
+    """Trains or resumes one run: see `train_together`."""
     (run,) = train_together([(settings, workdir)], quiet, stop, **opening)
     return run
 
@@ -45,13 +45,14 @@ def train_together(
 ) -> list[Run]:
     """Trains runs that need the same compiled program as one population.
 
-    Each has its own folder and leaves there what it would have left alone. Its numbers differ
-    by rounding only: for a population of another size, XLA may add in another order.
+    Each run writes to its own folder what it would have written alone. Its numbers differ only by
+    rounding: for a population of another size, XLA may add in another order.
 
     Args:
-      runs: settings of the same `program`, and their folders.
-      quiet: print nothing, as it is with more than one run.
-      stop: asked between chunks; not 0: the runs are checkpointed and end as "stopped".
+      runs: settings with the same `program`, and their folders.
+      quiet: print nothing, as always with more than one run.
+      stop: called between chunks; if it returns a nonzero number, the runs are checkpointed and
+        end as "stopped".
       opening: `extend` and `force`, see `recorder`.
     """
     population = _population([settings for settings, _ in runs])
@@ -60,7 +61,9 @@ def train_together(
     with ExitStack() as stack:
         members = [_open(stack, *run, quiet, opening) for run in runs]
         while going := [member for member in members if member.summary is None]:
-            step = min(member.step for member in going)  # a kill may have parted them
+            step = min(
+                member.step for member in going
+            )  # a kill may have left them at different steps
             _train([member for member in going if member.step == step], stop)
     return [member.run() for member in members]
 
@@ -69,10 +72,11 @@ def train_together(
 class _Member:
     """One of the runs that are trained together.
 
-    record: writes its folder; None in a process that does not.
-    arrays: its part of the population, as it was when last looked at.
-    step, saved: where it stands; the step of its last checkpoint, or where it began.
-    seconds: its share of the time that training has taken.
+    record: writes to its folder; None in a process that does not write.
+    arrays: its part of the population, as last copied to the host.
+    step: the updates made so far.
+    saved: the step of its last checkpoint, or the step where it began.
+    seconds: its share of the training time so far.
     summary: None until the run has ended.
     """
 
@@ -90,7 +94,7 @@ class _Member:
         return len(self.settings.seeds)
 
     def chunk(self, measured: dict[str, Any], solved: np.ndarray, diverged: np.ndarray) -> None:
-        """Records a chunk: `measured` has its metrics by split, and who was "learning"."""
+        """Records a chunk. `measured` has its metrics by split, and which seeds were "learning"."""
         from experiments.runs.metrics import rows
 
         if not self.record:
@@ -136,8 +140,8 @@ class _Member:
 def _open(
     stack: ExitStack, settings: Settings, workdir: Path, quiet: bool, opening: dict[str, bool]
 ) -> _Member:
-    """Takes a run's folder, and what to go on from: its checkpoint, or fresh models."""
-    # Imported here: a refused config need not wait a second for what draws and logs.
+    """Locks a run's folder, and reads its checkpoint or starts fresh models."""
+    # Imported here: drawing and logging take a second to import, which a bad config need not wait.
     from experiments.training.recorder import recorder
 
     shapes = flat(abstract_state(settings))
@@ -157,7 +161,7 @@ def _open(
 
 
 def _population(settings: list[Settings]) -> Settings:
-    """The settings of one population of all their seeds."""
+    """The settings of one population with all their seeds."""
     joined: dict[str, Any] = {
         name: tuple(itertools.chain.from_iterable(getattr(each, name) for each in settings))
         for name in ("seeds", "learning_rates", "clip_norms")
@@ -166,7 +170,7 @@ def _population(settings: list[Settings]) -> Settings:
 
 
 def _train(members: list[_Member], stop: Callable[[], int]) -> None:
-    """Trains runs that stand at the same step, until all or many of them have ended."""
+    """Trains runs that are at the same step, until at least half of their seeds have ended."""
     population = _population([member.settings for member in members])
     experiment, mesh = population.experiment, make_mesh(*population.mesh_sizes)
     data = training.placed_data(experiment, mesh)
@@ -192,7 +196,7 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
                     member.end(part(member, evaluated), status)
             going = [member for member in going if member.summary is None]
             if 2 * sum(member.size for member in going) <= len(population.seeds):
-                return  # what is left is faster as a population of its own
+                return  # the rest is faster as a smaller population
         state, trained = training.train_chunk(experiment, mesh, state, data)
         evaluated = training.evaluate(experiment, mesh, state, data)
         state = training.judge(experiment, state, evaluated)
@@ -208,7 +212,7 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
             member.chunk(*part(member, (measured, solved, diverged)))
         last = now
         if step % population.checkpoint_every == 0:
-            arrays = to_host(flat(state))  # takes all processes
+            arrays = to_host(flat(state))  # all processes take part
             for member in going:
                 member.save(part(member, arrays))
             release()
@@ -217,7 +221,7 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
 def final_evaluations(
     experiment: training.Experiment, mesh: Mesh, state: training.TrainState
 ) -> dict[str, dict[str, Any]]:
-    """How the models that a run ends with do: "eval", and "test" where there is such a split."""
+    """The metrics of a run's final models: "eval", and "test" if there is such a split."""
     state = dataclasses.replace(state, params=state.final)
     experiments = {"eval": experiment}
     if isinstance(experiment.task, Dataset):
@@ -253,7 +257,7 @@ def _summary(
         },
         "solved_step": solved,
         "diverged_step": diverged,
-        # Of the gradient at the last step before; None also where there was none.
+        # The gradient norm of the last update before it; None if there was none.
         "diverged_norm": [
             None if step is None or not math.isfinite(norm) else norm for step, norm in norms
         ],

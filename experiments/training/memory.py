@@ -1,4 +1,4 @@
-"""What a population needs at least, found before anything is compiled; and what it gives back."""
+"""The least memory that a population needs, known before compiling; and releasing memory."""
 
 import ctypes
 import math
@@ -24,7 +24,7 @@ GROUPS, MOUNTED = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 def check_memory(settings: Settings, mesh: Mesh) -> None:
-    """Raises RunError, with the estimate, where a device's part cannot fit."""
+    """Raises RunError, with the estimate, if a device's part cannot fit into memory."""
     states, passes = needed(settings, mesh)
     there = available(mesh)
     if states + passes <= there:
@@ -38,7 +38,7 @@ def check_memory(settings: Settings, mesh: Mesh) -> None:
         "train.evaluation_examples": config["train"]["evaluation_examples"],
     }
     raise RunError(
-        f"config needs at least {_gib(states + passes)} of memory a device ({_gib(states)} for "
+        f"config needs at least {_gib(states + passes)} of memory per device ({_gib(states)} for "
         f"the models, {_gib(passes)} for their passes over a batch), and there are "
         f"{_gib(there)}: reduce {', '.join(f'{name} = {size}' for name, size in sizes.items())}"
     )
@@ -47,8 +47,8 @@ def check_memory(settings: Settings, mesh: Mesh) -> None:
 def needed(settings: Settings, mesh: Mesh) -> tuple[int, int]:
     """Bytes on each device: the models with their optimizers, and a pass over a batch.
 
-    A lower bound: gradients and the values that the backward pass reads, or what goes into an
-    evaluation and comes out, but not what else the compiled program holds at the same time.
+    A lower bound: it counts gradients and the values that the backward pass reads, or the inputs
+    and outputs of an evaluation, but nothing else that the compiled program holds meanwhile.
     """
     experiment = settings.experiment
     task, params = experiment.task, experiment.abstract_model[1]
@@ -69,12 +69,12 @@ def needed(settings: Settings, mesh: Mesh) -> tuple[int, int]:
     evaluated = _bytes(jax.eval_shape(forward, params, share(experiment.evaluation_examples)))
     one = max(_bytes(params) + kept, evaluated)
     if seeds > 1 and takes_turns(mesh):
-        return seeds * states, one + seeds * states  # those that had their turn are put aside
+        return seeds * states, one + seeds * states  # seeds that had their turn are stored
     return seeds * states, seeds * one
 
 
 def available(mesh: Mesh) -> int:
-    """Bytes of memory behind each of the mesh's devices here."""
+    """Bytes of memory available to each of the mesh's local devices."""
     device = mesh.local_devices[0]
     if device.platform == "cpu":
         whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -83,7 +83,7 @@ def available(mesh: Mesh) -> int:
 
 
 def _limits() -> list[int]:
-    """What Linux allows the groups that this process is in, such as a Slurm job."""
+    """Linux's memory limits for the control groups of this process, such as a Slurm job."""
     if not GROUPS.exists():
         return []
     files = []
@@ -104,10 +104,10 @@ def _limits() -> list[int]:
 
 
 def release() -> None:
-    """Gives the system the memory that is free, where the C library would keep it (glibc).
+    """Returns free memory to the system, which glibc would otherwise keep.
 
-    Compilation frees most of what it took, and later every thread's free memory grows by
-    fragments. It takes milliseconds.
+    Compilation frees most of its memory, and later each thread's heap fragments; see docs/log.md.
+    This takes milliseconds.
     """
     if TRIM:
         TRIM(0)

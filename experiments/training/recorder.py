@@ -1,4 +1,4 @@
-"""What a run writes while it goes on. One process of a run has a recorder, the others none."""
+"""Everything that a run writes while it trains. Only one process of a run has a recorder."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -24,7 +24,7 @@ class Recorder:
         self._checkpoints = Checkpoints(workdir / "checkpoints", settings.checkpoints_kept)
 
     def newest(self, shapes: Shapes) -> bytes | None:
-        """The checkpoint to go on from: see `Checkpoints.newest`."""
+        """The checkpoint to continue from: see `Checkpoints.newest`."""
         rows = read_metrics(self._workdir)
         metrics = {*IDENTITY, *self._settings.experiment.task.metric_names}
         names = {"eval": metrics, "train": metrics | {"gradient_norm"}}
@@ -35,13 +35,13 @@ class Recorder:
         if data is None and rows and rows[-1]["step"] > self._settings.checkpoint_every:
             raise RunError(
                 f"{self._workdir} has metrics until step {rows[-1]['step']} and no checkpoint: "
-                "bring checkpoints/ back, or start in another folder"
+                "restore checkpoints/, or start in another folder"
             )
         return data
 
     @contextmanager
     def writing(self, step: int, quiet: bool) -> Iterator[None]:
-        """Opens the files that grow; what they hold of later steps is forgotten."""
+        """Opens the files that grow, and drops what they hold of later steps."""
         extend_config(self._workdir, self._settings)
         with (
             closing(MetricsFile(self._workdir, step)) as self._metrics,
@@ -61,11 +61,11 @@ class Recorder:
         try:
             self._checkpoints.save(step, data)
         except FileNotFoundError:
-            self._check()  # the folder has vanished meanwhile, which says more
+            self._check()  # the better message, if the folder has vanished
             raise
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """The curves, then the summary: with it, the run counts as ended."""
+        """Writes the curves, then the summary, with which the run counts as ended."""
         self._check()
         self._checkpoints.tidy()
         drawn = curves.learning(self._settings, read_metrics(self._workdir))
@@ -77,7 +77,7 @@ class Recorder:
 def recorder(
     workdir: Path, settings: Settings, extend: bool = False, force: bool = False
 ) -> Iterator[Recorder]:
-    """Holds the run's folder, which is made where it is missing.
+    """Holds the run's folder, and creates it if it is missing.
 
     Raises:
       RunError: another process holds it, or it belongs to another run.

@@ -1,11 +1,11 @@
-"""Whole training steps of this project and of its peers, on the same work in one run.
+"""Times whole training steps of this project and of other libraries, on the same work.
 
 python -m scripts.benchmark                          every workload, with a GRU
 python -m scripts.benchmark --cells=gru,lstm,vanilla --output=results/benchmark.json
 python -m scripts.benchmark --workloads=E,4/100/2/16 (batch/time/input/hidden)
 
-Every contender has a process of its own and waits while another one works; they take turns,
-several times over. A peer that is not installed is named and left out.
+Every contender has its own process. They take turns, several times over: one works while the others
+wait. A library that is not installed is named and left out.
 """
 
 import argparse
@@ -41,17 +41,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--workloads", default=",".join(WORKLOADS), help="names or sizes")
-    parser.add_argument("--cells", default=next(iter(CELLS)), help=f"of {', '.join(CELLS)}")
     parser.add_argument(
-        "--contenders", default=",".join(CONTENDERS), help=f"or of {', '.join(VARIANTS)}"
+        "--workloads", default=",".join(WORKLOADS), help="names, or sizes like 4/100/2/16"
+    )
+    parser.add_argument("--cells", default=next(iter(CELLS)), help=f"some of {', '.join(CELLS)}")
+    parser.add_argument(
+        "--contenders",
+        default=",".join(CONTENDERS),
+        help=f"names; not among the default: {', '.join(VARIANTS)}",
     )
     parser.add_argument(
-        "--beside", type=Path, help="another checkout of this project, which takes part as well"
+        "--beside", type=Path, help="another checkout of this project that also takes part"
     )
-    parser.add_argument("--repeats", type=int, default=7, help="turns of each")
-    parser.add_argument("--seconds", type=float, default=2.0, help="of a turn, about")
-    parser.add_argument("--output", type=Path, help="a JSON file")
+    parser.add_argument("--repeats", type=int, default=7, help="turns of each contender")
+    parser.add_argument("--seconds", type=float, default=2.0, help="of one turn, roughly")
+    parser.add_argument("--output", type=Path, help="a JSON file for the results")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     options = parser.parse_args()
     return guarded(lambda: serve(options) if options.serve else compare(options))
@@ -96,10 +100,10 @@ def measure(
     seconds: float,
     places: Mapping[str, Path] = MappingProxyType({}),
 ) -> dict[str, Measured]:
-    """What each contender takes: seconds a step, one number a turn, and what it says of itself.
+    """Each contender's row: seconds per step, one number per turn, and what it reports of itself.
 
     Args:
-      places: folders of contenders that are ours in another checkout.
+      places: folders of the contenders that are this project in another checkout.
     """
     rows: dict[str, Measured] = {}
     with contextlib.ExitStack() as stack:
@@ -120,7 +124,7 @@ def measure(
 
 
 class _Process:
-    """A contender in a process of its own; it answers a line with a line of JSON."""
+    """A contender in its own process, which answers each line with a line of JSON."""
 
     def __init__(self, name: str, cell: str, workload: str, seconds: float, place: Path):
         self.name = name
@@ -143,9 +147,9 @@ class _Process:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
         for answer in self.process.stdout:
-            if answer.startswith("{"):  # libraries print, too
+            if answer.startswith("{"):  # libraries also print
                 return json.loads(answer)
-        raise OSError(f"{self.name} has ended without an answer")
+        raise OSError(f"{self.name} ended without an answer")
 
     def __enter__(self) -> "_Process":
         return self
@@ -156,7 +160,7 @@ class _Process:
 
 
 def serve(options: argparse.Namespace) -> int:
-    """A contender's process: gets ready, says what that took, and makes its turns."""
+    """What a contender's process does: prepares, reports what that took, and makes its turns."""
     cell, work = options.cells, _work(options.workloads)
     say = lambda **answer: print(json.dumps(answer), flush=True)
     try:
@@ -169,14 +173,14 @@ def serve(options: argparse.Namespace) -> int:
     steps = CHUNK * max(1, round(options.seconds / (time.perf_counter() - began)))
     say(
         steps=steps,
-        # Before the plain scan's gradient takes memory in this process, too.
+        # Read before the plain scan's gradient takes memory in this process.
         peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         compile_seconds=contender.compile_seconds,
         temporary_bytes=contender.temporary_bytes,
         taken=contender.taken,
         **_deviations(contender, cell, work),
     )
-    for _ in sys.stdin:  # a line is a turn
+    for _ in sys.stdin:  # one turn per line
         began = time.perf_counter()
         contender.train(steps)
         say(seconds=(time.perf_counter() - began) / steps)
@@ -184,7 +188,7 @@ def serve(options: argparse.Namespace) -> int:
 
 
 def _deviations(contender: Contender, cell: str, work: Work) -> Measured:
-    """How far loss and gradient are from those of our plain scan, relative to their size."""
+    """Relative deviations of loss and gradient from those of our plain scan."""
     loss, gradient = contender.loss, contender.gradient
     if loss is None or gradient is None:
         return {"loss_deviation": None, "gradient_deviation": None}
@@ -196,10 +200,10 @@ def _deviations(contender: Contender, cell: str, work: Work) -> Measured:
 
 
 def table(title: str, rows: dict[str, Measured]) -> Table:
-    """Median and spread, ratios of medians, memory, compile time, and how far numbers differ."""
+    """Median and spread, ratios of medians, memory, compile time, and deviations."""
     shown = Table(title=title)
     shown.add_column("contender", no_wrap=True)
-    columns = ("ms a step", "x ours", "x floor", "compile", "planned", "peak", "loss", "gradient")
+    columns = ("ms per step", "x ours", "x floor", "compile", "planned", "peak", "loss", "gradient")
     for column in columns:
         shown.add_column(column, justify="right", no_wrap=True)
     medians = {name: statistics.median(row["seconds"]) for name, row in rows.items()}
@@ -219,7 +223,7 @@ def table(title: str, rows: dict[str, Measured]) -> Table:
             number(row["gradient_deviation"], "{:.0e}"),
         )
     shown.caption = (
-        "planned: temporaries of the compiled step; peak: of the whole process; loss, gradient: "
+        "planned: temporaries of the compiled step; peak: memory of the process; loss, gradient: "
         "relative deviation from our plain scan"
     )
     return shown

@@ -1,4 +1,4 @@
-"""What a contender of the benchmark is, this project's own, and the floor of matrix products.
+"""The contract of a contender in the benchmark, our own, and the floor of matrix products.
 
 Every contender starts from the same weights and trains on the same batch: a recurrent layer, a
 linear readout of its last state, the mean squared error, Adam.
@@ -25,15 +25,15 @@ Weights = dict[str, Any]  # arrays of NumPy or JAX
 
 @functools.cache
 def gates(make: type[Cell]) -> tuple[str, ...]:
-    """The names of a cell's gates, in the order in which it makes them."""
+    """The names of a cell's gates, in the order in which it creates them."""
     names: list[str] = []
 
     def look() -> None:
         cell = make(1, 1, rngs=nnx.Rngs(0))
         names.extend(name for name, part in vars(cell).items() if isinstance(part, Gate))
 
-    # Traced only: JAX's devices have to wait until a contender has said how many it takes, and
-    # there are none in the process of one that does not use JAX.
+    # Only traced, because JAX must not create its devices before a contender has said how many it
+    # uses, and not at all in the process of one that does not use JAX.
     jax.eval_shape(look)
     return tuple(names)
 
@@ -54,7 +54,7 @@ class Work:
         return inputs.astype(np.float32), generator.normal(size=(self.batch, 1)).astype(np.float32)
 
     def weights(self, cell: str) -> Weights:
-        """Kernels and bias of each gate, W, U, b; of the readout, V, v."""
+        """W, U, b: kernels and bias of each gate; V, v: those of the readout."""
         generator = np.random.default_rng(1)
         count, width = len(gates(CELLS[cell])), 1 / np.sqrt(self.hidden)
         shapes = {
@@ -69,18 +69,18 @@ class Work:
 
 
 class LeftOutError(Exception):
-    """A peer that is not installed, or that has no such cell."""
+    """A library that is not installed, or that has no such cell."""
 
 
 class Contender:
     """One way to train.
 
-    loss, gradient: before the first step, that of the recurrent kernels (gates, H, H).
-    compile_seconds, temporary_bytes: of the compiled step, the latter as XLA plans them for all
-      devices; None where the peer compiles out of sight, or not at all.
-    taken: what ours has chosen for these sizes.
-    otherwise: options of our cell that make the equations of this contender's.
-    distribution: what its release is found under, beside those that `environment` names.
+    loss, gradient: before the first step; the gradient of the recurrent kernels (gates, H, H).
+    compile_seconds, temporary_bytes: of the compiled step, as XLA plans them for all devices
+      together; None if the library compiles where we cannot see it, or not at all.
+    taken: what our own path chose for these sizes.
+    otherwise: options with which our cell has the equations of this contender's cell.
+    distribution: the name under which its version is looked up, if `environment` lacks it.
     """
 
     loss: float | None = None
@@ -95,11 +95,11 @@ class Contender:
         raise NotImplementedError
 
     def train(self, steps: int) -> None:
-        """Makes so many steps and waits for the last."""
+        """Makes this many steps and waits for the last."""
         raise NotImplementedError
 
     def _compiled(self, lower: Callable[[], Any], devices: int = 1) -> None:
-        """Compiles, and asks XLA what it plans."""
+        """Compiles the step, and asks XLA how much memory it plans."""
         began = time.perf_counter()
         program = lower().compile()
         self.compile_seconds = time.perf_counter() - began
@@ -108,10 +108,10 @@ class Contender:
 
 
 class Ours(Contender):
-    """This project's training path: chunks of steps over CPU cores as devices.
+    """This project's training path: chunks of steps, with one device per CPU core.
 
-    gradient, unroll: those of the model.
-    cores: 0 takes as many as the batch or the seeds divide over.
+    gradient, unroll: options of the model.
+    cores: how many; 0: as many as the batch or the seeds can be divided over.
     options: of the cell.
     """
 
@@ -144,7 +144,7 @@ class Ours(Contender):
         data = training.placed_data(experiment, mesh)
         rates, bounds = (RATE,) * seeds, (np.inf,) * seeds
         self.state = training.init(experiment, mesh, tuple(range(seeds)), rates, bounds)
-        # The training path computes the gradient of a device's share of the batch.
+        # The training path computes the gradient on each device's share of the batch.
         share = (work.batch // mesh.shape[devices.BATCH], work.hidden)
         segment = bptt.segment_length(work.time, [jax.ShapeDtypeStruct(share, np.float32)])
         self.taken = {"devices": mesh.size, "gradient": gradient, "segment": segment}
@@ -167,7 +167,7 @@ def our_model(
     unroll: int = 1,
     **options: Any,
 ) -> Any:
-    """A model of ours with the weights that all start from."""
+    """A model of ours with the weights from which all contenders start."""
     from gru_jax import SequenceModel
 
     make = functools.partial(CELLS[cell], **options)
@@ -187,7 +187,7 @@ def our_model(
 def reference(
     cell: str, work: Work, gradient: str = "plain", **options: Any
 ) -> tuple[float, np.ndarray]:
-    """Loss and gradient of the recurrent kernels before the first step, by our plain scan."""
+    """The loss, and the gradient of the recurrent kernels, before the first step."""
     graph, params = nnx.split(our_model(cell, work, gradient=gradient, **options))
     inputs, targets = work.data()
     loss = lambda params: ((nnx.merge(graph, params)(inputs) - targets) ** 2).mean()
@@ -197,7 +197,7 @@ def reference(
 
 
 def _fixed_task(work: Work) -> Any:
-    """A task whose only batch lies on the device."""
+    """A task with a single batch, which stays on the device."""
     import jax.numpy as jnp
 
     from gru_jax.tasks.base import Example, Regression
@@ -215,8 +215,8 @@ def _fixed_task(work: Work) -> Any:
             raise NotImplementedError
 
         def training_examples(self, key: Any, indices: Any, data: Any) -> Example:
-            # From another one on at each step: what tasks make differs between seeds, and products
-            # of what does not would be laid out otherwise.
+            # Rotated at random, because the inputs of real tasks differ between seeds, and XLA lays
+            # out a product differently if they do not.
             indices = jnp.roll(indices, jax.random.randint(key, (), 0, work.batch))
             return Example(data.inputs[indices], data.targets[indices])
 
@@ -230,7 +230,7 @@ def _gates(model: Any, cell: str) -> list[Any]:
 class Floor(Contender):
     """The matrix products of a step alone, each batched over all time steps, jitted.
 
-    Forward x W and h U; backward the gradients of W, U and h; none of x.
+    Forward: x W and h U. Backward: the gradients of W, U and h, but not of x.
     """
 
     def __init__(self, cell: str, work: Work):

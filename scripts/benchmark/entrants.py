@@ -29,7 +29,7 @@ CONTENDERS: dict[str, Make] = {
     "torch": TorchPeer,
     "floor": Floor,
 }
-# Ours otherwise.
+# Ours, with other options.
 OTHER_PATHS: dict[str, dict[str, Any]] = {
     "gru_jax-plain": {"gradient": "plain"},
     "gru_jax-unroll-2": {"gradient": "plain", "unroll": 2},
@@ -45,7 +45,7 @@ IN_SCAN: dict[str, Make] = {
     "haiku-in-scan": HaikuInScan,
     "equinox-in-scan": EquinoxInScan,
 }
-# What takes part where it is asked for by name.
+# Contenders that only take part if they are named.
 VARIANTS: dict[str, Make] = {
     name: functools.partial(Ours, **options) for name, options in OTHER_PATHS.items()
 } | IN_SCAN

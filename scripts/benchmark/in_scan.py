@@ -1,4 +1,4 @@
-"""Other libraries' cells, as they are, in `gru_jax.scan` in place of their own loop over time."""
+"""Unchanged cells of other libraries in `gru_jax.scan`, instead of their own loop over time."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ class NnxInScan(NnxPeer):
 
 
 class HaikuInScan(HaikuPeer):
-    """Haiku's core, its state handed from step to step by `scan`."""
+    """Haiku's core in `scan`, which passes its state from step to step."""
 
     def last_state(self, params: Any, inputs: Any) -> Any:
         haiku = library("haiku")

@@ -1,4 +1,4 @@
-"""The training step in other JAX libraries, as their documentation shows them used."""
+"""The training step in other JAX libraries, written as their documentation shows it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -80,10 +80,10 @@ class LinenPeer(JaxPeer):
 class _InHaiku:
     """A class of Haiku's beside a cell of ours.
 
-    order: where each of its gates stands among ours.
-    signs: in its order, -1 for a gate that is 1 less ours.
-    shifts: in its order, what it adds to a bias by itself.
-    otherwise: options of ours that make its equations.
+    order: the index of each of its gates among ours.
+    signs: in its order, -1 for a gate that equals 1 minus ours.
+    shifts: in its order, what Haiku itself adds to a bias.
+    otherwise: options with which our cell has its equations.
     """
 
     name: str
@@ -123,7 +123,7 @@ class HaikuPeer(JaxPeer):
         order, signs = np.array(self.core.order), np.array(self.core.signs, np.float32)
         into, across, bias = ((weights[name][order].T * signs).T for name in ("W", "U", "b"))
         bias -= np.array(self.core.shifts, np.float32)[:, None]
-        # Its kernels have an array each, or stand in one, that of the inputs above the other.
+        # Its two kernels are separate arrays, or one array with the kernel of the inputs on top.
         first, last = params[min(params)], params[max(params)]
         self.kernels = ("w_i", "w_h") if "w_i" in first else ("w", "w")
         of_inputs, of_state = self.kernels
@@ -157,7 +157,7 @@ class EquinoxPeer(JaxPeer):
         new = [rows(weights["W"]), rows(weights["U"]), weights["b"].reshape(-1)]
         where = lambda cell: [cell.weight_ih, cell.weight_hh, cell.bias]
         cell = equinox.tree_at(where, cell, new)
-        if hasattr(cell, "bias_n"):  # of the state's product
+        if hasattr(cell, "bias_n"):  # added to the state's product
             cell = equinox.tree_at(lambda cell: cell.bias_n, cell, 0 * cell.bias_n)
         params, self.rest = equinox.partition(cell, equinox.is_array)
         return params
@@ -183,7 +183,7 @@ class EquinoxPeer(JaxPeer):
         return states if len(states) > 1 else zeros
 
     def shown(self, state: Any) -> Any:
-        """Of a state the output, which it has first."""
+        """The output of a state, which comes first in it."""
         return state[0] if isinstance(state, tuple) else state
 
     def recurrent(self, params: Any) -> list[Any]:

@@ -1,4 +1,4 @@
-"""The training step in Keras and PyTorch, as their documentation shows them used."""
+"""The training step in Keras and PyTorch, written as their documentation shows it."""
 
 import os
 from typing import Any, ClassVar
@@ -13,7 +13,7 @@ from scripts.benchmark.peers import Cells, Peer, beside, library
 class KerasPeer(Peer):
     """Keras 3 on JAX: `compile` and `train_on_batch`."""
 
-    # The class, and where each of its gates stands among ours.
+    # The class, and the index of each of its gates among ours.
     cells: ClassVar[Cells] = {
         GRUCell: ("GRU", (1, 0, 2)),
         LSTMCell: ("LSTM", (0, 1, 2, 3)),
@@ -39,7 +39,7 @@ class KerasPeer(Peer):
         )
         into, across, bias = (beside(weights[part][list(order)]) for part in ("W", "U", "b"))
         biases = np.zeros_like(self.model.get_weights()[2])
-        biases.reshape(-1, bias.shape[1])[0] = bias  # a second one is of the state's product
+        biases.reshape(-1, bias.shape[1])[0] = bias  # a second row is added to the state's product
         self.model.set_weights([into, across, biases, weights["V"], weights["v"]])
         self.model.compile(optimizer=keras.optimizers.Adam(RATE), loss="mse")
 

@@ -16,7 +16,7 @@ from scripts.benchmark.contenders import (
 
 
 def library(name: str) -> Any:
-    """A peer's module.
+    """A library's module.
 
     Raises:
       LeftOutError: it is not installed.
@@ -33,16 +33,16 @@ Cells = dict[type[Cell], Any]
 class Peer(Contender):
     """Another library.
 
-    cells: for each cell of ours that it has, how it is called there and what else differs.
+    cells: for each of our cells that it has: the name there, and what else differs.
     """
 
     cells: ClassVar[Cells]
 
     def theirs(self, cell: str) -> Any:
-        """What `cells` says.
+        """The entry of `cells`.
 
         Raises:
-          LeftOutError: there is no such cell.
+          LeftOutError: the library has no such cell.
         """
         if CELLS[cell] not in self.cells:
             raise LeftOutError(f"it has no {cell} cell")

@@ -1,6 +1,6 @@
-"""Gives the config nonsense: each case either traces or is refused in one line that names it.
+"""Fills configs with nonsense; each case must trace, or be refused in one line that names it.
 
-python -m scripts.endurance.fuzz --cases=50000    a count of what became of them, to
+python -m scripts.endurance.fuzz --cases=50000    writes counts of the outcomes to
                                                   results/fuzz.json
 """
 
@@ -37,7 +37,7 @@ from gru_jax.devices import make_mesh
 from scripts.paths import ROOT
 
 RESULTS = ROOT / "results" / "fuzz.json"
-PIECE = 2500  # cases of one process
+PIECE = 2500  # cases in one process
 TASKS = ("adding", "copy_memory", "flip_flop")
 WORDS = (
     *(*CELLS, "Gru", "gruu", "sigmoid", "relu", "learned", "open", "keep"),
@@ -57,12 +57,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--cases", type=int, default=50_000)
+    parser.add_argument("--cases", type=int, default=50_000, help="how many to try")
     parser.add_argument("--lanes", type=int, default=len(os.sched_getaffinity(0)))
     chosen = parser.parse_args()
     began = time.monotonic()
     counts: collections.Counter[str] = collections.Counter()
-    # Each in a process of its own: a new one now and then, since traces are kept for ever.
+    # Each piece has its own process, because JAX keeps traces as long as a process lives.
     pieces = [
         (seed, min(PIECE, chosen.cases - at))
         for seed, at in enumerate(range(0, chosen.cases, PIECE))
@@ -84,10 +84,10 @@ def _piece(piece: tuple[int, int]) -> collections.Counter[str]:
 
 
 def fuzz(cases: int, seed: int) -> collections.Counter[str]:
-    """Tries that many cases; how many came to which end.
+    """Tries this many cases and counts their outcomes.
 
     Raises:
-      AssertionError: a case came to none that is allowed; hypothesis adds the smallest one.
+      AssertionError: an outcome is not allowed; hypothesis shows the smallest such case.
     """
     counts: collections.Counter[str] = collections.Counter()
 
@@ -116,7 +116,7 @@ def fuzz(cases: int, seed: int) -> collections.Counter[str]:
 
 
 def attempt(case: Case) -> str:
-    """How a case ends, which has to be in one of the ways that are promised."""
+    """The outcome of a case, which must be one of those that are promised."""
     complaint = refusal(case)
     if complaint is None:
         return "accepted, and traces"
@@ -124,7 +124,7 @@ def attempt(case: Case) -> str:
     if complaint.startswith("config needs at least"):
         return "refused: needs more memory than there is"
     assert "must be " in complaint, complaint
-    given = [("model.cell", cell) for cell in CELLS]  # what no complaint is about
+    given = [("model.cell", cell) for cell in CELLS]  # no complaint is about these
     _assert_named(complaint, [change for change in case[1] if change not in given])
     if "no such field" in complaint:
         return "refused: no such field" + ", a near name is given" * ("did you mean" in complaint)
@@ -132,21 +132,21 @@ def attempt(case: Case) -> str:
 
 
 def _assert_named(complaint: str, changes: list[tuple[str, Any]]) -> None:
-    """The complaint is about a field that was changed, with its value, or mentions one."""
+    """The complaint is about a changed field and shows its value, or mentions such a field."""
     field = complaint.split(" = ")[0].removeprefix("config.")
     about = [value for path, value in changes if f"{path}.".startswith(f"{field}.")]
     if any(path == field for path, _ in changes):
         assert any(_shows(complaint, value) for value in about), (complaint, about)
-    elif not about:  # because of another
+    elif not about:  # it is wrong because of another field
         names = {path.split(".")[-1].split("[")[0] for path, _ in changes}
         assert any(name in complaint for name in names), (complaint, changes)
 
 
 def _shows(complaint: str, value: Any) -> bool:
-    """Whether the value stands there, as it was given or as the number that it was read as."""
+    """Whether the complaint shows the value, as given or as the number it was parsed to."""
     shown = complaint.partition(" = ")[2].partition(": must be")[0]
     if not isinstance(value, str):
-        # Of a list or a section, one element may be what is shown.
+        # For a list or a section, the complaint may show one element.
         return hasattr(value, "__len__") or fields.short(value) == shown
     if value.strip()[:1] in tuple("([{") or shown in ("True", "False"):
         return True
@@ -157,7 +157,7 @@ def _shows(complaint: str, value: Any) -> bool:
 
 
 def refusal(case: Case) -> str | None:
-    """What the programs say of a case; None where it is accepted and traces."""
+    """The complaint of the programs; None if the case is accepted and traces."""
     try:
         trace(settings_of(case))
     except (FieldError, RunError, flags.Error) as error:
@@ -185,13 +185,13 @@ def settings_of(case: Case) -> Settings:
 
 
 def arguments(case: Case) -> list[str]:
-    """The command line of a case whose values are all text."""
+    """The command line of a case in which all values are text."""
     overrides = [f"--config.{path}={value}" for path, value in case[1]]
     return ["train", f"--config={ROOT}/configs/{case[0]}.py", *overrides]
 
 
 def trace(settings: Settings) -> None:
-    """Everything that training would compile, down to shapes."""
+    """Traces everything that training would compile, with shapes only."""
     mesh = make_mesh(*settings.mesh_sizes)
     check_memory(settings, mesh)
     experiment, state = settings.experiment, abstract_state(settings)
@@ -200,7 +200,7 @@ def trace(settings: Settings) -> None:
 
 
 def default(task: str) -> dict[str, Any]:
-    """The config that cases start from."""
+    """The config from which cases start."""
     config = importlib.import_module(f"configs.{task}").get_config().to_dict()
     config["model"]["cell"] = families.simplest()
     return config
@@ -217,7 +217,7 @@ def paths(config: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _sensible(default: Any) -> st.SearchStrategy[Any]:
-    """Values of the field's kind, many of which are allowed."""
+    """Values of the field's type, many of which are allowed."""
     if isinstance(default, bool):
         return st.booleans()
     if isinstance(default, int):

@@ -1,9 +1,10 @@
-"""Kills runs with SIGKILL and compares their end with that of a run that nobody touched.
+"""Kills runs with SIGKILL and compares their results with those of an undisturbed run.
 
-python -m scripts.endurance.kills --kills=1000     a count of what was hit, to results/kills.json
+python -m scripts.endurance.kills --kills=1000    writes counts of what was hit to
+                                                 results/kills.json
 
-Each run is the real program in a process of its own; a server that has imported it already
-forks them, so that a kill costs seconds less.
+Each run is the real program in its own process. It is forked from a server that has already
+imported the modules, which saves seconds per kill.
 """
 
 import argparse
@@ -32,7 +33,7 @@ from scripts.paths import ROOT
 
 RESULTS = ROOT / "results" / "kills.json"
 STEPS = 600
-# Small, so that starting takes most of the time; a chunk, its lines and a checkpoint take turns.
+# Small, so that starting takes most of the time, with a checkpoint after every second chunk.
 CONFIG = {
     "task.length": 6,
     "model.cell": families.simplest(),
@@ -72,19 +73,19 @@ def kill(
     done: Callable[[], None] = lambda: None,
     moments: tuple[str, ...] = MOMENTS,
 ) -> dict[str, Any]:
-    """Kills runs until the count is reached, then lets the last ones end.
+    """Kills runs until the count is reached, then lets the last ones finish.
 
     Args:
-      moments: what each kill waits for is drawn from these.
+      moments: each kill waits for one of these, drawn at random.
 
     Returns:
-      How many kills there were, by what they waited for and by what they hit; how many runs
-      they were spread over, and how many of those ended with the bits of the untouched one.
+      The number of kills, by what they waited for and by what they hit; the number of runs, and
+      how many of these ended with the bits of the undisturbed one.
     """
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(["experiments.train", "experiments.training.recorder"])
     with tempfile.TemporaryDirectory() as folder:
-        ready = server.Process(target=int)  # so that the server has started before a clock does
+        ready = server.Process(target=int)  # starts the server before anything is timed
         ready.start()
         ready.join()
         whole = _Run(Path(folder) / "whole", server)
@@ -126,7 +127,7 @@ def _lane(
             run.wait(moment, chance, times)
             newest = run.newest()
             if not run.kill():
-                break  # it had ended
+                break  # it had already ended
             killed += 1
             done()
             counts[f"waited for: {moment}"] += 1
@@ -146,7 +147,7 @@ def _lane(
 
 
 class _Run:
-    """One run's folder and the process that is at work in it."""
+    """One run's folder, and the process that works in it."""
 
     def __init__(self, folder: Path, server: Any):
         folder.mkdir()
@@ -164,7 +165,7 @@ class _Run:
         self.process.start()
 
     def wait(self, moment: str, chance: random.Random, times: tuple[float, float, float]) -> None:
-        """Returns at a random instant of the kind that is asked for, or when the process ends."""
+        """Returns at a random moment of the given kind, or when the process ends."""
         compiling, first_step, whole = times
         if moment == "checkpoint":
             self._until(chance.randint(1, 8), lambda: [p.name for p in self._partials()])
@@ -192,13 +193,13 @@ class _Run:
             before = now
 
     def kill(self) -> bool:
-        """Whether there was something to kill."""
+        """Kills the process; returns whether it was still running."""
         self.process.kill()
         self.process.join()
         return self.process.exitcode == -signal.SIGKILL
 
     def hit(self, newest: int) -> list[str]:
-        """What the kill interrupted, by what it left behind."""
+        """What the kill interrupted, judged by what is left in the folder."""
         printed = self.printed.read_text()
         metrics = self.workdir / "metrics.jsonl"
         text = metrics.read_text() if metrics.exists() else ""
@@ -222,7 +223,7 @@ class _Run:
         return list((self.workdir / "checkpoints").glob("*.partial"))
 
     def end(self) -> tuple[Any, ...]:
-        """What two equal runs have in common: metrics, parameters, summary, and no complaint."""
+        """What equal runs share: metrics, parameters, summary, files, and complaints."""
         printed = self.printed.read_text()
         assert self.process.exitcode == 0, printed
         state = self.workdir / "checkpoints" / str(STEPS) / "state.safetensors"
@@ -237,7 +238,7 @@ class _Run:
         )
 
     def timed(self) -> tuple[float, float, float]:
-        """Lets it run: seconds until it compiled, until its first step, and until its end."""
+        """Runs it: seconds until it starts to compile, until its first step, and until its end."""
         self.start()
         seen = []
         for word in ("compiling", "step "):

@@ -1,8 +1,9 @@
-"""How much faster trials are that are trained together: python -m scripts.endurance.packing
+"""How much time packing trials into one population saves: python -m scripts.endurance.packing
 
-Runs sweeps both ways in turn, and writes the seconds to results/packing.json.
+Runs sweeps with and without packing in turn, and writes the seconds to results/packing.json.
 """
 
+import argparse
 import subprocess
 import sys
 import tempfile
@@ -36,13 +37,15 @@ def sweep(add):
 
 
 def main() -> int:
+    raw = argparse.RawTextHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=raw).parse_args()
     found = [measure(*size) for size in SIZES]
     write_json(RESULTS, {"sizes": found, "environment": environment()})
     return 0
 
 
 def measure(units: int, length: int, steps: int) -> dict[str, Any]:
-    """Seconds of the whole command, both ways, one after the other and again."""
+    """Seconds of the whole command, both ways in turn, several times."""
     size = {"units": units, "length": length, "steps": steps, "trials": TRIALS}
     seconds: dict[str, list[float]] = {name: [] for name in OPTIONS}
     with tempfile.TemporaryDirectory() as folder:

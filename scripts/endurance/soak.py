@@ -1,6 +1,6 @@
-"""Trains for long with frequent checkpoints, and watches memory, open files and checkpoints.
+"""Trains for a long time with frequent checkpoints, and watches memory, files and checkpoints.
 
-python -m scripts.endurance.soak --minutes=30     what was seen, to results/soak.json
+python -m scripts.endurance.soak --minutes=30     writes what was seen to results/soak.json
 """
 
 import argparse
@@ -22,7 +22,7 @@ from scripts.paths import ROOT
 
 RESULTS = ROOT / "results" / "soak.json"
 KEPT = 3
-WARM_UP = 10  # minutes: compilation, and every thread's heap at its full size
+WARM_UP = 10  # minutes, until everything is compiled and every thread's heap has its full size
 CONFIG = {
     "task.length": 20,
     "model.hidden_sizes": "(32,)",
@@ -39,8 +39,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--every", type=float, default=5, help="seconds between two looks")
+    parser.add_argument("--minutes", type=float, default=30, help="after the warm-up")
+    parser.add_argument("--every", type=float, default=5, help="seconds between two observations")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         result = soak(Path(folder) / "run", chosen.minutes, chosen.every)
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def soak(workdir: Path, minutes: float, every: float) -> dict[str, Any]:
-    """Runs the real command for so long, after a warm-up; what its process held meanwhile."""
+    """Runs the real command for this long after a warm-up; returns what its process held."""
     overrides = [f"--config.{name}={value}" for name, value in CONFIG.items()]
     command = [
         *(sys.executable, "-m", "experiments.train"),
@@ -62,7 +62,7 @@ def soak(workdir: Path, minutes: float, every: float) -> dict[str, Any]:
         began, seen = time.monotonic(), []
         while time.monotonic() - began < 60 * (WARM_UP + minutes):
             time.sleep(every)
-            assert process.poll() is None, "the run has ended by itself"
+            assert process.poll() is None, "the run ended by itself"
             seen.append((time.monotonic() - began, *_held(process.pid), _checkpoints(workdir)))
         process.send_signal(signal.SIGTERM)
         process.wait()

@@ -1,9 +1,11 @@
 """How long a user waits for the first metric: python -m scripts.endurance.startup
 
-Seconds from the command to the first line of metrics.jsonl, with an empty compilation cache and
-again with what that left there, several times in turn; to results/startup.json.
+Measures the seconds from the command to the first line of metrics.jsonl, first with an empty
+compilation cache and then with the cache that this filled, several times in turn. Writes
+results/startup.json.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -23,6 +25,8 @@ CONFIG = "configs/adding.py"
 
 
 def main() -> int:
+    raw = argparse.RawTextHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=raw).parse_args()
     seconds: dict[str, list[float]] = {"empty": [], "filled": []}
     for repeat in range(REPEATS):
         with tempfile.TemporaryDirectory() as folder:
@@ -34,10 +38,10 @@ def main() -> int:
 
 
 def first_metric(folder: Path, run: str, *options: str) -> float:
-    """Seconds until a run in `folder` has written a metric; it is then ended.
+    """Seconds until a run in `folder` has written a metric. The run is then stopped.
 
     Raises:
-      RunError: it ended by itself without one, or has not written any in `PATIENCE`.
+      RunError: it ended without one, or wrote none within `PATIENCE` seconds.
     """
     metrics = folder / run / "metrics.jsonl"
     program: Any = [sys.executable, "-m", "experiments.train", f"--config={CONFIG}", *options]
@@ -56,7 +60,7 @@ def first_metric(folder: Path, run: str, *options: str) -> float:
                 raise RunError(f"no metric from {' '.join(program)}")
             time.sleep(0.01)
         seconds = time.perf_counter() - began
-        process.terminate()  # it saves and ends, so that what it has compiled is kept
+        process.terminate()  # it saves and ends, so that its compiled programs are cached
     return seconds
 
 

@@ -1,7 +1,7 @@
-"""The generated parts of README, docs and docstrings of configs, from results/.
+"""Writes the generated parts of README, docs and the configs' docstrings from results/.
 
 python -m scripts.paper            write them, and the figures
-python -m scripts.paper --check    exit 1 where a page does not show what results/ holds
+python -m scripts.paper --check    exit with 1 if a page differs from results/
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> int:
     if parser.parse_args().check:
         found = stale()
         for page in found:
-            print(f"{page} does not show what results/ holds: python -m scripts.paper")
+            print(f"{page} differs from results/: run python -m scripts.paper")
         return int(bool(found))
     for page in written():
         write_text(ROOT / page, fresh(page))
@@ -81,13 +81,13 @@ def written() -> list[str]:
 
 
 def stale() -> list[str]:
-    """Those that show something else."""
+    """Those of them whose generated parts differ from results/."""
     shown = lambda page: (ROOT / page).read_text() if (ROOT / page).exists() else ""
     return [page for page in written() if fresh(page) != shown(page)]
 
 
 def fresh(page: str) -> str:
-    """A page with its generated parts, or a config with its docstring, made anew."""
+    """The text of a page with new generated parts, or of a config with a new docstring."""
     if page in WHOLE:
         _, whole = WHOLE[page]
         return whole()

@@ -1,7 +1,8 @@
-"""What every synthetic task's config gives as it stands: time, score, other lengths, gates.
+"""What the config of every synthetic task achieves: time, score, other lengths, gates.
 
-python -m scripts.paper.defaults DIR    trains what is missing in DIR, one after the other, on
-                                        an idle machine; writes results/defaults.json
+python -m scripts.paper.defaults DIR    trains what is missing in DIR, one run after the
+                                        other (on an idle machine), and writes
+                                        results/defaults.json
 """
 
 import functools
@@ -24,7 +25,7 @@ from scripts.paper import pages
 from scripts.paths import FIGURES, ROOT
 
 MEASURED = ROOT / "results" / "defaults.json"
-# Name of a run: its config, and the options that its docstring names.
+# By the name of a run: its config, and the options that the config's docstring gives for it.
 RUNS = {
     "adding": ("adding", ()),
     "copy_memory": ("copy_memory", ()),
@@ -46,8 +47,8 @@ RUNS = {
         ("--config.task.where=start", "--config.model.chrono_max=100.0"),
     ),
 }
-# Runs of the verdict task whose gates are looked at: options, and where the figure goes. Accuracy
-# is perfect long before a loss as small as this: the gates are those of models that have settled.
+# Runs of the verdict task whose gates are measured: options, and where the figure goes. They train
+# to a small loss, long after accuracy is perfect, so that the gates have settled.
 GATED = {
     "at the end": (("--config.task.where=end",), "verdict_end.png"),
     "at the start of 30 words": (
@@ -67,7 +68,7 @@ def measure(folder: Path) -> int:
     """Trains, evaluates and records.
 
     Raises:
-      RunError: a program failed, or the code is not committed.
+      RunError: a program failed, or a run was made by code that is not committed.
     """
     runs = {name: _default(folder, name, *run) for name, run in RUNS.items()}
     gates = {name: _gates(folder, *run) for name, run in GATED.items()}
@@ -78,7 +79,7 @@ def measure(folder: Path) -> int:
 
 
 def _default(folder: Path, name: str, config: str, options: tuple[str, ...]) -> dict[str, Any]:
-    """What a config gives as it stands, at other lengths too."""
+    """What a config achieves, at the training length and at others."""
     workdir = folder / name.replace(", ", "-")
     found = _trained(workdir, config, options)
     if not (workdir / "lengths.json").exists():
@@ -88,8 +89,8 @@ def _default(folder: Path, name: str, config: str, options: tuple[str, ...]) -> 
 
 
 def _gates(folder: Path, options: tuple[str, ...], figure: str) -> dict[str, Any]:
-    """Of every gate the mean in plot, turn and verdict, and the share of units where it is closed
-    and open; one number a seed.
+    """For every gate and seed: the mean in plot, turn and verdict, and the shares of units in which
+    it is closed and open.
     """
     workdir = folder / "gates" / Path(figure).stem
     found = _trained(workdir, "verdict", (*options, *SETTLED))
@@ -110,7 +111,7 @@ def _gates(folder: Path, options: tuple[str, ...], figure: str) -> dict[str, Any
 
 
 def _trained(workdir: Path, config: str, options: tuple[str, ...]) -> dict[str, Any]:
-    """Trains what is not there, and says what came of it."""
+    """Trains the run if it is missing, and returns its results."""
     timed = workdir.with_suffix(".seconds.json")
     command = [f"--config=configs/{config}.py", *options]
     if not timed.exists():
@@ -137,7 +138,7 @@ def _trained(workdir: Path, config: str, options: tuple[str, ...]) -> dict[str, 
 
 
 def _program(name: str, *options: str) -> None:
-    # As on a machine that has never compiled it.
+    # Timed as on a machine that has never compiled it.
     environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
     command = [sys.executable, "-m", f"experiments.{name}", *options]
     done = subprocess.run(command, env=environment, check=False)

@@ -30,7 +30,7 @@ POSTER = {
     "tanh-0.5": (0, (1, 1)),
 }
 FLOOR = 1e-16
-LAG = 100  # at which tables show how much is carried
+LAG = 100  # at which the tables show how much is carried
 MARK = 1  # which of adding's inputs marks the summands
 
 
@@ -39,16 +39,16 @@ def main() -> int:
 
 
 def collect(folder: Path) -> int:
-    """Copies what experiments.gradients has measured."""
+    """Copies the measurements of experiments.gradients."""
     write(MEASURED, read(folder))
     return 0
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """What experiments.gradients has measured.
+    """Reads the measurements of experiments.gradients.
 
     Raises:
-      RunError: it was measured by code that is not committed.
+      RunError: they were made by code that is not committed.
     """
     found = read_json(folder / "gradients.json", f"{folder} holds no measurements")
     made = [found["environment"]]
@@ -59,7 +59,7 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 def write(path: Path, found: dict[str, Any]) -> None:
-    """JSON that a difference can be read of, without a line for every number."""
+    """Writes JSON with one line per population, so that a diff is readable and not too long."""
     lines = []
     for when, group in found.items():
         rows = ",\n".join(f"{json.dumps(name)}: {json.dumps(row)}" for name, row in group.items())
@@ -78,7 +78,7 @@ def initial() -> str:
     lines = [
         f"| cell | start | carried over {LAG} steps | largest singular value over {LAG} steps "
         "| horizon | largest Lyapunov exponent | half-life in steps "
-        "| weights' gradient from the last ten steps |",
+        "| share of the weights' gradient from the last ten steps |",
         "|---|---|" + "--:|" * 6,
     ]
     for name, measured in found.items():
@@ -97,12 +97,12 @@ def initial() -> str:
 
 
 def trained() -> str:
-    """The same cells, smaller, before and after training on adding."""
+    """The same cells with fewer units, before and after training on adding."""
     found, rows = load(), {each.row["trial"]: each for each in results.load("gradients_trained")}
     longest = next(iter(found["after"].values()))["lags"][-1]
     lines = [
         f"| cell | start | solved | median steps to solve | carried over {longest} steps: "
-        "before | after | horizon: before | after | what a mark adds to the gain of its step, "
+        "before | after | horizon: before | after | effect of a mark on the gain of its step, in "
         "nats: before | after |",
         "|---|---|" + "--:|" * 8,
     ]
@@ -135,12 +135,12 @@ def trained() -> str:
 
 
 def units() -> str:
-    """How a unit's gates go with its memory: half-lives, and rank correlations with its own."""
+    """Half-lives of units, and rank correlations of gates with the measured half-life."""
     found = load()
     lines = [
-        "| cell | start | half-life of units in steps, by the keeping gate: before | after "
-        "| their own: before | after | correlation of the half-life by the keeping gate: before "
-        "| after | of its mean: after | of the mean reset gate: before | after |",
+        "| cell | start | predicted half-life of units in steps: before | after "
+        "| measured half-life: before | after | correlation with the predicted half-life: before "
+        "| after | with the mean keeping gate: after | with the mean reset gate: before | after |",
         "|---|---|" + "--:|" * 9,
     ]
     for name, after in found["after"].items():
@@ -167,7 +167,7 @@ def _told(name: str, measured: dict[str, Any]) -> str:
 
 
 def _power(log: float | None) -> str:
-    """What a natural logarithm stands for: 0.94, 2.6e-09, 1e-180."""
+    """The number with this natural logarithm: 0.94, 2.6e-09, 1e-180."""
     if log is None:
         return "0"
     tens = log / math.log(10)
@@ -183,13 +183,13 @@ def _at(curves: dict[str, list[float | None]], place: int) -> list[Any]:
 
 
 def _middle(told: Callable[[Any], str], values: Sequence[Any]) -> str:
-    """The median, and the quartiles where they are told otherwise."""
+    """The median, and the quartiles if they read differently."""
     low, median, high = map(told, values)
     return f"{median} ({low}..{high})" if {low, high} != {median} else median
 
 
 def _horizon(measured: dict[str, Any]) -> str:
-    """What reaches the first step is at least T."""
+    """A horizon that reaches the first step is at least T."""
     longest = measured["lags"][-1]
     told = lambda value: f"≥ {longest}" if value >= longest else f"{value:.0f}"
     return _middle(told, measured["horizon"])
@@ -200,7 +200,7 @@ def _steps(half_life: float | None) -> str:
 
 
 def _correlation(measured: dict[str, Any], gate: str | None) -> str:
-    """Nothing where a cell has no such gate."""
+    """An empty cell if there is no such gate."""
     ranks = measured["gates"]["correlation"]
     if gate not in ranks:
         return ""
@@ -208,7 +208,7 @@ def _correlation(measured: dict[str, Any], gate: str | None) -> str:
 
 
 def provenance(found: dict[str, Any], when: str) -> str:
-    """What the numbers of a group depend on."""
+    """What the numbers of a group depend on: sizes, command, commit, versions."""
     made, group = found["environment"], found[when]
     told = lambda values: ", ".join(str(value) for value in sorted({*values}))
     commits = told(each["commit"][:8] for each in group.values())
@@ -217,14 +217,14 @@ def provenance(found: dict[str, Any], when: str) -> str:
         f"{told(each['seeds'] for each in group.values())} seeds, "
         f"{told(each['units'] for each in group.values())} units, "
         f"T = {told(each['lags'][-1] for each in group.values())}, "
-        f"{told(each['inputs'] for each in group.values())} examples a seed, "
+        f"{told(each['inputs'] for each in group.values())} examples per seed, "
         f"measured in {seconds / 60:.1f} minutes; "
         f"`{made['command']}` at commit {commits}, {pages.made_with(made)}."
     )
 
 
 def poster() -> bytes:
-    """How much of a gradient each cell carries back, over the lag, at initialisation."""
+    """The share of a gradient that each cell carries back, over the lag, at initialisation."""
     found = load()["initial"]
     figure, (axis,) = style.panels((9, 4.6))
     started = {name: starts.start(measured["cell"], name) for name, measured in found.items()}

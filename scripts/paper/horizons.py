@@ -1,4 +1,4 @@
-"""Whether the horizon at initialisation says what will be learned: results, table and figure.
+"""Does the horizon at initialisation predict what will be learned? Results, table and figure.
 
 python -m scripts.paper.horizons DIR    DIR/gradients.json -> results/horizons.json
 """
@@ -27,9 +27,9 @@ RESAMPLES = 2000  # of the bootstrap
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """A configuration: how far it carries the loss gradient at first, and what it learned.
+    """A configuration: how far it carries the loss gradient before training, and what it learned.
 
-    start: its cell and start, whatever the length.
+    start: the cell and its start, without the length.
     horizon: median over seeds and examples, in steps.
     learned: the share of seeds that reached the target.
     """
@@ -42,7 +42,7 @@ class Point:
 
     @property
     def share(self) -> float:
-        """Of the way back to the first step."""
+        """The horizon as a share of T."""
         return self.horizon / self.length
 
 
@@ -51,7 +51,7 @@ def main() -> int:
 
 
 def collect(folder: Path) -> int:
-    """Copies of what experiments.gradients has measured what is read here."""
+    """Copies the measurements of experiments.gradients that are used here."""
     found = gradients.read(folder)
     found["initial"] = {
         name: {key: measured[key] for key in KEPT} for name, measured in found["initial"].items()
@@ -81,15 +81,15 @@ def points() -> list[Point]:
 
 
 def correlation(some: list[Point]) -> float:
-    """Spearman's, of horizon / T with the share of seeds that learned; NaN if one is constant."""
+    """Spearman's, of horizon / T and the share of seeds that learned; NaN if one is constant."""
     columns = [point.share for point in some], [point.learned for point in some]
-    if any(len({*column}) < 2 for column in columns):  # of equals none is ahead
+    if any(len({*column}) < 2 for column in columns):  # a constant has no ranks
         return float("nan")
     return float(stats.spearmanr(*columns).statistic)
 
 
 def within(some: list[Point]) -> float:
-    """The mean of the correlations at each T, where T itself explains nothing."""
+    """The mean of the correlations at each T, so that T itself explains nothing."""
     lengths = sorted({point.length for point in some})
     found = [correlation([p for p in some if p.length == length]) for length in lengths]
     known = [value for value in found if np.isfinite(value)]
@@ -97,7 +97,7 @@ def within(some: list[Point]) -> float:
 
 
 def interval(statistic: Any, some: list[Point]) -> tuple[float, float]:
-    """95 % by bootstrap over the starts, since one start at five lengths is not five."""
+    """95 %, by bootstrap over the starts: five lengths of one start are not independent."""
     starts = sorted({point.start for point in some})
     by_start = {start: [p for p in some if p.start == start] for start in starts}
     generator = np.random.default_rng(0)
@@ -112,7 +112,7 @@ def interval(statistic: Any, some: list[Point]) -> tuple[float, float]:
 
 
 def table() -> str:
-    """The rank correlation over all configurations, at equal T, and of each kind of cell."""
+    """The rank correlation over all configurations, at equal T, and for each kind of cell."""
     everything = points()
     questions: dict[str, tuple[Any, list[Point]]] = {
         "all": (correlation, everything),
@@ -129,7 +129,7 @@ def table() -> str:
     ]
     for name, (statistic, some) in questions.items():
         if len({point.learned for point in some}) < 2:
-            told = "none: all seeds of all have learned"
+            told = "none: every seed learned"
         else:
             low, high = interval(statistic, some)
             told = f"{statistic(some):.2f} ({low:.2f}..{high:.2f})"
@@ -149,7 +149,7 @@ def table() -> str:
 
 
 def scatter() -> bytes:
-    """A point a configuration: its horizon at initialisation, and how many seeds learned."""
+    """One point per configuration: its horizon at initialisation, and how many seeds learned."""
     everything = points()
     lengths = sorted({point.length for point in everything})
     cells = families.ordered(point.cell for point in everything)
@@ -159,7 +159,7 @@ def scatter() -> bytes:
             here = Counter(
                 (p.horizon, p.learned) for p in everything if (p.cell, p.length) == (cell, length)
             )
-            # Beside each other, and the larger the more of them coincide.
+            # Kinds of cell stand side by side; a mark is larger the more points coincide.
             x = [horizon * 1.1 ** (place - (len(cells) - 1) / 2) for horizon, _ in here]
             y = [learned for _, learned in here]
             sizes = [45 * count for count in here.values()]

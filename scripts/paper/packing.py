@@ -10,7 +10,7 @@ from scripts.paper import pages
 def table() -> str:
     """What was measured, as a Markdown table."""
     result = json.loads(RESULTS.read_text())
-    lines = ["| trials | apart | together | times as fast |", "|---|--:|--:|--:|"]
+    lines = ["| trials | one by one | packed | speed-up |", "|---|--:|--:|--:|"]
     for size in result["sizes"]:
         apart, together = (statistics.median(size[name]) for name in OPTIONS)
         spread = lambda name, size=size: f"{min(size[name]):.0f}..{max(size[name]):.0f} s"

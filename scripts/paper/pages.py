@@ -1,4 +1,4 @@
-"""What the scripts that write documentation share: generated parts of a page, and versions."""
+"""Shared by the scripts that write documentation: generated parts of a page, and versions."""
 
 import argparse
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ from experiments.system.commandline import guarded
 
 
 def collect(description: str | None, measured: Callable[[Path], int]) -> int:
-    """A program that takes a folder of measurements, DIR, for what is committed."""
+    """Runs a program that turns a folder of measurements, DIR, into committed results."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -19,12 +19,12 @@ def collect(description: str | None, measured: Callable[[Path], int]) -> int:
 
 
 def fill(text: str, parts: dict[str, str]) -> str:
-    """The page, with each part between `<!-- NAME -->` and `<!-- end of NAME -->` made anew."""
+    """The page, with each part between `<!-- NAME -->` and `<!-- end of NAME -->` replaced."""
     for name, content in parts.items():
         start, end = f"<!-- {name} -->\n", f"<!-- end of {name} -->"
         before, _, rest = text.partition(start)
         _, found_end, after = rest.partition(end)
-        assert found_end, f"the page has lost the marks around its part {name!r}"
+        assert found_end, f"the page has lost the markers of its part {name!r}"
         text = f"{before}{start}{content}\n{end}{after}"
     return text
 
@@ -42,6 +42,6 @@ def earlier(rows: Iterable[dict[str, Any]]) -> str:
 
 
 def made_with(environment: dict[str, Any]) -> str:
-    """The versions that environment.json or a row of results holds, in half a sentence."""
+    """The versions in environment.json or in a row of results, as words for a sentence."""
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())
     return f"Python {environment['python']}, {versions}"

@@ -18,13 +18,13 @@ from scripts.endurance import startup
 from scripts.paper import pages, results
 from scripts.paths import FIGURES
 
-PATHS = {"plain": "-plain", "batched": "", "recomputed": "-recomputed"}  # whose row is which
+PATHS = {"plain": "-plain", "batched": "", "recomputed": "-recomputed"}  # suffixes of our rows
 PEERS = ("flax.nnx", "flax.linen", "haiku", "equinox", "keras", "torch")
 IN = "-in-scan"
 POPULATION, ALONE = "gru_jax-8-seeds", "gru_jax-1-core"
 SEEDS = 8
-# Arrays of a number for each example and unit, as XLA was seen to plan them: kept of each step by a
-# batched gradient, and kept of each segment beside; and at work in the segment being worked on.
+# How many arrays with a number for each example and unit XLA plans, by observation. KEPT: stored by
+# a batched gradient for each step, and in addition for each segment. WORKING: in use in a segment.
 KEPT: dict[type[Cell], tuple[int, int]] = {
     GRUCell: (5, 0),  # both gates, candidate, state, and the state's product in the candidate
     LSTMCell: (6, 0),  # three gates, candidate, both states
@@ -51,7 +51,7 @@ def load(name: str) -> dict[str, Any]:
 
 
 def workloads(name: str) -> list[tuple[str, Work, Rows]]:
-    """Of a committed benchmark: each workload's name, sizes and contenders."""
+    """The name, sizes and contenders of each workload in a committed benchmark."""
     return [
         (found["workload"], _work(found), found["contenders"]) for found in load(name)["results"]
     ]
@@ -62,7 +62,7 @@ def _work(found: dict[str, Any]) -> Work:
 
 
 def milliseconds(row: dict[str, Any]) -> float:
-    """The median of a contender's turns, of a step."""
+    """The median over a contender's turns, per step."""
     return 1e3 * statistics.median(row["seconds"])
 
 
@@ -72,10 +72,10 @@ def times(rows: Rows, slow: str, fast: str = OURS) -> float:
 
 
 def versus(cells: tuple[str, ...] = ()) -> str:
-    """Ours, the floor, and how many times as long each peer takes: with all cells, or some."""
+    """Our time, also over the floor, and that of each library over ours, with all cells or some."""
     cells = cells or timed()
     lines = [
-        f"| cell | workload | ours: ms a step | x floor | {' | '.join(PEERS)} |",
+        f"| cell | workload | ours: ms per step | x floor | {' | '.join(PEERS)} |",
         f"|---|---|--:|--:|{'--:|' * len(PEERS)}",
     ]
     for cell in cells:
@@ -96,7 +96,7 @@ def headline() -> str:
 
 
 def sizes() -> str:
-    """What the workloads are."""
+    """The sizes of the workloads."""
     lines = ["| workload | batch | time | inputs | units |", "|---|--:|--:|--:|--:|"]
     for name, work in WORKLOADS.items():
         lines.append(f"| {name} | {' | '.join(str(size) for size in vars(work).values())} |")
@@ -104,7 +104,7 @@ def sizes() -> str:
 
 
 def paths() -> str:
-    """Each way to compute the gradient: time over the floor, and what it plans."""
+    """Each way to compute the gradient: time over the floor, and planned memory."""
     ways = " | ".join(f"{path}: x floor, MiB" for path in PATHS)
     lines = [
         f"| cell | workload | {ways} | flax.nnx: MiB |",
@@ -122,9 +122,9 @@ def paths() -> str:
 
 
 def derived() -> str:
-    """The last commit whose cells were split by hand, beside what is derived from a step."""
+    """The last commit with cells split by hand, beside gradients derived from a step."""
     lines = [
-        "| cell | workload | split by hand: x derived | split by hand: MiB | derived: MiB |",
+        "| cell | workload | time by hand / derived | by hand: MiB | derived: MiB |",
         "|---|---|--:|--:|--:|",
     ]
     for cell in timed():
@@ -138,7 +138,7 @@ def derived() -> str:
 
 
 def foreign() -> str:
-    """Other libraries' cells in `scan` instead of their loop, and a reset before the product."""
+    """Speed-ups of other libraries' cells, and of a reset before the product, in `scan`."""
     ends = {f"{peer}{IN}": peer for peer in PEERS}
     ends[f"{OURS}-reset-before"] = f"{OURS}-reset-before-plain"
     cells = {cell: workloads(cell) for cell in timed()}
@@ -162,7 +162,7 @@ def planned(row: dict[str, Any]) -> float:
 def population() -> str:
     """Eight seeds together beside one alone on one core."""
     lines = [
-        f"| workload | one seed, one core: ms a step | {SEEDS} seeds: ms a step | gain |",
+        f"| workload | one seed, one core: ms per step | {SEEDS} seeds: ms per step | gain |",
         "|---|--:|--:|--:|",
     ]
     for name, _, rows in workloads("population"):
@@ -173,13 +173,14 @@ def population() -> str:
 
 
 def predicted(cell: str, work: Work, taken: dict[str, Any]) -> float:
-    """Bytes of temporaries a device, of a batched or recomputed gradient whose last state is read.
+    """Temporaries of a batched or recomputed gradient in bytes per device; the last state is read.
 
         4 r (T (k H + D) + w S H) + 8 P
 
-    with r examples of T steps and D inputs on the device, H units, P parameters, segments of S
-    steps, w arrays at work, and k kept of each step: `KEPT` (batched), or the states before each
-    segment, so that k = states / S (recomputed). Inputs count twice where segments leave a rest.
+    Here r examples of T steps and D inputs are on the device, with H units, P parameters and
+    segments of S steps. w arrays are in use in a segment. k are stored for each step: `KEPT`
+    (batched), or states / S, for the states before each segment (recomputed). Inputs count twice
+    if T is not a multiple of S.
     """
     path, segment, make = _gradient(taken), taken["segment"], CELLS[cell]
     each, beside = KEPT[make] if path == "batched" else (0, len(make.STATES))
@@ -191,7 +192,7 @@ def predicted(cell: str, work: Work, taken: dict[str, Any]) -> float:
 
 
 def _gradient(taken: dict[str, Any]) -> str:
-    """The gradient that was taken: "auto" takes products over many steps."""
+    """The gradient that was used: "auto" batches products over many steps."""
     return "batched" if taken["gradient"] == "auto" else taken["gradient"]
 
 
@@ -212,9 +213,9 @@ def _kept(cell: type[Cell]) -> str:
 
 
 def long() -> str:
-    """Sequences of many steps, recomputed in segments: time of each step, and memory."""
+    """Long sequences, recomputed in segments: time per step, and memory."""
     lines = [
-        "| T | ms an update | us a time step | planned: MiB | formula: MiB | process: MiB |",
+        "| T | ms per update | µs per time step | planned: MiB | formula: MiB | process: MiB |",
         "|--:|--:|--:|--:|--:|--:|",
     ]
     for found in load("long")["results"]:
@@ -235,7 +236,7 @@ def first() -> str:
     for name, seconds in found["seconds"].items():
         middle = statistics.median(seconds)
         lines.append(f"| {name} | {middle:.1f} ({min(seconds):.1f}..{max(seconds):.1f}) |")
-    return "\n".join([*lines, "", f"{len(seconds)} times in turn: {_made(found)}"])
+    return "\n".join([*lines, "", f"Measured {len(seconds)} times in turn: {_made(found)}"])
 
 
 def parts() -> dict[str, str]:
@@ -253,7 +254,7 @@ def _made(found: dict[str, Any]) -> str:
 
 
 def draw() -> None:
-    """Time over the floor with a GRU: a panel a workload, a dot a contender, a line its turns."""
+    """Time over the floor with a GRU, by workload: dots are medians, lines the range of turns."""
     names = (FLOOR, OURS, *PEERS)[::-1]
     figure, axes = style.panels((9.6, 2.9), len(WORKLOADS), sharey=True)
     for axis, (name, work, rows) in zip(axes, workloads(timed()[0]), strict=True):

@@ -20,13 +20,13 @@ PUBLISHED = results.RESULTS / "published.json"
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """What is compared: of a sweep's trials that `trial` begins the better, by validation.
+    """One comparison. Ours is the best, by validation, of the trials that begin with `trial`.
 
-    published: the number and who has it; empty where nobody has.
-    why: the difference between the two, in one line.
-    metric: "accuracy" in percent, "loss", or "sequences": of training, until solved. The first
-      two are of the test split, or of fresh examples where the task makes its own.
-    cell: it and its start, in words.
+    published: the number and its source; empty if there is none.
+    why: how the two setups differ, in one line.
+    metric: "accuracy" in percent, "loss", or "sequences", the number of training sequences until
+      solved. The first two are of the test split, or of fresh examples if the task makes its own.
+    cell: the cell and its start, in words.
     """
 
     task: str
@@ -39,15 +39,15 @@ class Published:
 
 
 def load() -> list[dict[str, Any]]:
-    """Each problem with what is known of it: the number, whose it is, and where it stands there.
+    """Each problem with its published numbers, their sources, and what differs.
 
-    A row without a number says who has one that could not be read; without a source, nobody has.
+    A row without a number names a source that we could not read. Without a source, none is known.
     """
     return json.loads(PUBLISHED.read_text())
 
 
 def rows() -> list[Published]:
-    """Of each problem the rows that the file names, then what else the sweep has tried."""
+    """For each problem, the rows that the file names, then the other variants of the sweep."""
     return [row for problem in load() for row in _rows(problem)]
 
 
@@ -85,7 +85,7 @@ def _published(row: dict[str, str]) -> str:
 
 
 def chosen(row: Published) -> dict[str, Any]:
-    """The trial whose models validate best, or are the sooner solved."""
+    """The trial whose models validate best, or solve the task soonest."""
     trials = results.load(row.sweep)
     rivals = [trial for trial in trials if trial.row["trial"].startswith(f"{row.trial}-")]
     if row.metric == "sequences":
@@ -97,20 +97,20 @@ def chosen(row: Published) -> dict[str, Any]:
 
 
 def judged(trial: dict[str, Any], metric: str) -> list[float]:
-    """Of the test split, or of fresh examples, one number a seed."""
+    """One number per seed, on the test split or on fresh examples."""
     summary = trial["summary"]
     return summary.get("test", summary["eval"])[metric]["per_seed"]
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:
-    """Mean over the seeds and its 95 % interval, by Student's t."""
+    """The mean over the seeds and its 95 % interval, by Student's t."""
     mean, error = np.mean(values), stats.sem(values)
     half = stats.t.ppf(0.975, len(values) - 1) * error
     return float(mean), float(mean - half), float(mean + half)
 
 
 def table(some: list[Published]) -> str:
-    """Published and ours, as a Markdown table, and each sweep's command."""
+    """Published numbers and ours as a Markdown table, and each sweep's command."""
     lines = [
         "| task | cell | published | ours: mean (95 % interval) | seeds | parameters | rate "
         "| what differs |",
@@ -129,7 +129,7 @@ def table(some: list[Published]) -> str:
     for sweep, trials in used.items():
         commits = ", ".join(sorted({trial["commit"][:8] for trial in trials}))
         steps = " to ".join(f"{steps:,}" for steps in _ends([t["budget"] for t in trials]))
-        # Of the command of one trial what starts them all: its config names the data file too.
+        # A trial's command has the sweep's --config, which may also name a data file.
         (config,) = (a for a in shlex.split(trials[0]["command"]) if a.startswith("--config="))
         lines.append(
             f"{sweep}: `python -m experiments.sweep {config}` at commit {commits}, {steps} steps; "
@@ -151,7 +151,7 @@ def _ours(row: Published, trial: dict[str, Any]) -> str:
             return f"{share} within {trial['budget'] * batch:,}"
         return f"{sums.median_steps * batch:,} (median; {share})"
     mean, low, high = interval(judged(trial, row.metric))
-    if row.metric == "loss":  # never negative, whatever a symmetric interval says
+    if row.metric == "loss":  # a loss is never negative, even if the symmetric interval is
         return f"{mean:#.3g} ({max(low, 0):#.3g}..{high:#.3g})"
     return f"{mean:.1%} ({100 * low:.1f}..{100 * high:.1f})".replace("%", " %")
 
@@ -162,12 +162,12 @@ def whole() -> str:
 
 
 def headline() -> str:
-    """README's: of made examples the rows that somebody has published, of collected ones all."""
+    """README's table: published rows on generated examples, and all rows on collected ones."""
     return table([row for row in rows() if row.published or row.sweep != "reproductions"])
 
 
 def draw() -> None:
-    """The digits that are right over the length of the copy problem, one line a start."""
+    """The share of right digits over the length of the copy problem, one line per start."""
     figure, (axis,) = style.panels((6, 3.6))
     copies: dict[str, list[dict[str, Any]]] = {}
     for row in rows():

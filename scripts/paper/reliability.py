@@ -1,4 +1,4 @@
-"""The table of docs/reliability.md, from what scripts have tried at length; and docs/faults.md."""
+"""The table of docs/reliability.md, from the results of long tests, and docs/faults.md."""
 
 import json
 from typing import Any
@@ -9,14 +9,14 @@ from scripts.paper import pages
 
 
 def table() -> str:
-    """One row for everything that was tried at length, by a script."""
+    """One row for each script that tests at length."""
     found = {
         script: json.loads(script.RESULTS.read_text())
         for script in (kills, fuzz, soak, mutants)
         if script.RESULTS.exists()
     }
     rows = {kills: _killed, fuzz: _fuzzed, soak: _soaked, mutants: _planted}
-    lines = ["| tried by a script | how often | outcome |", "|---|---|---|"]
+    lines = ["| long test by a script | how often | outcome |", "|---|---|---|"]
     lines += [f"| {' | '.join(rows[script](result))} |" for script, result in found.items()]
     made = [
         f"`{result['environment']['command']}` at commit {result['environment']['commit'][:8]}"
@@ -28,10 +28,11 @@ def table() -> str:
 
 def _killed(result: dict[str, Any]) -> tuple[str, str, str]:
     return (
-        f"SIGKILL, {result['runs']} runs between them: {_counts(result, 'hit: ')}",
+        f"SIGKILL, spread over {result['runs']} runs. What the kills hit, sometimes several things "
+        f"at once: {_counts(result, 'hit: ')}",
         f"{result['kills']:,} kills",
-        f"{result['equal_runs']} of {result['runs']} runs ended with the bits of one that "
-        "nobody touched: parameters, optimizer, every line of metrics.jsonl",
+        f"{result['equal_runs']} of {result['runs']} runs ended with the same bits as an "
+        "undisturbed one: parameters, optimizer, every line of metrics.jsonl",
     )
 
 
@@ -39,7 +40,7 @@ def _fuzzed(result: dict[str, Any]) -> tuple[str, str, str]:
     return (
         "nonsense in the fields of a config, on the command line or in Python",
         f"{result['cases']:,} configs",
-        f"each traced or was refused in one line: {_counts(result, '')}",
+        f"each was accepted, or refused in one line. Counts: {_counts(result, '')}",
     )
 
 
@@ -52,10 +53,10 @@ def _soaked(result: dict[str, Any]) -> tuple[str, str, str]:
         f"training with {result['evaluations']:,} evaluations and {result['checkpoints']:,} "
         f"checkpoints, watched for {result['minutes']:.0f} minutes after a warm-up of "
         f"{result['warm_up']}",
-        f"{result['looks']} looks",
+        f"{result['looks']} observations",
         f"resident memory {first} MiB at the start and {last} at the end, slope {slope} ± {error} "
-        f"MiB an hour (standard error); {fewest} to {most} open files; {kept} checkpoints to "
-        f"keep, at most {seen} seen (a save adds one before it removes one)",
+        f"MiB per hour (standard error); {fewest} to {most} open files; at most {seen} checkpoints "
+        f"for a setting of {kept} (a save adds one before it removes one)",
     )
 
 
@@ -99,11 +100,11 @@ def _cell(text: str) -> str:
 
 
 def _counts(result: dict[str, Any], prefix: str) -> str:
-    """What a script has counted under names with this prefix, the most frequent first."""
+    """A script's counts under names with this prefix, the most frequent first."""
     counted = {
         name.removeprefix(prefix): count
         for name, count in result.items()
         if name.startswith(prefix) and name not in ("cases", "minutes", "environment")
     }
     largest_first = sorted(counted.items(), key=lambda item: -item[1])
-    return "; ".join(f"{count:,} {name}" for name, count in largest_first)
+    return "; ".join(f"{name} ({count:,})" for name, count in largest_first)

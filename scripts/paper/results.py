@@ -24,7 +24,7 @@ from scripts.paper import pages, starts
 from scripts.paths import FIGURES, ROOT
 
 RESULTS = ROOT / "results"
-# What sweeps of one cell compare: in words, the one that the others are tested against first.
+# The variants in sweeps of a single cell, in words. The others are tested against the first.
 VARIANTS = {
     "gates": {
         "full": "GRU",
@@ -48,13 +48,13 @@ BLIND: dict[str, Any] = {"color": style.MARK, "lw": 0.9, "ls": style.DOTTED}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Result:
-    """A trial's row: which variant on which problem at which learning rate, and what came of it."""
+    """One trial: which variant, on which problem, at which learning rate, and its outcome."""
 
     row: dict[str, Any]
 
     @property
     def problem(self) -> tuple[str, int]:
-        """In words, and its length. A trial's name is problem-Tlength-variant-rate."""
+        """Its name and its length. A trial is named problem-Tlength-variant-rate."""
         return self.row["trial"].split("-")[0].replace("_", "-"), self.row["length"]
 
     @property
@@ -79,7 +79,7 @@ class Result:
 
     @property
     def right(self) -> float:
-        """Median over the seeds of the share of right answers."""
+        """The median seed's share of right answers."""
         (metric,) = (name for name in self.row["summary"]["eval"] if name != "loss")
         return quartiles(self.row["summary"]["eval"][metric]["per_seed"])[1]
 
@@ -93,7 +93,7 @@ def main() -> int:
 
 
 def collect(folders: list[Path]) -> int:
-    """Copies what is finished, less the configs: a row's command at its commit has that.
+    """Copies finished trials without their configs, which a row's command and commit determine.
 
     Raises:
       RunError: a trial was run by code that is not committed.
@@ -119,21 +119,21 @@ def load(sweep: str) -> list[Result]:
 
 
 def merit(result: Result) -> tuple[float, ...]:
-    """More seeds solved, then the sooner, then the lower loss: what is better compares as more."""
+    """A key, larger for better results: more seeds solved, then sooner, then a lower loss."""
     sums = result.outcomes
     steps = math.inf if sums.median_steps is None else sums.median_steps
     return sums.solved, -steps, -sums.loss[1]
 
 
 def best(results: list[Result]) -> dict[tuple[tuple[str, int], str], Result]:
-    """Of each problem and variant the rate that solves more seeds, then the sooner, then has
-    the lower loss; a seed that has solved the task stops, so that its loss says no more.
+    """For each problem and variant the best rate, by `merit`. The loss comes last, because a seed
+    that has solved the task stops training.
     """
     return {(each.problem, each.variant): each for each in sorted(results, key=merit)}
 
 
 def variants(sweep: str) -> dict[str, str]:
-    """What a sweep compares, in words; the others are tested against the first."""
+    """The variants of a sweep, in words. The others are tested against the first."""
     if sweep in VARIANTS:
         return VARIANTS[sweep]
     cells = {each.variant: each.row["cell"] for each in load(sweep)}
@@ -141,7 +141,7 @@ def variants(sweep: str) -> dict[str, str]:
 
 
 def compare(sweep: str) -> dict[tuple[tuple[str, int], str], Comparison]:
-    """Each variant against the sweep's reference on the same problem, both at their better rate."""
+    """Each variant against the sweep's reference on the same problem, both at their best rate."""
     chosen = best(load(sweep))
     reference = next(iter(variants(sweep)))
     tested = [place for place in chosen if place[1] != reference]
@@ -151,7 +151,7 @@ def compare(sweep: str) -> dict[tuple[tuple[str, int], str], Comparison]:
 
 
 def table(sweep: str, some: tuple[str, ...] = ()) -> str:
-    """A sweep's results as a Markdown table: all variants, or some."""
+    """A sweep's results as a Markdown table, with all variants or some."""
     told, tests, chosen = variants(sweep), compare(sweep), best(load(sweep))
     reference, some = next(iter(told.values())), some or tuple(told)
     order = lambda place: (place[0], some.index(place[1]))
@@ -193,7 +193,7 @@ def _provenance(sweep: str) -> str:
     return (
         f"{row['seeds']} seeds, learning rates {told(each.rate for each in results)}; budget in "
         f"steps: {', '.join(f'{task} {steps:,}' for task, steps in budgets.items())}; at most "
-        f"{hours:.1f} hours of one core in all. Commit "
+        f"{hours:.1f} core hours in all. Commit "
         f"{told(each.row['commit'][:8] for each in results)}; {row['devices']} x {row['device']}; "
         f"{pages.made_with(row)}. All trials: `python -m experiments.sweep "
         f"--config=configs/sweeps/{sweep}.py`.{pages.earlier(each.row for each in results)}"
@@ -206,7 +206,7 @@ def headline() -> str:
 
 
 def shown() -> tuple[str, ...]:
-    """Of the cells what README shows: each with its usual start, and with chrono."""
+    """The variants in README: each cell with its usual start, and with chrono."""
     cells = {each.variant: each.row["cell"] for each in load("cells")}
     return tuple(v for v in variants("cells") if starts.start(cells[v], v) in ("", "chrono"))
 
@@ -224,7 +224,7 @@ def draw() -> None:
 
 
 def _draw(sweep: str, some: tuple[str, ...], path: Path) -> None:
-    """Learning curves on every problem, one line a variant at its better rate."""
+    """Learning curves on every problem, with one line per variant, at its best rate."""
     chosen, looks = best(load(sweep)), style.lines(len(some))
     problems = sorted({problem for problem, _ in chosen})
     figure, axes = style.panels((2.9 * len(problems), 3.6), len(problems), sharey=True)

@@ -1,4 +1,4 @@
-"""What the name of a trial or a variant adds to its cell's: how the cell starts, in words."""
+"""How a cell starts, in words, from the name of a trial or a variant."""
 
 from experiments.figures import families
 
@@ -19,12 +19,12 @@ WORDS = {
 
 
 def start(cell: str, name: str) -> str:
-    """Of "gru_chrono" or "gru-chrono" "chrono"; nothing where the name is the cell's."""
+    """The start: "chrono" for "gru_chrono" or "gru-chrono"; empty if the name is the cell's."""
     return "" if name == cell else name.removeprefix(f"{cell}-").removeprefix(f"{cell}_")
 
 
 def words(cell: str, name: str) -> str:
-    """The start in words, as the name says it where there are none."""
+    """The start in words; as it stands in the name if there are no words for it."""
     given = start(cell, name)
     return WORDS.get(given, given).format(gate=families.keeping_gate(cell) or "keeping")
 
@@ -35,5 +35,5 @@ def title(cell: str, name: str) -> str:
 
 
 def ordered(cells: dict[str, str]) -> list[str]:
-    """Variants in the order of their cells; of each the one that has its name comes first."""
+    """Variants in the order of their cells; the one with the cell's own name comes first."""
     return sorted(cells, key=lambda name: (families.place(cells[name]), name != cells[name]))

@@ -27,7 +27,7 @@ def _score(run: dict[str, Any]) -> tuple[int, int, int | None, str]:
 
 
 def expected(config: str) -> str:
-    """What a config's docstring promises, in one paragraph."""
+    """The paragraph 'Expected: ...' of a config's docstring."""
     words = ["Expected"]
     for name, (file, options) in RUNS.items():
         if file == config:
@@ -49,7 +49,7 @@ def _expected(run: dict[str, Any]) -> str:
 
 
 def docstring(config: str, text: str) -> str:
-    """A config's file with its expectation as the committed run has it."""
+    """The text of a config's file with that paragraph as the committed run has it."""
     fresh, count = EXPECTED.subn(expected(config), text, count=1)
     assert count, f"configs/{config}.py has lost its paragraph 'Expected: '"
     return fresh
@@ -73,19 +73,19 @@ def table() -> str:
 
 
 def lengths() -> str:
-    """Each task's models, trained at one length, at others."""
+    """The models of each task, evaluated at lengths other than that of training."""
     heads = " | ".join(f"{factor:g} T" for factor in FACTORS)
     lines = [f"| task | T | metric | {heads} |", "|---|--:|---|" + "--:|" * len(FACTORS)]
     for name, run in load()["runs"].items():
         metric = _shown(run)
         cells = [f"{quartiles(values[metric])[1]:.3g}" for values in run["lengths"].values()]
         lines.append(f"| {_words(name)} | {run['length']} | {metric} | {' | '.join(cells)} |")
-    note = f"Medians of the seeds.{pages.earlier(load()['runs'].values())}"
+    note = f"Medians over the seeds.{pages.earlier(load()['runs'].values())}"
     return "\n".join([*lines, "", note])
 
 
 def gates() -> str:
-    """Where the verdict stands, and what each gate does in each part of the review."""
+    """What each gate does in each part of the review, by the place of the verdict."""
     parts = ("plot", "turn", "verdict")
     lines = [
         f"| verdict | gate | {' | '.join(f'mean in the {part}' for part in parts)} "
@@ -113,7 +113,7 @@ def _spread(values: list[float]) -> str:
 
 
 def _shown(run: dict[str, Any]) -> str:
-    """The metric that is a share of what is right."""
+    """The name of the metric that is a share of right answers."""
     (metric,) = (name for name in run["summary"]["eval"] if name != "loss")
     return metric
 
@@ -138,7 +138,7 @@ def _provenance() -> str:
 
 
 def draw() -> None:
-    """The figure of docs/tasks.md: a panel a task, the share of right answers over the length."""
+    """The figure of docs/tasks.md: the share of right answers over the length, by task."""
     runs = load()["runs"]
     figure, axes = style.grid(len(runs), 2.5, 2.1, sharey=True)
     for axis, (name, run) in zip(axes, runs.items(), strict=True):

@@ -66,7 +66,7 @@ def test_a_damaged_file_is_reported_and_the_one_before_is_used(checkpoints, caps
     _, progress = decode(checkpoints.newest(SHAPES), SHAPES)
     assert progress["step"] == 10
     assert (
-        f"checkpoint {checkpoints.folder / '20'}: {STATE} is not what {DIGESTS} says"
+        f"checkpoint {checkpoints.folder / '20'}: {STATE} does not match {DIGESTS}"
         in capsys.readouterr().err
     )
 

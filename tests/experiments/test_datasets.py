@@ -225,8 +225,8 @@ def test_a_word_that_tells_the_label_is_learned_whatever_the_padding(tmp_path):
         (b"good\tfine\nbad\t\n", "a.tsv", "line 2 has no text"),
         (b'{"label": 1, "text": "a"}\n{"label": 1}\n', "a.jsonl", "line 2 is not one"),
         (b"[]\n", "a.jsonl", "line 1 is not one"),
-        (b"".join(b"good\tfine%d\n" % i for i in range(20)), "a.tsv", "two labels at least"),
-        (b"good\tfine\nbad\tpoor\n", "a.tsv", "ten different texts"),
+        (b"".join(b"good\tfine%d\n" % i for i in range(20)), "a.tsv", "at least two labels"),
+        (b"good\tfine\nbad\tpoor\n", "a.tsv", "at least ten different texts"),
     ],
 )
 def test_bad_texts(tmp_path, content, name, message):
@@ -260,10 +260,13 @@ def test_bad_music(tmp_path, pieces, message):
             {"name": "piano", "path": "nowhere.mat"},
             "config.task.path = 'nowhere.mat': must be a file",
         ),
-        ({"name": "text"}, "config.task.path = '': must be a file's, or dataset given"),
+        (
+            {"name": "text"},
+            "config.task.path = '': must be the path of a file, unless dataset is given",
+        ),
         (
             {"name": "text", "path": __file__, "dataset": "imdb"},
-            "config.task.dataset = 'imdb': must be left out where a path is given",
+            "config.task.dataset = 'imdb': must be left out if a path is given",
         ),
         ({"name": "digits", "source": "9x9"}, "config.task.source = '9x9': must be one of 8x8"),
         ({"name": "digits", "path": "a"}, "config.task.path"),

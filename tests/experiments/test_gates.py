@@ -146,7 +146,7 @@ def test_many_tokens_are_neither_all_in_the_legend_nor_in_the_table():
     by_token = {str(token): [0.5, 0.6] for token in tokens}
     shown = gates_program.table({"reset": {"all": [0.5, 0.6], "by_token": by_token}})
     assert shown.row_count == figures.NAMED
-    assert f"; {100 - figures.NAMED} tokens more in gates.json" in str(shown.caption)
+    assert f"; {100 - figures.NAMED} more tokens in gates.json" in str(shown.caption)
 
 
 def test_an_lstm_has_three_gates(tmp_path):

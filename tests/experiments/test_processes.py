@@ -198,7 +198,7 @@ def test_one_that_stays_alone_gives_up(tmp_path, rank):
         (["--processes=2"], "--processes = 2: must be given with --distributed"),
         (
             ["--distributed", "--processes=2"],
-            "with all of --coordinator, --processes and --process",
+            "given with all of --coordinator, --processes, --process",
         ),
         (
             ["--distributed", "--coordinator=here", "--processes=2", "--process=0"],

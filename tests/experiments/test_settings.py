@@ -67,7 +67,7 @@ def test_configs_resolve_and_every_field_is_read(name, tmp_path):
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("name", "../escape", "config.name = '../escape': must be a word"),
+        ("name", "../escape", "config.name = '../escape': must be a short name"),
         ("task.name", "ading", "config.task.name = 'ading': .*did you mean 'adding'"),
         ("task.lenght", 10, "config.task.lenght = 10: must be left out.*did you mean 'length'"),
         ("task.length", 1, "config.task.length = 1: must be a whole number, at least 2"),

@@ -149,7 +149,7 @@ def test_a_config_may_take_an_argument(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--only=lstm"], "--only=lstm fits none of the 4 trials"),
+        (["--only=lstm"], "--only=lstm matches none of the 4 trials"),
         (["--launcher=slrum"], "--launcher = 'slrum': must be one of local, slurm"),
         (["--workers=-1"], "--workers = -1: must be a whole number"),
         (["--config.model.cell=gur"], "trial gru: config.model.cell = 'gur'"),
@@ -176,9 +176,9 @@ def test_a_folder_that_holds_something_else(mixed, tmp_path):
     ("options", "message"),
     [
         (["partiton=gpu"], "did you mean 'partition'"),
-        (["minutes=soon"], "minutes= and a whole number"),
-        (["minutes=0"], "minutes= and a whole number"),
-        (["partition"], "partition= and a word"),
+        (["minutes=soon"], "minutes= followed by a whole number"),
+        (["minutes=0"], "minutes= followed by a whole number"),
+        (["partition"], "partition= followed by a word"),
     ],
 )
 def test_bad_options_for_slurm(tmp_path, options, message):
