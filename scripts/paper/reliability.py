@@ -66,7 +66,7 @@ def _planted(result: dict[str, Any]) -> tuple[str, str, str]:
     caught, quick = len(rows) - len(survivors), sum(row["quick"] is not None for row in rows)
     missed = "; not caught: " + " ".join(map(_cell, survivors)) if survivors else ""
     return (
-        "a small fault in the code, one at a time: [all of them](faults.md)",
+        "a small fault in the code, one at a time ([all of them](faults.md))",
         f"{len(rows)} faults",
         f"{caught} are caught by `make test`, {quick} of these by `make quick`{missed}",
     )
@@ -81,6 +81,7 @@ def faults() -> str:
         "Each was planted by itself, by `python -m scripts.endurance.mutants`; the list is",
         "`scripts/endurance/mutants.toml`. Of the tests that catch it, the first to fail is named.",
         "",
+        "<!-- faults -->",
         "| file | what is wrong | caught by | in `make quick` |",
         "|---|---|---|---|",
     ]
@@ -91,7 +92,8 @@ def faults() -> str:
         lines.append(f"| `{row['file']}` | {_cell(row['why'])} | {_cell(by + ended)} | {quick} |")
     commits = sorted({(row["commit"] or "none")[:8] for row in result["faults"]})
     versions = pages.made_with(result["environment"])
-    return "\n".join([*lines, "", f"At commit {', '.join(commits)}; {versions}.", ""])
+    lines += ["", f"At commit {', '.join(commits)}; {versions}.", "<!-- end of faults -->", ""]
+    return "\n".join(lines)
 
 
 def _cell(text: str) -> str:
