@@ -7,6 +7,7 @@ added later, with a default that changes nothing, therefore does not affect earl
 import contextlib
 import dataclasses
 import inspect
+import re
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -22,13 +23,12 @@ CHANGES = {
     2: "parameters, training data and evaluation data have been given separate random streams",
 }
 SCHEMA = max(CHANGES)
-# Schema 2 also has one name for what several cells share. What schema 1 called it, its default
-# there, and the field of config.model today.
+# Schema 2 also has one name for what several cells share. What schema 1 called it in the section of
+# a cell, its default there, and the field of config.model today.
 MOVED = {
-    ("gru", "update_bias"): (0.0, "keeping_bias"),
-    ("gru", "chrono_max"): (None, "chrono_max"),
-    ("lstm", "forget_bias"): (None, "keeping_bias"),
-    ("lstm", "chrono_max"): (None, "chrono_max"),
+    "update_bias": (0.0, "keeping_bias"),
+    "forget_bias": (None, "keeping_bias"),
+    "chrono_max": (None, "chrono_max"),
 }
 
 Config = dict[str, Any]
@@ -97,8 +97,8 @@ def changes_since(schema: int) -> str:
 
 def renamed(command: str) -> str:
     """A command with the fields of schema 1 called as today."""
-    for (cell, option), (_, field) in MOVED.items():
-        command = command.replace(f"config.model.{cell}.{option}=", f"config.model.{field}=")
+    for option, (_, field) in MOVED.items():
+        command = re.sub(rf"config\.model\.\w+\.{option}=", f"config.model.{field}=", command)
     return command
 
 
@@ -109,8 +109,9 @@ def _moved(stored: Config) -> Config:
     if not isinstance(section, dict):
         return stored
     model, section = dict(stored["model"]), dict(section)
-    for (name, option), (default, field) in MOVED.items():
-        if name == cell and (value := section.pop(option, default)) != default:
+    known = CELLS[cell].options() if cell in CELLS else {}
+    for option, (default, field) in MOVED.items():
+        if option in section.keys() - known.keys() and (value := section.pop(option)) != default:
             model[field] = value
     return {**stored, "model": {**model, str(cell): section}}
 

@@ -156,7 +156,7 @@ def test_a_sweep_tells_its_workers(swept, files):
     assert "3 done, 0 running, 0 failed" in out.stdout
     with pytest.raises(FieldError, match=NEEDED):
         SweepFolder(folder).trials()
-    again = re.findall(r"scripts\.report [^<]*", (folder / "report.html").read_text())
+    again = re.findall(r"experiments\.report [^<]*", (folder / "report.html").read_text())
     assert any(f"--import={files / 'sweep.py'}" in command for command in again)
     own.imported(str(files / "sweep.py"))
     trials = SweepFolder(folder).trials()
