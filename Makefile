@@ -1,5 +1,6 @@
 # make train   a population learns the adding problem; CONFIG=... and ARGS='...' are passed on
 # make test    the whole suite
+# make quick   the part of it that is worth running before each commit
 # make venv    the environment alone
 # make check   what CI checks before the tests: format, lint, types, generated tables
 # make pins    requirements.txt made anew from pyproject.toml (needs uv)
@@ -11,13 +12,19 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: train test venv check pins
+.PHONY: train test quick venv check pins
 
 train: venv
 	@$(BIN)/python -m experiments.train --config=$(CONFIG) $(ARGS)
 
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+
 test: venv
-	@$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(ARGS)
+	@$(PYTEST) $(ARGS)
+
+# Only the files that have such tests, since to read the others takes a while.
+quick: venv
+	@$(PYTEST) -m quick $(ARGS) $$(grep -rl 'mark\.quick' tests --include='test_*.py')
 
 check: venv
 	$(BIN)/ruff format --check .

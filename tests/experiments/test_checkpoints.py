@@ -10,6 +10,8 @@ import pytest
 from experiments.runs.checkpoints import DIGESTS, STATE, Checkpoints, decode, encode
 from experiments.system.files import RunError
 
+pytestmark = pytest.mark.quick
+
 ARRAYS = {
     "weights": np.array([[0.1, -0.0], [np.nan, -np.inf]], np.float32),
     "step": np.array([3, 4], np.int32),

@@ -8,6 +8,8 @@ from scipy import stats
 
 from experiments.stats.comparisons import compared, holm, ranked
 
+pytestmark = pytest.mark.quick
+
 
 def test_seeds_that_solved_the_task_come_first_by_their_steps():
     keys = ranked([0.3, 0.001, None, 0.002, 0.1], [None, 400, None, 250, None])

@@ -6,6 +6,8 @@ import pytest
 
 from experiments.system.files import write_bytes
 
+pytestmark = pytest.mark.quick
+
 
 def test_a_file_is_never_half_written(tmp_path):
     """The new one takes the place of the old one, which stays whole for whoever reads it."""

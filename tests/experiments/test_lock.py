@@ -13,6 +13,8 @@ from experiments.system.files import RunError
 from experiments.system.lock import LOCK, LostError, held
 from tests.programs import ROOT
 
+pytestmark = pytest.mark.quick
+
 HOLD = """
 import sys, time
 from pathlib import Path

@@ -5,6 +5,8 @@ import pytest
 
 from experiments.stats.outcomes import kaplan_meier_median, outcomes
 
+pytestmark = pytest.mark.quick
+
 
 def test_a_population_summed_up():
     found = outcomes([0.1, 0.2, 0.3, 0.4], [100, None, 300, 200], budget=1000)

@@ -25,6 +25,7 @@ def finished(tmp_path_factory):
     return folder, printed.stdout
 
 
+@pytest.mark.quick
 def test_a_run_leaves_what_the_documentation_says(finished):
     folder, printed = finished
     assert {path.name for path in folder.iterdir() if not path.name.startswith("events")} == {
@@ -53,6 +54,7 @@ def test_a_run_leaves_what_the_documentation_says(finished):
     assert "--config=configs/adding.py" in environment["command"]
 
 
+@pytest.mark.quick
 def test_metrics_are_complete_and_hold_no_timings(finished):
     rows = read_metrics(finished[0])
     assert [(row["step"], row["split"], row["seed"]) for row in rows] == [
@@ -138,6 +140,7 @@ def test_evaluate_shows_a_row_and_a_point_a_length(finished, tmp_path):
     assert np.asarray(Image.open(folder / "lengths.png").convert("L")).std() > 5
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [

@@ -64,6 +64,7 @@ def test_configs_resolve_and_every_field_is_read(name, tmp_path):
         assert "\n" not in message
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -114,6 +115,7 @@ def test_bad_values(path, value, message):
         resolve(with_value(get_config("adding"), path.split("."), value))
 
 
+@pytest.mark.quick
 def test_a_missing_field():
     config = get_config("adding")
     del config["train"]["batch_size"]
@@ -155,6 +157,7 @@ def test_equal_configs_have_equal_names_and_others_do_not():
     assert resolve(config).name != resolve(with_value(config, ["train", "steps"], 50)).name
 
 
+@pytest.mark.quick
 def test_the_names_of_runs_stay():
     """A run's folder is found again by a later version: what is added may not change these."""
     assert resolve(adding.get_config()).name == "adding-d6da0798"
@@ -177,6 +180,7 @@ def test_a_run_is_the_same_whether_its_defaults_are_given_or_not():
     )
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
@@ -216,6 +220,7 @@ def test_a_stored_config_that_lacks_fields_gets_their_defaults():
         resolve(stored)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [

@@ -58,6 +58,7 @@ def states(shape, seed, count=1):
     return tuple(found) if count > 1 else found[0]
 
 
+@pytest.mark.quick
 @given(SHAPES, st.integers(0, 99), st.sampled_from(GRU_OPTIONS))
 def test_gru_is_its_equations(shape, seed, options):
     with jax.enable_x64(True):
@@ -80,6 +81,7 @@ def test_gru_is_its_equations(shape, seed, options):
         agree(RNN(cell)(jnp.asarray(x), initial_carry=h), expected, 1e-12)
 
 
+@pytest.mark.quick
 @given(SHAPES, st.integers(0, 99))
 def test_lstm_is_its_equations(shape, seed):
     names = {"input": "i", "forget": "f", "candidate": "g", "output_gate": "o"}
@@ -102,6 +104,7 @@ NONLINEARITIES = {
 }
 
 
+@pytest.mark.quick
 @given(SHAPES, st.integers(0, 99), st.sampled_from(sorted(NONLINEARITIES)))
 def test_vanilla_is_its_equation(shape, seed, activation):
     function = NONLINEARITIES[activation]
@@ -268,6 +271,7 @@ def test_each_gate_starts_orthogonal_by_itself(make):
         np.testing.assert_allclose(kernel @ kernel.T, np.eye(16), atol=1e-5)
 
 
+@pytest.mark.quick
 def test_keeping_bias_keeps_in_both_conventions():
     for convention in ("keep", "write"):
         cell = GRUCell(2, 8, keeping_bias=3.0, update_gate=convention, rngs=nnx.Rngs(0))
@@ -278,6 +282,7 @@ def test_keeping_bias_keeps_in_both_conventions():
     np.testing.assert_allclose(constant.update.bias[...], 3.0)
 
 
+@pytest.mark.quick
 def test_chrono_spreads_time_scales_up_to_its_maximum():
     u = np.exp(Chrono(100)(jax.random.key(0), (4000,)))
     np.testing.assert_allclose(np.mean(u), 50, rtol=0.05)
@@ -326,6 +331,7 @@ def test_learned_initial_state(make):
         cell.initialize_carry((5, 2), None, jax.nn.initializers.normal())
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     ("make", "options", "field"),
     [

@@ -71,6 +71,7 @@ def test_a_loss_gradient_is_that_of_a_perturbation(make):
     np.testing.assert_allclose(found.weight_share, weights / weights.sum(), rtol=1e-9)
 
 
+@pytest.mark.quick
 def test_a_linear_network_carries_exactly_its_scale():
     for scale in (0.5, 1.0, 1.5):
         model = VanillaCell(D, H, activation="identity", scale=scale, **DOUBLE, rngs=nnx.Rngs(0))
@@ -113,6 +114,7 @@ def test_the_bound_of_a_vanilla_network_is_not_crossed(activation, scale):
         assert (bound[:, -1] < steps[:, -1] - 1e-3).all()
 
 
+@pytest.mark.quick
 def test_a_gate_pinned_to_keep_carries_the_identity():
     model, x = cell(GRUCell, update="keep"), sequence(300)
     found = jacobians(model, x)

@@ -11,6 +11,8 @@ from flax import nnx
 from gru_jax import CELLS, RNN, FieldError, GRUCell, SequenceModel, parameter_count
 from tests.helpers import agree, randomise
 
+pytestmark = pytest.mark.quick
+
 BATCH, TIME, D, OUT = 3, 6, 2, 5
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from gru_jax import FieldError, Optimizer
 
+pytestmark = pytest.mark.quick
+
 PARAMS = {"a": jnp.array([1.0, -2.0]), "b": jnp.array(0.5)}
 
 

@@ -112,6 +112,7 @@ def test_padding_reaches_neither_values_nor_gradients(make, reverse, rubbish):
         assert (to_inputs[index, :length] != 0).any() or length == 0
 
 
+@pytest.mark.quick
 @EVERY_CELL
 @pytest.mark.parametrize("reverse", [False, True])
 def test_resets_cut_the_sequence_in_two(make, reverse):
@@ -142,6 +143,7 @@ def test_no_gradient_crosses_a_reset(make):
     assert (gradient[:, 4:] != 0).any()
 
 
+@pytest.mark.quick
 def test_a_reset_over_padding_changes_nothing():
     cell, x, lengths = cell_of(GRUCell), data(), jnp.full(BATCH, 3)
     resets = jnp.zeros((BATCH, TIME), bool).at[:, 5].set(True)
@@ -199,6 +201,7 @@ def test_an_empty_sequence_returns_the_start():
     assert outputs.shape == (BATCH, 0, H)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("shape", [(BATCH, TIME, D + 1), (D,)])
 def test_inputs_that_do_not_fit(shape):
     with pytest.raises(ValueError, match="needs a time axis and 3 features"):

@@ -13,6 +13,8 @@ from gru_jax.devices import make_mesh
 from gru_jax.streams import INITIALISATION, TEST, TRAIN, VALIDATION, stream
 from gru_jax.tasks.base import Example, evaluation_batch, training_batch
 
+pytestmark = pytest.mark.quick
+
 SEEDS = (*range(16), 2**31 - 1)
 STEPS = (*range(16), 1000)
 INDICES = jnp.arange(64)

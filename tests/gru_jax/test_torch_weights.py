@@ -113,6 +113,7 @@ def test_torch(torch, name, shape, layers, bidirectional, seed):
         agree(theirs(x)[0].detach().numpy(), outputs.detach().numpy(), 1e-10)
 
 
+@pytest.mark.quick
 @EVERY_CELL
 def test_there_and_back(name):
     first = randomise(model_of(name, 3, (4, 2), bidirectional=True), 1)
@@ -121,6 +122,7 @@ def test_there_and_back(name):
     jax.tree.map(np.testing.assert_array_equal, nnx.state(first.layers), nnx.state(second.layers))
 
 
+@pytest.mark.quick
 def test_a_cell_and_an_rnn_are_a_single_layer():
     cell = randomise(LSTMCell(3, 4, rngs=nnx.Rngs(0)))
     assert to_torch(cell).keys() == to_torch(RNN(cell)).keys()
@@ -155,6 +157,7 @@ def test_cells_that_torch_lacks(cell):
         to_torch(cell())
 
 
+@pytest.mark.quick
 def test_a_state_dict_of_another_shape():
     small, large = GRUCell(3, 4, rngs=nnx.Rngs(0)), GRUCell(3, 5, rngs=nnx.Rngs(0))
     with pytest.raises(ValueError, match=r"bias_hh_l0 has shape \(15,\): must be \(12,\)"):

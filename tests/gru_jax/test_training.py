@@ -75,6 +75,7 @@ def same(a, b, exact=True):
             np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.quick
 def test_a_chunk_is_plain_optax_steps():
     """One seed's chunk, written out again with nothing but optax and `jax.grad`."""
     experiment = experiment_of(chunk=4)
@@ -194,6 +195,7 @@ def test_learning_rate_and_clip_differ_by_seed():
     np.testing.assert_allclose(moved[2], 0.1 * 1e-3, rtol=1e-3)
 
 
+@pytest.mark.quick
 def test_a_solved_seed_is_frozen_and_its_neighbours_go_on():
     experiment = experiment_of(target=0.5)
     state, _ = population(experiment)
@@ -217,6 +219,7 @@ def test_targets_of_metrics_other_than_the_loss_are_reached_from_below():
     assert not experiment_of().solved(metrics).any()
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("fault", [jnp.nan, jnp.inf])
 def test_a_seed_that_is_not_finite_is_frozen_and_its_neighbours_do_not_notice(fault):
     experiment = experiment_of()
