@@ -30,7 +30,9 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "published": published.headline(),
         "speed": performance.headline(),
         "make train": transcript(),
+        "times": reliability.times(),
     },
+    "CONTRIBUTING.md": lambda: {"times": reliability.times()},
     "docs/ablations.md": results.ablations,
     "docs/gradients.md": lambda: {
         "initial": gradients.initial(),

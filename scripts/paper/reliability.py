@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from scripts.endurance import fuzz, kills, mutants, soak
+from scripts.endurance import fuzz, kills, mutants, soak, suite
 from scripts.endurance.faults import FAILED, PASSED
 from scripts.paper import pages
 
@@ -24,6 +24,19 @@ def table() -> str:
     ]
     versions = pages.made_with(found[kills]["environment"])
     return "\n".join([*lines, "", f"{', '.join(made)}; on a CPU, {versions}."])
+
+
+def times() -> str:
+    """How long the tests take, for README and CONTRIBUTING."""
+    found = json.loads(suite.RESULTS.read_text())
+    whole, quick = found["test"], found["quick"]
+    made = found["environment"]
+    return (
+        f"`make test` runs {whole['passed']:,} tests in {whole['seconds'] / 60:.0f} minutes, and "
+        f"`make quick` {quick['passed']:,} of them in {quick['seconds']:.0f} seconds, on "
+        f"{found['cores']} CPU cores with nothing compiled before (`{made['command']}` at commit "
+        f"{made['commit'][:8]})."
+    )
 
 
 def _killed(result: dict[str, Any]) -> tuple[str, str, str]:
