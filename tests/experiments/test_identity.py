@@ -30,7 +30,7 @@ from experiments.sweeps.worker import train_trials
 from experiments.system.files import RunError
 from experiments.train import _finished, train
 from experiments.training.loop import train_settings
-from gru_jax import CELLS, TASKS, FieldError, Optimizer
+from gru_jax import CELLS, TASKS, FieldError, Optimizer, VanillaCell
 from tests.programs import ROOT, one_line, program
 
 OLD, FIRST = ROOT / "tests" / "golden" / "sweep", ROOT / "tests" / "golden" / "schema1"
@@ -269,6 +269,22 @@ def test_the_first_configs_had_no_schema_and_a_section_for_every_cell(first):
     config["model"] |= {"gru": {"chrono_max": 100.0, "gone": 3}, "vanilla": {}}
     (workdir / "config.json").write_text(json.dumps(config))
     assert load(workdir).settings.config == expected.config
+
+
+def test_an_option_of_ones_own_that_schema_1_had_elsewhere_stays(monkeypatch):
+    class Mine(VanillaCell):
+        def __init__(self, *sizes, forget_bias: float = 1.0, rngs, **options):
+            super().__init__(*sizes, rngs=rngs, **options)
+            self.forget_bias = forget_bias
+
+    monkeypatch.setitem(CELLS, "mine", Mine)
+    config = adding.get_config()
+    config.model.cell = "mine"
+    config.model.mine.forget_bias = 3.0
+    stored = resolve(config).config | {"schema": 1}
+    model = resolve(stored).config["model"]
+    assert model["mine"]["forget_bias"] == 3.0
+    assert model["keeping_bias"] is None
 
 
 def test_measurements_of_gradients_go_on(tmp_path, monkeypatch):

@@ -22,7 +22,7 @@ from experiments.settings.trials import described
 from experiments.sweeps.folder import SweepFolder
 from experiments.system.files import RunError, write_json
 from tests.collected import music
-from tests.programs import ROOT, tiny_config
+from tests.programs import ROOT, one_line, program, tiny_config
 
 COMMAND = "python -m experiments.report DIR"
 
@@ -230,6 +230,13 @@ def test_a_folder_without_results(tmp_path, empty):
     assert not (folder / "report.html").exists()
     with pytest.raises(RunError, match=expected):
         write_report([folder], tmp_path / "page.html", COMMAND)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [([], "DIR"), (["--outptu=a"], "DIR")])
+def test_bad_arguments_are_one_line(arguments, message):
+    out = program("report", *arguments, expect=2)
+    assert one_line(out.stderr)
+    assert message in out.stderr
 
 
 @pytest.fixture(scope="module")

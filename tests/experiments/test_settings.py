@@ -10,7 +10,7 @@ import pytest
 
 from configs import adding, common
 from experiments.settings.resolution import resolve
-from gru_jax import CELLS, FieldError
+from gru_jax import CELLS, FieldError, LSTMCell, VanillaCell
 from tests.collected import music, texts
 
 CONFIGS = {
@@ -313,3 +313,21 @@ def test_every_choice_that_a_comment_names_is_one_override_away(section, field, 
     config = with_value(get_config("adding"), ["model", "cell"], section)
     for value in values:
         resolve(with_value(config, ["model", section, field], value))
+
+
+def test_a_name_that_is_registered_anew_builds_the_new_cell(monkeypatch):
+    class First(VanillaCell):
+        def __init__(self, *sizes, rngs, **options):
+            super().__init__(*sizes, rngs=rngs, **options)
+
+    class Second(LSTMCell):
+        def __init__(self, *sizes, rngs, **options):
+            super().__init__(*sizes, rngs=rngs, **options)
+
+    counts = []
+    for cell in (First, Second):
+        monkeypatch.setitem(CELLS, "mine", cell)
+        config = adding.get_config()
+        config.model.cell = "mine"
+        counts.append(resolve(config).experiment.parameters)
+    assert counts[1] > 3 * counts[0]
