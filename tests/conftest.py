@@ -7,6 +7,7 @@ import tempfile
 import hypothesis
 import jax
 import pytest
+from jax._src import compiler
 
 from gru_jax import devices
 
@@ -41,6 +42,29 @@ def compiled_programs():
     yield
     jax.clear_caches()
     gc.collect()
+
+
+@pytest.fixture(scope="module")
+def least_effort():
+    """XLA compiles in a third of the time what runs slower and rounds otherwise.
+
+    For modules of tests of values and gradients within a tolerance; never for bits or memory.
+    """
+    usual = compiler.get_compile_options
+    effort = {
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+        "xla_cpu_use_fusion_emitters": False,
+    }
+
+    def options(*args, **kwargs):
+        found = usual(*args, **kwargs)
+        found.env_option_overrides = [*found.env_option_overrides, *effort.items()]
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiler, "get_compile_options", options)
+        yield
 
 
 @pytest.fixture

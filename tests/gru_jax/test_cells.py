@@ -15,6 +15,8 @@ from gru_jax.initializers import Chrono
 from tests import reference
 from tests.helpers import agree, randomise, split, weights
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 SHAPES = st.tuples(*[st.integers(1, 5)] * 4)  # batch, time, features, hidden
 GRU_OPTIONS = [
     {},

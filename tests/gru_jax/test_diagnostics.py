@@ -19,7 +19,7 @@ from gru_jax.diagnostics import (
 )
 from tests.recurrent_models import MODELS, H, T, cell, over_models, sequence, stacked
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("least_effort", "x64")
 
 
 def test_the_states_are_the_models_own():

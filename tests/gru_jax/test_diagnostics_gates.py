@@ -9,7 +9,7 @@ from gru_jax import GRUCell, LSTMCell
 from gru_jax.diagnostics import gate_half_life, jacobians, kept, own_half_life
 from tests.recurrent_models import H, T, cell, sequence, stacked
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("least_effort", "x64")
 
 
 def test_what_gates_say_is_what_a_unit_keeps_where_nothing_else_carries_it():

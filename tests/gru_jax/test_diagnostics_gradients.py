@@ -31,7 +31,7 @@ from tests.recurrent_models import (
     stacked,
 )
 
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = pytest.mark.usefixtures("least_effort", "x64")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from flax import nnx
 from gru_jax import CELLS, RNN, FieldError, GRUCell, SequenceModel, parameter_count
 from tests.helpers import agree, randomise
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("least_effort")]
 
 BATCH, TIME, D, OUT = 3, 6, 2, 5
 

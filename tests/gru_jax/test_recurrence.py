@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from gru_jax import CELLS, RNN, FieldError, GRUCell
 from tests.helpers import agree, randomise, split
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 BATCH, TIME, D, H = 5, 7, 3, 4
 EVERY_CELL = pytest.mark.parametrize("make", CELLS.values())
 

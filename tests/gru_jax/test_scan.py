@@ -14,6 +14,8 @@ from jax.sharding import PartitionSpec as P
 from gru_jax import scan
 from tests.helpers import agree, randomise
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 B, T, D, H = 3, 12, 2, 4
 sigmoid, tanh = jax.nn.sigmoid, jnp.tanh
 
@@ -222,18 +224,27 @@ def value_and_slopes(step, gradient, segment=5, reverse=False):
     return jax.jit(jax.value_and_grad(loss, wanted))(w, carry, xs)
 
 
-@pytest.mark.parametrize("gradient", ["auto", "batched", "recomputed"])
 @pytest.mark.parametrize("step", STEPS, ids=name)
 @pytest.mark.usefixtures("x64")
-def test_values_and_gradients_are_those_of_lax_scan(step, gradient):
-    for reverse in (False, True):
+def test_values_and_gradients_are_those_of_lax_scan(step):
+    """Both ways in both directions: once with some steps left over, once with none."""
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
+    for reverse, segments in ((False, (5, 4)), (True, (4, 5))):
         expected = value_and_slopes(step, "plain", reverse=reverse)
-        for segment in (5, 4):  # some steps are left over; none
-            found = value_and_slopes(step, gradient, segment, reverse)
-            close = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
-            jax.tree.map(close, found, expected)
+        for gradient, segment in zip(("batched", "recomputed"), segments, strict=True):
+            jax.tree.map(close, value_and_slopes(step, gradient, segment, reverse), expected)
     weights = jax.tree.leaves(expected[1][0])
     assert all(jnp.abs(leaf).max() > 0 for leaf in weights)
+
+
+@pytest.mark.usefixtures("x64")
+def test_auto_is_batched():
+    w, carry, xs = STEPS[gru_before]()
+    program = lambda gradient: jax.make_jaxpr(
+        jax.grad(loss_of(gru_before, gradient=gradient, segment=5))
+    )(w, carry, xs)
+    auto, batched, plain = (str(program(each)) for each in ("auto", "batched", "plain"))
+    assert auto == batched != plain
 
 
 @pytest.mark.usefixtures("x64")
@@ -243,6 +254,7 @@ def test_under_every_transformation():
     mesh = jax.make_mesh((2,), ("b",), axis_types=(AxisType.Auto,))
     doubled = jnp.concatenate([carry, -carry])[:4], jnp.concatenate([xs, -xs], axis=1)[:, :4]
 
+    @functools.partial(jax.jit, static_argnums=0)
     def found(gradient):
         loss = loss_of(gru_before, gradient=gradient, segment=5)
         slopes = jax.grad(loss, (0, 1, 2))

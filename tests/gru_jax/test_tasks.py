@@ -22,6 +22,8 @@ from gru_jax.tasks import (
 from gru_jax.tasks.base import Example, evaluation_batch, training_batch
 from tests.batches import SIZE, batch_of
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 PROTOCOLS = [
     *(
         Adding(length, protocol)

@@ -21,6 +21,8 @@ from gru_jax.tasks import (
 from gru_jax.tasks.base import Example
 from tests.batches import batch_of, unpadded
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 
 @pytest.mark.quick
 @pytest.mark.parametrize("length", [2, 3, 100])

@@ -14,6 +14,8 @@ from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell
 from gru_jax.torch_weights import from_torch, to_torch
 from tests.helpers import agree, randomise
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 GOLDEN = Path(__file__).parent.parent / "golden" / "torch.npz"
 LAYERS = {"gru": "GRU", "lstm": "LSTM", "vanilla": "RNN"}
 EVERY_CELL = pytest.mark.parametrize("name", CELLS)
