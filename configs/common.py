@@ -47,7 +47,7 @@ def get_config() -> ConfigDict:
     optimizer.weight_decay = 0.0  # of adamw
     optimizer.schedule = "constant"  # or cosine, warmup_constant, warmup_cosine
     optimizer.warmup_steps = 0  # steps from 0 to the peak
-    optimizer.decay_steps = 0  # steps until a cosine schedule reaches 0, including the warm-up
+    optimizer.decay_steps = 0  # from the start to the 0 of a cosine schedule; 0 for train.steps
 
     config.population = population = ConfigDict()
     population.seeds = 8  # how many models are trained together

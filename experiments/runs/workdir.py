@@ -25,7 +25,7 @@ def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> Non
     """Writes what identifies the run; if that exists, checks that it is the same run.
 
     Args:
-      extend: allow a higher number of steps than before.
+      extend: allow a higher number of steps than before, where that changes no earlier step.
 
     Raises:
       RunError: the folder belongs to a run with another config.
@@ -68,7 +68,12 @@ def check_config(workdir: Path, settings: Settings, extend: bool = False) -> Non
     if not differing:
         return
     only_steps = list(differing) == ["config.train.steps"]
-    if extend and only_steps and _raised(old["train"].get("steps"), settings.steps):
+    if extend and only_steps and _raised(before := old["train"].get("steps"), settings.steps):
+        if settings.experiment.optimizer.decays and not settings.config["optimizer"]["decay_steps"]:
+            raise RunError(
+                f"{workdir}: --extend cannot go on from a learning rate that was to be 0 at step "
+                f"{before}; start a new run, whose rate falls until its own last step"
+            )
         return
     if extend:
         raise RunError(

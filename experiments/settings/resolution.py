@@ -102,11 +102,13 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
         "config.optimizer", _learning_rate, "learning_rate", optimizer_fields.pop("learning_rate")
     )
     clip = within("config.optimizer", _clip_norm, "clip_norm", optimizer_fields.pop("clip_norm"))
-    optimizer = within("config.optimizer", Optimizer, **optimizer_fields)
     seeds, learning_rates, clip_norms = within(
         "config.population", _population, peak, clip, **raw["population"]
     )
     budget, loop = within("config.train", _loop, fields_of("train"))
+    optimizer = within(
+        "config.optimizer", _optimizer, budget["steps"], "schema" in config, **optimizer_fields
+    )
     if isinstance(task, Dataset):
         loop["evaluation_examples"] = within("config.train", _whole, task, loop)
     experiment = within(
@@ -138,6 +140,24 @@ def resolve_task(section: dict[str, Any]) -> Task:
     except FieldError as error:  # the allowed values depend on the task
         allowed = f"{error.allowed} (task.name = {section['name']!r})"
         raise FieldError(error.field, error.value, allowed) from None
+
+
+def _optimizer(steps: int, stored: bool, **options: Any) -> Optimizer:
+    """The optimizer, with a schedule that decays until the last step of the run, or later.
+
+    Args:
+      stored: the config is that of a run. Earlier versions of this program let a schedule end
+        before the run, whose last steps then changed nothing. Such a run can still be read.
+    """
+    field, given = "decay_steps", options["decay_steps"]
+    decays = str(options["schedule"]).endswith("cosine")
+    if not (decays and type(given) is int):
+        return Optimizer(**options)
+    if given == 0 and type(warmup := options["warmup_steps"]) is int and warmup >= steps:
+        raise FieldError("warmup_steps", warmup, f"below train.steps ({steps})")
+    if 0 < given < steps and not stored:
+        raise FieldError(field, given, f"0, to follow train.steps, or at least those ({steps})")
+    return Optimizer(**{**options, field: given or steps})
 
 
 def _learning_rate(field: str, value: float) -> float:
