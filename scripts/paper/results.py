@@ -166,13 +166,12 @@ def table(sweep: str, some: tuple[str, ...] = ()) -> str:
         (task, length), sums = result.problem, result.outcomes
         low, high = sums.success
         (units,) = {*json.loads(result.row["hidden_sizes"].replace("(", "[").replace(",)", "]"))}
-        steps = "not reached" if sums.median_steps is None else f"{sums.median_steps:,}"
         first, median, third = sums.loss
         ahead = f"{test.better:.0%} | {_p(test.p_holm)}" if test else " | "
         lines.append(
             f"| {task} | {length} | {told[result.variant]} | {units} "
             f"| {result.row['parameters']:,} | {result.rate:g} "
-            f"| {sums.solved}/{sums.seeds} ({low:.0%}..{high:.0%}) | {steps} "
+            f"| {sums.solved}/{sums.seeds} ({low:.0%}..{high:.0%}) | {sums.steps} "
             f"| {median:.3g} ({first:.3g}..{third:.3g}) | {result.row['baseline_loss']:.4g} "
             f"| {result.right:.0%} | {ahead} |"
         )
