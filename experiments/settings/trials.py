@@ -12,6 +12,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs import common
+from experiments.settings import schema
 from experiments.settings.resolution import Settings, resolve
 from experiments.system.files import RunError
 from experiments.system.own import imported
@@ -92,7 +93,7 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
         if name in found:
             raise FieldError("trial", name, "a name that no other trial has")
         try:
-            overrides = dict(overrides)
+            overrides = {path: schema.plain(value, path) for path, value in overrides.items()}
             if parameters is not None:
                 overrides["model.hidden_sizes"] = matched(base, overrides, parameters)
             settings = resolve(overridden(base, overrides))
