@@ -15,7 +15,7 @@ from configs import common
 from experiments.settings import schema
 from experiments.settings.resolution import Settings, resolve
 from experiments.system.files import RunError
-from experiments.system.own import imported
+from experiments.system.own import imported, raised
 from gru_jax import FieldError, fields
 
 # Fields that have no say in how many parameters there are: trials that differ in these alone need
@@ -58,10 +58,8 @@ def from_file(path: str, config: ConfigDict) -> list[Trial]:
         raise RunError(f"--config: {path} has no sweep(add), so it describes one run")
     try:
         return described(config.to_dict(), sweep)
-    except (FieldError, RunError):
-        raise
-    except Exception as error:  # a user's file may raise anything
-        raise RunError(f"--config: {path}: {type(error).__name__}: {error}") from None
+    except Exception as error:
+        raise raised("--config", path, error) from None
 
 
 def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]:

@@ -16,7 +16,6 @@ import os
 import sys
 import tempfile
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +103,7 @@ def fuzz(cases: int, seed: int) -> collections.Counter[str]:
         counts[attempt(case)] += 1
 
     here = Path.cwd()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ml_collections reads config files in a deprecated way
+    with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
             each()
@@ -170,7 +168,7 @@ def settings_of(case: Case) -> Settings:
     if all(isinstance(value, str) for _, value in changes):
         argv = arguments(case)
         values = flags.FlagValues()
-        commandline.define_config(values, argv)
+        commandline.define_config(values)
         commandline.parse(argv, values)
         return resolve(values.config)
     config = default(task)
