@@ -60,16 +60,23 @@ def extend_config(workdir: Path, settings: Settings) -> None:
         write_json(workdir / "config.json", settings.config)
 
 
-def check_config(workdir: Path, settings: Settings, extend: bool = False) -> None:
-    """Raises RunError where the folder belongs to a run with another config or schema."""
+def check_config(workdir: Path, settings: Settings, extend: bool | None = False) -> None:
+    """Raises RunError where the folder belongs to a run with another config or schema.
+
+    Args:
+      extend: see `open_workdir`; None where the program has no --extend.
+    """
     old = read_config(workdir)
     check_schema(workdir, old)
     differing = _differences(old, settings.config)
     if not differing:
         return
     only_steps = list(differing) == ["config.train.steps"]
+    follows = (
+        settings.experiment.optimizer.decays and not settings.config["optimizer"]["decay_steps"]
+    )
     if extend and only_steps and _raised(before := old["train"].get("steps"), settings.steps):
-        if settings.experiment.optimizer.decays and not settings.config["optimizer"]["decay_steps"]:
+        if follows:
             raise RunError(
                 f"{workdir}: --extend cannot go on from a learning rate that was to be 0 at step "
                 f"{before}; start a new run, whose rate falls until its own last step"
@@ -80,7 +87,8 @@ def check_config(workdir: Path, settings: Settings, extend: bool = False) -> Non
             f"{workdir}: --extend may only raise config.train.steps, "
             f"but {'; '.join(differing.values())}"
         )
-    hint = " (--extend raises it)" if only_steps else ""
+    raisable = only_steps and not follows and extend is not None
+    hint = " (--extend raises it)" if raisable else ""
     raise RunError(f"{workdir} holds another run: {'; '.join(differing.values())}{hint}")
 
 

@@ -131,10 +131,9 @@ def resolve_task(section: dict[str, Any]) -> Task:
     task = TASKS[name]
     declared = [field for field in dataclasses.fields(task) if field.init]
     check_names(options, [field.name for field in declared])
-    for field in declared:
-        missing = field.default is field.default_factory is dataclasses.MISSING
-        if missing and field.name not in options:
-            raise FieldError(field.name, None, "given")
+    needed = [f for f in declared if f.default is f.default_factory is dataclasses.MISSING]
+    if missing := [field.name for field in needed if field.name not in options]:
+        raise schema.absent(missing)
     try:
         return task(**options)
     except FieldError as error:  # the allowed values depend on the task

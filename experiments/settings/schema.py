@@ -55,6 +55,8 @@ def checked(config: ConfigDict | Config) -> Config:
     _drop_other_cells(raw)
     defaults = _defaults(raw)
     _check_section("config", raw, defaults)
+    if missing := _missing("config", raw, defaults):
+        raise absent(missing)
     return {"schema": schema, **raw, "task": {**defaults["task"], **raw["task"]}}
 
 
@@ -128,6 +130,13 @@ def plain(value: Any, path: str = "config") -> Any:
     if value is not None and not isinstance(value, bool | int | float | str):
         raise FieldError(path, value, "a number, a word, a list or a section")
     return value
+
+
+def absent(names: list[str]) -> FieldError:
+    """The error about fields that have to be given, all at once."""
+    first, *others = names
+    also = f", and so must {', '.join(others)}" if others else ""
+    return FieldError(first, None, f"given{also}")
 
 
 def check_names(given: Config, known: list[str]) -> None:
@@ -217,14 +226,23 @@ def _drop_other_cells(raw: Config) -> None:
 
 
 def _check_section(path: str, given: Any, defaults: Config) -> None:
-    """Checks that a section has exactly these fields, recursively. A task checks its own."""
+    """Checks that a section has no other fields, recursively. A task checks its own."""
     if not isinstance(given, dict):
         raise FieldError(path, given, "a section with fields")
     if path == "config.task":
         return
     within(path, check_names, given, list(defaults))
     for name, default in defaults.items():
-        if name not in given:
-            raise FieldError(f"{path}.{name}", None, "given")
-        if isinstance(default, dict):
+        if isinstance(default, dict) and name in given:
             _check_section(f"{path}.{name}", given[name], default)
+
+
+def _missing(path: str, given: Config, defaults: Config) -> list[str]:
+    """The fields, and whole sections, that a config lacks. A task checks its own."""
+    found = []
+    for name, default in defaults.items():
+        if name not in given:
+            found.append(f"{path}.{name}")
+        elif isinstance(default, dict) and name != "task":
+            found += _missing(f"{path}.{name}", given[name], default)
+    return found

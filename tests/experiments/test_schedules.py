@@ -64,7 +64,14 @@ def test_a_run_is_extended_only_where_its_schedule_stays(tmp_path):
     open_workdir(tmp_path, settings())
     with pytest.raises(RunError, match=r"cannot go on from a .* rate .* 0 at step 40; start a new"):
         check_config(tmp_path, settings(train__steps=60), extend=True)
+    with pytest.raises(RunError, match=r"steps is 40 there and 60 here$"):
+        check_config(tmp_path, settings(train__steps=60))
     for path in tmp_path.iterdir():
         path.unlink()
     open_workdir(tmp_path, settings(optimizer__decay_steps=80))
-    check_config(tmp_path, settings(optimizer__decay_steps=80, train__steps=60), extend=True)
+    longer = settings(optimizer__decay_steps=80, train__steps=60)
+    check_config(tmp_path, longer, extend=True)
+    with pytest.raises(RunError, match=r"\(--extend raises it\)$"):
+        check_config(tmp_path, longer)
+    with pytest.raises(RunError, match=r"steps is 40 there and 60 here$"):
+        check_config(tmp_path, longer, extend=None)  # as a sweep does, which cannot extend

@@ -122,7 +122,12 @@ def test_bad_values(path, value, message):
 def test_a_missing_field():
     config = get_config("adding")
     del config["train"]["batch_size"]
-    with pytest.raises(FieldError, match="batch_size = None: must be given"):
+    with pytest.raises(FieldError, match=r"^config.train.batch_size = None: must be given$"):
+        resolve(config)
+    del config["optimizer"], config["model"]["segment"], config["train"]["keep"]
+    others = "config.optimizer, config.train.batch_size, config.train.keep"
+    told = f"^config.model.segment = None: must be given, and so must {others}$"
+    with pytest.raises(FieldError, match=told):
         resolve(config)
 
 
