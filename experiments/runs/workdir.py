@@ -3,7 +3,8 @@
 WORKDIR/config.json        the resolved config: every field, and the version of its schema
         environment.json   versions, git commit, devices, command line
         metrics.jsonl      {"step", "split", "seed", metrics...}; without timings, so that
-                           equal runs have equal files
+                           equal runs have equal files; of "train" also the "gradient_norm", and
+                           where it varies the "learning_rate" of the last of these steps
         events.out.tfevents.*  derived from metrics.jsonl
         checkpoints/       one folder per step: see checkpoints.py
         lock.json          the host and number of the process that writes here, if any

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from experiments.datasets.sources import SOURCES, digest_of, load_task
@@ -65,6 +66,18 @@ class Settings:
         arrays = jax.tree.leaves_with_path(params)
         layout = [(jax.tree_util.keystr(path), leaf.shape, leaf.dtype) for path, leaf in arrays]
         return (graph, *layout, *fixed, self.steps, self.checkpoint_every)
+
+    @property
+    def rate_varies(self) -> bool:
+        """Whether the learning rate differs between seeds, or changes from step to step."""
+        scheduled = self.experiment.optimizer.schedule != "constant"
+        return scheduled or len({*self.learning_rates}) > 1
+
+    def rates(self, step: int) -> np.ndarray:
+        """The learning rate of each seed in the update that follows `step` others."""
+        return np.array(self.learning_rates) * float(
+            self.experiment.optimizer.schedule_factor()(step)
+        )
 
     @property
     def name(self) -> str:
