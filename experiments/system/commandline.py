@@ -1,5 +1,6 @@
 """What the programs share: flags, and errors that take one line."""
 
+import argparse
 import contextlib
 import os
 import re
@@ -8,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import jax
 from absl import flags
@@ -17,6 +19,16 @@ from experiments.system.files import RunError
 from gru_jax import FieldError, fields
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+
+class Parser(argparse.ArgumentParser):
+    """For programs without a config: the arguments, whose errors take one line here, too."""
+
+    def __init__(self, description: str | None):
+        super().__init__(description=description, formatter_class=argparse.RawTextHelpFormatter)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_complain(f"{message} (see --help)"))
 
 
 def define_config(values: flags.FlagValues = flags.FLAGS) -> None:

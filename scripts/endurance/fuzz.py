@@ -4,7 +4,6 @@ python -m scripts.endurance.fuzz --cases=50000    writes counts of the outcomes 
                                                   results/fuzz.json
 """
 
-import argparse
 import collections
 import contextlib
 import functools
@@ -53,12 +52,12 @@ Case = tuple[str, list[tuple[str, Any]]]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = commandline.Parser(__doc__)
     parser.add_argument("--cases", type=int, default=50_000, help="how many to try")
     parser.add_argument("--lanes", type=int, default=len(os.sched_getaffinity(0)))
     chosen = parser.parse_args()
+    fields.integer("--cases", chosen.cases, 1)
+    fields.integer("--lanes", chosen.lanes, 1)
     began = time.monotonic()
     counts: collections.Counter[str] = collections.Counter()
     # Each piece has its own process, because JAX keeps traces as long as a process lives.
@@ -275,4 +274,4 @@ CASES = _cases()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(commandline.guarded(main))

@@ -3,7 +3,6 @@
 python -m scripts.paper.results DIR [DIR...]    DIR/results.jsonl -> results/NAME.jsonl
 """
 
-import argparse
 import dataclasses
 import functools
 import json
@@ -18,7 +17,7 @@ from experiments.figures import style
 from experiments.stats.comparisons import Comparison, compared, ranked
 from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweeps.folder import FINISHED
-from experiments.system.commandline import guarded
+from experiments.system.commandline import Parser, guarded
 from experiments.system.files import RunError, write_bytes, write_text
 from scripts.paper import pages, starts
 from scripts.paths import FIGURES, ROOT
@@ -85,9 +84,7 @@ class Result:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
     return guarded(lambda: collect(parser.parse_args().folders))
 
