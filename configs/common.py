@@ -1,4 +1,4 @@
-"""Every field of a run's config, with its default."""
+"""Every field of a run's config, with its default; --config.FIELD=None unsets a field."""
 
 import typing
 from typing import Any
