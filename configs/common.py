@@ -1,4 +1,4 @@
-"""Every field of a run's config, with its default."""
+"""Every field of a run's config, with its default; --config.FIELD=None unsets a field."""
 
 import typing
 from typing import Any
@@ -6,19 +6,26 @@ from typing import Any
 from ml_collections import ConfigDict
 from ml_collections.config_dict import placeholder
 
-from gru_jax import CELLS, Cell, FieldError
+from gru_jax import CELLS, Cell, FieldError, fields
 
 KINDS = (float, int, bool, str, tuple)  # the types that the value of a field may have
 
 
+class Section(ConfigDict):
+    """A ConfigDict whose fields also take NumPy's scalars, as the numbers that they are."""
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        super().__setitem__(name, fields.plain(value))
+
+
 def get_config() -> ConfigDict:
     """The base config. Each task's config adds `name` and the fields of `task`."""
-    config = ConfigDict()
+    config = Section()
     config.name = ""  # the run is kept in the folder runs/NAME-HASH
 
-    config.task = ConfigDict()  # the task's name and fields, see the task's config
+    config.task = Section()  # the task's name and fields, see the task's config
 
-    config.model = model = ConfigDict()
+    config.model = model = Section()
     model.cell = "gru"  # a name in gru_jax.CELLS; its options are those of the section model.NAME
     model.hidden_sizes = (64,)  # units of each layer, from the lowest to the top
     model.bidirectional = False  # every layer runs in both directions of time
@@ -37,7 +44,7 @@ def get_config() -> ConfigDict:
             raise FieldError("CELLS", name, "a name that is no field of config.model")
         model[name] = options(cell)
 
-    config.optimizer = optimizer = ConfigDict()
+    config.optimizer = optimizer = Section()
     optimizer.name = "adam"  # adam, adamw, rmsprop or sgd
     optimizer.learning_rate = 1e-2  # at the peak of the schedule
     optimizer.clip_norm = 1.0  # upper bound on the gradient's global norm; 0 for none
@@ -47,15 +54,15 @@ def get_config() -> ConfigDict:
     optimizer.weight_decay = 0.0  # of adamw
     optimizer.schedule = "constant"  # or cosine, warmup_constant, warmup_cosine
     optimizer.warmup_steps = 0  # steps from 0 to the peak
-    optimizer.decay_steps = 0  # steps until a cosine schedule reaches 0, including the warm-up
+    optimizer.decay_steps = 0  # from the start to the 0 of a cosine schedule; 0 for train.steps
 
-    config.population = population = ConfigDict()
+    config.population = population = Section()
     population.seeds = 8  # how many models are trained together
     population.first_seed = 0  # the seeds are first_seed, first_seed + 1, ...
     population.learning_rates = ()  # one for each seed, instead of optimizer.learning_rate
     population.clip_norms = ()  # one for each seed, instead of optimizer.clip_norm
 
-    config.train = train = ConfigDict()
+    config.train = train = Section()
     train.steps = 1000  # the number of updates; a multiple of log_every
     train.batch_size = 64  # new examples in each step, for each seed
     train.log_every = 50  # steps between evaluations, which are logged
@@ -82,7 +89,7 @@ def options(cell: type[Cell]) -> ConfigDict:
     Options whose default cannot be the value of a field, such as a function, are left out, and so
     is `keeping_bias`, which `config.model` has for all cells.
     """
-    section = ConfigDict()
+    section = Section()
     try:
         hints = typing.get_type_hints(cell.__init__)
     except NameError:  # an annotation uses a name that is imported for type checkers only

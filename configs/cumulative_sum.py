@@ -5,7 +5,7 @@ python -m experiments.train --config=configs/cumulative_sum.py --config.task.mod
 
 Expected: 8 of 8 seeds reach accuracy above 0.999, half of all by step 100; accuracy at the end
 1 (1..1); 15 s on 2 CPU cores. With --config.task.modulus=5: 8 of 8 seeds reach accuracy above
-0.999, half of all by step 400; accuracy at the end 1 (1..1); 27 s on 2 CPU cores.
+0.999, half of all by step 425; accuracy at the end 1 (1..1); 27 s on 2 CPU cores.
 """
 
 from ml_collections import ConfigDict

@@ -1,28 +1,17 @@
 """Makes one page about runs and sweeps: python -m experiments.report DIR [DIR...]"""
 
-import argparse
 import os
 import shlex
 import sys
 from pathlib import Path
-from typing import NoReturn
-
-from absl import flags
 
 from experiments.reports.page import write_report
 from experiments.system import commandline
 from experiments.system.own import imported
 
 
-class Parser(argparse.ArgumentParser):
-    """One whose complaints take one line, as those of the other programs do."""
-
-    def error(self, message: str) -> NoReturn:
-        raise flags.Error(f"{message} (see --help)")
-
-
 def main() -> int:
-    parser = Parser(description=__doc__)
+    parser = commandline.Parser(__doc__)
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="DIR", help="the folder of a run or a sweep"
     )

@@ -1,9 +1,14 @@
-"""Checks of values, which all raise the same error: the field, the value, and what is allowed."""
+"""Checks of values, which all raise the same error: the field, the value, and what is allowed.
+
+NumPy's scalars are taken as the numbers and words that they are.
+"""
 
 import difflib
 import math
 from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 
 class FieldError(ValueError):
@@ -19,12 +24,24 @@ class FieldError(ValueError):
     """
 
     def __init__(self, field: str, value: Any, allowed: str):
+        value = plain(value)
         super().__init__(f"{printable(field)} = {short(value)}: must be {allowed}")
         self.field, self.value, self.allowed = field, value, allowed
 
     def inside(self, section: str) -> "FieldError":
         """The same error, where the field is named as a field of `section`."""
         return FieldError(f"{section}.{self.field}", self.value, self.allowed)
+
+
+def plain(value: Any) -> Any:
+    """A NumPy scalar as a value of Python's own type; anything else as it is.
+
+    >>> plain(np.int64(4)), plain(np.float32(0.5)), plain(np.bool_(True))
+    (4, 0.5, True)
+    """
+    if isinstance(value, np.longdouble):  # of which Python has no type: `item` returns it again
+        return float(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def short(value: Any, limit: int = 60) -> str:
@@ -54,7 +71,7 @@ def one_of(field: str, value: Any, known: Iterable[str]) -> str:
     Raises:
       FieldError: the value is not one of the known words.
     """
-    known = list(known)
+    known, value = list(known), plain(value)
     if not isinstance(value, str) or value not in known:
         hint = nearest(value, known) if isinstance(value, str) else ""
         raise FieldError(field, value, "one of " + ", ".join(known) + hint)
@@ -67,6 +84,7 @@ def boolean(field: str, value: Any) -> bool:
     Raises:
       FieldError: the value is neither True nor False.
     """
+    value = plain(value)
     if not isinstance(value, bool):
         raise FieldError(field, value, "True or False")
     return value
@@ -78,6 +96,7 @@ def integer(field: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
     Raises:
       FieldError: the value is not a whole number in least..most.
     """
+    value = plain(value)
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         above = f"at least {least}" if most == 2**31 - 1 else f"in {least}..{most}"
         raise FieldError(field, value, f"a whole number, {above}")
@@ -98,6 +117,7 @@ def real(
       FieldError: the value is not a finite number with `value >= least`, `value > above` and
         `value < below`.
     """
+    value = plain(value)
     good = (
         not isinstance(value, bool)
         and isinstance(value, int | float)

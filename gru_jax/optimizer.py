@@ -45,7 +45,7 @@ class Optimizer:
         fields.real("epsilon", self.epsilon, above=0)
         fields.real("weight_decay", self.weight_decay, least=0)
         fields.one_of("schedule", self.schedule, SCHEDULES)
-        warms, decays = self.schedule.startswith("warmup"), self.schedule.endswith("cosine")
+        warms, decays = self.schedule.startswith("warmup"), self.decays
         fields.integer("warmup_steps", self.warmup_steps, 1 if warms else 0)
         fields.integer("decay_steps", self.decay_steps, self.warmup_steps + 1 if decays else 0)
         unused = [
@@ -56,6 +56,11 @@ class Optimizer:
         for field, used, allowed in unused:
             if getattr(self, field) and not used:
                 raise fields.FieldError(field, getattr(self, field), allowed)
+
+    @property
+    def decays(self) -> bool:
+        """Whether the schedule falls to 0, which it reaches after `decay_steps`."""
+        return self.schedule.endswith("cosine")
 
     def schedule_factor(self) -> optax.Schedule:
         """A schedule that peaks at 1."""

@@ -39,7 +39,7 @@ RANKS = {
         "reports",
         "*",  # the programs
     ],
-    "experiments.system": ["files", "*", "commandline"],
+    "experiments.system": ["files", "*", "config_files", "commandline"],
     "experiments.stats": ["*"],
     "experiments.datasets": ["reading", "*", "sources"],
     "experiments.settings": ["schema models", "resolution", "trials"],

@@ -45,10 +45,11 @@ def text(
         raise FieldError("path", path, "the path of a file, unless dataset is given")
     parts = _hugging_face(dataset) if dataset else _split(_read_texts(path))
     names = sorted({label for rows in parts.values() for label, _ in rows})
+    source = ("path", path) if path else ("dataset", dataset)
     if len(names) < 2:
-        raise FieldError(
-            "path", path or dataset, f"texts with at least two labels: all have {names}"
-        )
+        raise FieldError(*source, f"texts with at least two labels: all have {names}")
+    if (count := len({words for rows in parts.values() for _, words in rows})) < 10:
+        raise FieldError(*source, f"at least ten different texts: it has {count}")
     cut: Callable[[str], list[str]] = list if unit == "character" else _words
     tokens = {split: [cut(words)[:length] for _, words in rows] for split, rows in parts.items()}
     counts = collections.Counter(word for words in tokens[TRAIN] for word in words)
@@ -121,10 +122,8 @@ def _labelled(path: str, place: str, line: str, is_json: bool) -> tuple[str, str
 def _split(rows: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
     """A fixed random tenth tests, and another validates. Equal texts stay together."""
     texts = sorted({words for _, words in rows})
-    if len(texts) < 10:
-        raise FieldError("path", len(texts), "a file with at least ten different texts")
     order = np.random.default_rng(0).permutation(len(texts))
-    tenth = len(texts) // 10
+    tenth = max(len(texts) // 10, 1)
     place = dict(zip((texts[i] for i in order), range(len(texts)), strict=True))
     parts: dict[str, list[tuple[str, str]]] = {TRAIN: [], VALIDATION: [], TEST: []}
     for row in rows:

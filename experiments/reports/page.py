@@ -23,7 +23,8 @@ TEMPLATE = Path(__file__).with_name("page.html")
 LEGEND = (
     "Solved: seeds that reached the target, with the 95 % Wilson interval of their share. "
     "Steps to solve: Kaplan-Meier median; unsolved seeds are censored at the budget. "
-    "Final loss: median and quartiles over the seeds. Baseline: the best expected loss of a "
+    "Final loss: median and quartiles over the seeds, where one that is not finite counts as "
+    "infinite. Baseline: the best expected loss of a "
     "predictor that sees no input. Time: the trial's share of the training time, with compilation."
 )
 
@@ -167,10 +168,10 @@ def _row(entry: Entry) -> list[Cell]:
     (low, high), (first, median, third) = sums.success, sums.loss
     diverged = sum(step is not None for step in summary["diverged_step"])
     seconds = seconds_per_step(entry)
-    steps = "not reached" if sums.median_steps is None else f"{sums.median_steps:,}"
     if entry.settings.experiment.target is None:
         solved, steps = Cell("solved", "no target"), "no target"
     else:
+        steps = sums.steps
         interval = f"{100 * low:.0f}..{100 * high:.0f} %"
         solved = Cell("solved", f"{sums.solved}/{sums.seeds}", interval)
     return [

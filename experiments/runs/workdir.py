@@ -3,7 +3,8 @@
 WORKDIR/config.json        the resolved config: every field, and the version of its schema
         environment.json   versions, git commit, devices, command line
         metrics.jsonl      {"step", "split", "seed", metrics...}; without timings, so that
-                           equal runs have equal files
+                           equal runs have equal files; of "train" also the "gradient_norm", and
+                           where it varies the "learning_rate" of the last of these steps
         events.out.tfevents.*  derived from metrics.jsonl
         checkpoints/       one folder per step: see checkpoints.py
         lock.json          the host and number of the process that writes here, if any
@@ -25,7 +26,7 @@ def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> Non
     """Writes what identifies the run; if that exists, checks that it is the same run.
 
     Args:
-      extend: allow a higher number of steps than before.
+      extend: allow a higher number of steps than before, where that changes no earlier step.
 
     Raises:
       RunError: the folder belongs to a run with another config.
@@ -60,22 +61,35 @@ def extend_config(workdir: Path, settings: Settings) -> None:
         write_json(workdir / "config.json", settings.config)
 
 
-def check_config(workdir: Path, settings: Settings, extend: bool = False) -> None:
-    """Raises RunError where the folder belongs to a run with another config or schema."""
+def check_config(workdir: Path, settings: Settings, extend: bool | None = False) -> None:
+    """Raises RunError where the folder belongs to a run with another config or schema.
+
+    Args:
+      extend: see `open_workdir`; None where the program has no --extend.
+    """
     old = read_config(workdir)
     check_schema(workdir, old)
     differing = _differences(old, settings.config)
     if not differing:
         return
     only_steps = list(differing) == ["config.train.steps"]
-    if extend and only_steps and _raised(old["train"].get("steps"), settings.steps):
+    follows = (
+        settings.experiment.optimizer.decays and not settings.config["optimizer"]["decay_steps"]
+    )
+    if extend and only_steps and _raised(before := old["train"].get("steps"), settings.steps):
+        if follows:
+            raise RunError(
+                f"{workdir}: --extend cannot go on from a learning rate that was to be 0 at step "
+                f"{before}; start a new run, whose rate falls until its own last step"
+            )
         return
     if extend:
         raise RunError(
             f"{workdir}: --extend may only raise config.train.steps, "
             f"but {'; '.join(differing.values())}"
         )
-    hint = " (--extend raises it)" if only_steps else ""
+    raisable = only_steps and not follows and extend is not None
+    hint = " (--extend raises it)" if raisable else ""
     raise RunError(f"{workdir} holds another run: {'; '.join(differing.values())}{hint}")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from experiments.datasets.sources import SOURCES, digest_of, load_task
@@ -67,6 +68,18 @@ class Settings:
         return (graph, *layout, *fixed, self.steps, self.checkpoint_every)
 
     @property
+    def rate_varies(self) -> bool:
+        """Whether the learning rate differs between seeds, or changes from step to step."""
+        scheduled = self.experiment.optimizer.schedule != "constant"
+        return scheduled or len({*self.learning_rates}) > 1
+
+    def rates(self, step: int) -> np.ndarray:
+        """The learning rate of each seed in the update that follows `step` others."""
+        return np.array(self.learning_rates) * float(
+            self.experiment.optimizer.schedule_factor()(step)
+        )
+
+    @property
     def name(self) -> str:
         """CONFIG-HASH, the same for the same config, in every process."""
         text = json.dumps(schema.identity(self.config), sort_keys=True)
@@ -102,11 +115,13 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
         "config.optimizer", _learning_rate, "learning_rate", optimizer_fields.pop("learning_rate")
     )
     clip = within("config.optimizer", _clip_norm, "clip_norm", optimizer_fields.pop("clip_norm"))
-    optimizer = within("config.optimizer", Optimizer, **optimizer_fields)
     seeds, learning_rates, clip_norms = within(
         "config.population", _population, peak, clip, **raw["population"]
     )
     budget, loop = within("config.train", _loop, fields_of("train"))
+    optimizer = within(
+        "config.optimizer", _optimizer, budget["steps"], "schema" in config, **optimizer_fields
+    )
     if isinstance(task, Dataset):
         loop["evaluation_examples"] = within("config.train", _whole, task, loop)
     experiment = within(
@@ -129,15 +144,32 @@ def resolve_task(section: dict[str, Any]) -> Task:
     task = TASKS[name]
     declared = [field for field in dataclasses.fields(task) if field.init]
     check_names(options, [field.name for field in declared])
-    for field in declared:
-        missing = field.default is field.default_factory is dataclasses.MISSING
-        if missing and field.name not in options:
-            raise FieldError(field.name, None, "given")
+    needed = [f for f in declared if f.default is f.default_factory is dataclasses.MISSING]
+    if missing := [field.name for field in needed if field.name not in options]:
+        raise schema.absent(missing)
     try:
         return task(**options)
     except FieldError as error:  # the allowed values depend on the task
         allowed = f"{error.allowed} (task.name = {section['name']!r})"
         raise FieldError(error.field, error.value, allowed) from None
+
+
+def _optimizer(steps: int, stored: bool, **options: Any) -> Optimizer:
+    """The optimizer, with a schedule that decays until the last step of the run, or later.
+
+    Args:
+      stored: the config is that of a run. Earlier versions of this program let a schedule end
+        before the run, whose last steps then changed nothing. Such a run can still be read.
+    """
+    field, given = "decay_steps", options["decay_steps"]
+    decays = str(options["schedule"]).endswith("cosine")
+    if not (decays and type(given) is int):
+        return Optimizer(**options)
+    if given == 0 and type(warmup := options["warmup_steps"]) is int and warmup >= steps:
+        raise FieldError("warmup_steps", warmup, f"below train.steps ({steps})")
+    if 0 < given < steps and not stored:
+        raise FieldError(field, given, f"0, to follow train.steps, or at least those ({steps})")
+    return Optimizer(**{**options, field: given or steps})
 
 
 def _learning_rate(field: str, value: float) -> float:

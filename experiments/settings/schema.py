@@ -47,7 +47,7 @@ def checked(config: ConfigDict | Config) -> Config:
       FieldError: a field is missing or unknown, an option of another cell is set, or a stored
         config cannot be used by this version.
     """
-    raw, schema = _plain(config), SCHEMA
+    raw, schema = plain(config), SCHEMA
     if "schema" in raw:
         raw = complete(raw)
         _check_registered(raw)
@@ -55,6 +55,8 @@ def checked(config: ConfigDict | Config) -> Config:
     _drop_other_cells(raw)
     defaults = _defaults(raw)
     _check_section("config", raw, defaults)
+    if missing := _missing("config", raw, defaults):
+        raise absent(missing)
     return {"schema": schema, **raw, "task": {**defaults["task"], **raw["task"]}}
 
 
@@ -116,6 +118,27 @@ def _moved(stored: Config) -> Config:
     return {**stored, "model": {**model, str(cell): section}}
 
 
+def plain(value: Any, path: str = "config") -> Any:
+    """A config, or a value, as it would come back from JSON: dicts, lists and plain values."""
+    if isinstance(value, ConfigDict):
+        value = value.to_dict()
+    if isinstance(value, dict):
+        return {str(name): plain(inner, f"{path}.{name}") for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner, path) for inner in value]
+    value = fields.plain(value)
+    if value is not None and not isinstance(value, bool | int | float | str):
+        raise FieldError(path, value, "a number, a word, a list or a section")
+    return value
+
+
+def absent(names: list[str]) -> FieldError:
+    """The error about fields that have to be given, all at once."""
+    first, *others = names
+    also = f", and so must {', '.join(others)}" if others else ""
+    return FieldError(first, None, f"given{also}")
+
+
 def check_names(given: Config, known: list[str]) -> None:
     """Raises FieldError if a field is unknown."""
     for name, value in given.items():
@@ -135,7 +158,7 @@ def within(section: str, function: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _defaults(config: Config) -> Config:
     """The fields of a config with this task and this cell, at their defaults."""
-    found = _plain(common.get_config())
+    found = plain(common.get_config())
     for name in CELLS.keys() - {_word(config, "model", "cell")}:
         del found["model"][name]
     task = _word(config, "task", "name")
@@ -148,7 +171,7 @@ def _defaults(config: Config) -> Config:
         options = {field.name: field.default for field in each}
     for name, default in options.items():
         with contextlib.suppress(FieldError):  # no default, or one that a config cannot hold
-            found["task"][name] = _plain(default)
+            found["task"][name] = plain(default)
     return found
 
 
@@ -193,7 +216,7 @@ def _drop_other_cells(raw: Config) -> None:
     if not isinstance(model, dict):
         return  # `_check_section` raises
     chosen = within("config.model", fields.one_of, "cell", model.get("cell"), CELLS)
-    base = _plain(common.get_config())["model"]
+    base = plain(common.get_config())["model"]
     for name in [name for name in CELLS if name != chosen]:
         path, given = f"config.model.{name}", model.pop(name, base[name])
         _check_section(path, given, base[name])
@@ -203,27 +226,23 @@ def _drop_other_cells(raw: Config) -> None:
 
 
 def _check_section(path: str, given: Any, defaults: Config) -> None:
-    """Checks that a section has exactly these fields, recursively. A task checks its own."""
+    """Checks that a section has no other fields, recursively. A task checks its own."""
     if not isinstance(given, dict):
         raise FieldError(path, given, "a section with fields")
     if path == "config.task":
         return
     within(path, check_names, given, list(defaults))
     for name, default in defaults.items():
-        if name not in given:
-            raise FieldError(f"{path}.{name}", None, "given")
-        if isinstance(default, dict):
+        if isinstance(default, dict) and name in given:
             _check_section(f"{path}.{name}", given[name], default)
 
 
-def _plain(value: Any, path: str = "config") -> Any:
-    """The config as it would come back from JSON: dicts, lists and plain values."""
-    if isinstance(value, ConfigDict):
-        value = value.to_dict()
-    if isinstance(value, dict):
-        return {str(name): _plain(inner, f"{path}.{name}") for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner, path) for inner in value]
-    if value is not None and not isinstance(value, bool | int | float | str):
-        raise FieldError(path, value, "a number, a word, a list or a section")
-    return value
+def _missing(path: str, given: Config, defaults: Config) -> list[str]:
+    """The fields, and whole sections, that a config lacks. A task checks its own."""
+    found = []
+    for name, default in defaults.items():
+        if name not in given:
+            found.append(f"{path}.{name}")
+        elif isinstance(default, dict) and name != "task":
+            found += _missing(f"{path}.{name}", given[name], default)
+    return found

@@ -12,9 +12,10 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from configs import common
+from experiments.settings import schema
 from experiments.settings.resolution import Settings, resolve
 from experiments.system.files import RunError
-from experiments.system.own import imported
+from experiments.system.own import imported, raised
 from gru_jax import FieldError, fields
 
 # Fields that have no say in how many parameters there are: trials that differ in these alone need
@@ -57,10 +58,8 @@ def from_file(path: str, config: ConfigDict) -> list[Trial]:
         raise RunError(f"--config: {path} has no sweep(add), so it describes one run")
     try:
         return described(config.to_dict(), sweep)
-    except (FieldError, RunError):
-        raise
-    except Exception as error:  # a user's file may raise anything
-        raise RunError(f"--config: {path}: {type(error).__name__}: {error}") from None
+    except Exception as error:
+        raise raised("--config", path, error) from None
 
 
 def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]:
@@ -92,7 +91,7 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
         if name in found:
             raise FieldError("trial", name, "a name that no other trial has")
         try:
-            overrides = dict(overrides)
+            overrides = {path: schema.plain(value, path) for path, value in overrides.items()}
             if parameters is not None:
                 overrides["model.hidden_sizes"] = matched(base, overrides, parameters)
             settings = resolve(overridden(base, overrides))

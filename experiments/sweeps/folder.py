@@ -66,7 +66,7 @@ class SweepFolder:
                 raise RunError(f"{self.path} holds {strangers[0]!r}, but no sweep")
         for trial in trials:
             if (self.workdir(trial.name) / "config.json").exists():
-                check_config(self.workdir(trial.name), trial.settings)
+                check_config(self.workdir(trial.name), trial.settings, extend=None)
         for name in ("trials", "failed", "logs"):
             (self.path / name).mkdir(exist_ok=True)
         synchronise(self.path)

@@ -39,9 +39,11 @@ def main() -> int:
     chosen = flags.FLAGS
     folder = SweepFolder(Path(chosen.sweep))
     trials = folder.trials()
-    for name in chosen.trials:
+    for name in chosen.trials or [""]:
         if name not in trials:
             raise FieldError("--trials", name, f"the name of a trial in {folder.path}/sweep.json")
+    if not all(cpu.isdecimal() for cpu in chosen.cpus or []):
+        raise FieldError("--cpus", ",".join(chosen.cpus), "numbers, separated by commas")
     if chosen.cpus:  # only given on systems that have this call
         os.sched_setaffinity(0, map(int, chosen.cpus))
     if chosen.attached:

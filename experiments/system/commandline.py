@@ -1,5 +1,6 @@
 """What the programs share: flags, and errors that take one line."""
 
+import argparse
 import contextlib
 import os
 import re
@@ -8,35 +9,34 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 import jax
 from absl import flags
-from ml_collections import ConfigDict, config_flags
-from ml_collections.config_flags import config_path
 
-from experiments.system import compilation
+from experiments.system import compilation, config_files, own
 from experiments.system.files import RunError
-from experiments.system.own import imported
 from gru_jax import FieldError, fields
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-OVERRIDE = re.compile(r"--?(?:no)?(config\..*?)(?:=(.*))?", re.DOTALL)
-KINDS = {
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    tuple: "a list, like (64,32)",
-    str: "a word",
-}
 
 
-def define_config(values: flags.FlagValues = flags.FLAGS, argv: list[str] | None = None) -> None:
-    config_flags.DEFINE_config_file(
+class Parser(argparse.ArgumentParser):
+    """For programs without a config: the arguments, whose errors take one line here, too."""
+
+    def __init__(self, description: str | None):
+        super().__init__(description=description, formatter_class=argparse.RawTextHelpFormatter)
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_complain(f"{message} (see --help)"))
+
+
+def define_config(values: flags.FlagValues = flags.FLAGS) -> None:
+    flags.DEFINE_string(
         "config",
         None,
         "a config file, such as configs/adding.py; --config.FIELD=VALUE overrides a field",
         flag_values=values,
-        sys_argv=argv,
     )
 
 
@@ -60,7 +60,7 @@ def imports(argv: list[str]) -> list[str]:
 
 def config_file() -> str:
     """The file that --config names, without the argument behind a colon."""
-    return config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
+    return config_files.given(sys.argv).path
 
 
 def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
@@ -86,7 +86,7 @@ def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
 def _run(main: Callable[[], int]) -> int:
     def parsed() -> int:
         for file in imports(sys.argv):
-            imported(file)
+            own.imported(file)
         parse(sys.argv, flags.FLAGS)
         compilation.use_cache()
         return main()
@@ -106,7 +106,10 @@ def guarded(main: Callable[[], int]) -> int:
         return _complain(f"{type(error).__name__}: {error}"[:500], FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except Exception as error:  # a bug: the place is what a user can report
+    except Exception as error:
+        if theirs := own.place(error):
+            return _complain(f"{theirs}: {type(error).__name__}: {error}")
+        # A bug: the place is what a user can report.
         frames = traceback.extract_tb(error.__traceback__)
         ours = [frame for frame in frames if "site-packages" not in frame.filename]
         where = (ours or frames)[-1]
@@ -115,72 +118,32 @@ def guarded(main: Callable[[], int]) -> int:
 
 
 def parse(argv: list[str], values: flags.FlagValues) -> None:
-    """Reads the arguments into the flags.
+    """Reads the arguments into the flags; `values.config` is the config with its overrides.
 
     Raises:
       FieldError: a field of the config is unknown, or its value has the wrong type.
       flags.Error: another flag is wrong.
       RunError: the config's file cannot be read.
     """
+    takes_config = "config" in values
+    argv = values.read_flags_from_files(argv, force_gnu=False)
+    command = config_files.given(argv) if takes_config else config_files.Given("", [], argv)
     try:
-        rest = values(argv)[1:]
-        if "config" in values and values.config is not None:
-            values.config.to_dict()  # errors of a config file only show when it is used
-    except Exception as error:  # a config file is somebody's program: it may raise anything
-        raise _explained(argv, error) from None
+        rest = values(command.rest)[1:]
+    except flags.IllegalFlagValueError as error:
+        if missing := re.findall(r"flag (--\w+)=None", str(error)):
+            raise flags.Error(f"missing: {', '.join(missing)} (see --help)") from None
+        raise
     if rest:
         raise flags.Error(f"unexpected argument {rest[0]!r}: options start with --")
-    if "config" in values and values.config is None:
-        raise flags.Error("--config is missing: give one, such as --config=configs/adding.py")
-
-
-def _explained(argv: list[str], error: Exception) -> Exception:
-    """The same error, in terms of the field that caused it."""
-    if missing := re.findall(r"flag (--\w+)=None", str(error)):
-        return flags.Error(f"missing: {', '.join(missing)} (see --help)")
-    overrides = [
-        (found[1], found[2]) for found in (OVERRIDE.fullmatch(text) for text in argv) if found
-    ]
-    file = [text for text in argv if text.startswith(("--config=", "-config="))]
-    if overrides and not file:
-        return flags.Error(f"{overrides[0][0]} without --config=FILE")
-    if not file:
-        return error if isinstance(error, flags.Error) else _last_line(error)
-    try:
-        base = _config([argv[0], *file])
-        config = base.to_dict()
-    except Exception as fault:
-        return _last_line(fault)
-    for path, value in overrides:
-        place, section = "config", config
-        for name in path.split(".")[1:]:
-            if not isinstance(section, dict) or name not in section:
-                known = section if isinstance(section, dict) else {}
-                hint = fields.nearest(name, known) or (f": it has {', '.join(known)}" * bool(known))
-                return FieldError(f"{place}.{name}", value, f"left out: no such field{hint}")
-            place, section = f"{place}.{name}", section[name]
-        if isinstance(section, dict):
-            return FieldError(place, value, f"given field by field: {', '.join(section)}")
-        try:
-            _config([argv[0], *file, f"--{path}={value}"])
-        except Exception:
-            kind = config_path.get_type(path.partition(".")[2], base)
-            return FieldError(place, value, KINDS.get(kind, "of another kind"))
-    if isinstance(error, flags.Error):
-        return error
-    return _last_line(error)
-
-
-def _last_line(error: Exception) -> RunError:
-    """Errors of ml_collections may hold a whole traceback. Its last line says enough."""
-    return RunError(f"--config: {(str(error).strip() or repr(error)).splitlines()[-1].strip()}")
-
-
-def _config(argv: list[str]) -> ConfigDict:
-    values = flags.FlagValues()
-    define_config(values, argv)
-    values(argv)
-    return values.config
+    if not takes_config:
+        return
+    if not command.file:
+        said = f"{command.changes[0][0]} without --config=FILE" if command.changes else ""
+        raise flags.Error(
+            said or "--config is missing: give one, such as --config=configs/adding.py"
+        )
+    values.config = config_files.configured(command)
 
 
 def _complain(text: str, status: int = BAD_INPUT) -> int:

@@ -5,6 +5,7 @@ A run's folder does not say which code to import, so every program that reads on
 
 import importlib.util
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
@@ -26,11 +27,27 @@ def imported(path: str, flag: str = "--import") -> ModuleType:
     sys.modules[name] = module  # dataclasses resolve annotations there
     try:
         spec.loader.exec_module(module)
-    except (FieldError, RunError):
-        raise
-    except Exception as error:  # a user's file may raise anything
-        raise RunError(f"{flag}: {path}: {type(error).__name__}: {error}") from None
+    except Exception as error:
+        raise raised(flag, path, error) from None
     return module
+
+
+def raised(flag: str, path: str, error: Exception) -> Exception:
+    """What to raise where a file that was imported raises an error: one that names the line."""
+    if isinstance(error, FieldError | RunError):
+        return error
+    return RunError(f"{flag}: {place(error) or path}: {type(error).__name__}: {error}")
+
+
+def place(error: Exception) -> str | None:
+    """FILE:LINE of the innermost line of an imported file that led to an error, if any did."""
+    frames = [(each.filename, each.lineno) for each in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        frames.append((str(error.filename), error.lineno))
+    for file, line in reversed(frames):
+        if str(Path(file).resolve()) in sys.modules:  # where `imported` puts it
+            return f"{file}:{line}"
+    return None
 
 
 def flags(files: list[str]) -> list[str]:

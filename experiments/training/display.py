@@ -60,7 +60,6 @@ def final_table(summary: dict[str, Any], budget: int) -> rich.table.Table:
     table = rich.table.Table(show_footer=True, footer_style="bold")
     sums = outcomes(metrics["loss"]["per_seed"], summary["solved_step"], budget)
     low, high = sums.success
-    steps = "not reached" if sums.median_steps is None else str(sums.median_steps)
     table.add_column("seed", f"{sums.solved}/{sums.seeds} solved\n95 % {low:.0%}..{high:.0%}")
     table.add_column(
         "final loss", f"{sums.loss[1]:.3g}\n{sums.loss[0]:.3g}..{sums.loss[2]:.3g}", justify="right"
@@ -70,7 +69,7 @@ def final_table(summary: dict[str, Any], budget: int) -> rich.table.Table:
         median = quartiles(finite)[1] if finite else None
         table.add_column(f"final {name}", _number(median), justify="right")
     table.add_column("baseline loss", f"{summary['baseline_loss']:.4g}", justify="right")
-    table.add_column("steps to solve", f"{steps}\nmedian", justify="right")
+    table.add_column("steps to solve", f"{sums.steps}\nmedian", justify="right")
     table.add_column("parameters", f"{summary['parameters']:,}", justify="right")
     table.add_column("time", f"{summary['wall_seconds']:.0f} s\nin all", justify="right")
     for index, seed in enumerate(summary["seeds"]):

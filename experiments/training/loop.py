@@ -100,6 +100,9 @@ class _Member:
         if not self.record:
             return
         seeds, learning = list(self.settings.seeds), measured["learning"]
+        if self.settings.rate_varies:
+            rates = {"learning_rate": self.settings.rates(self.step - 1)}
+            measured = {**measured, "train": {**measured["train"], **rates}}
         lines = [
             row
             for split in ("train", "eval")

@@ -27,9 +27,11 @@ class Recorder:
         """The checkpoint to continue from: see `Checkpoints.newest`."""
         rows = read_metrics(self._workdir)
         metrics = {*IDENTITY, *self._settings.experiment.task.metric_names}
-        names = {"eval": metrics, "train": metrics | {"gradient_norm"}}
+        trained = metrics | {"gradient_norm"}
+        # A run that an earlier version began has no learning rates.
+        names = {"eval": [metrics], "train": [trained, trained | {"learning_rate"}]}
         for number, row in enumerate(rows, 1):
-            if row.keys() != names[row["split"]]:
+            if row.keys() not in names[row["split"]]:
                 raise RunError(f"{self._workdir / 'metrics.jsonl'}: line {number} is damaged")
         data = self._checkpoints.newest(shapes, len(rows))
         if data is None and rows and rows[-1]["step"] > self._settings.checkpoint_every:

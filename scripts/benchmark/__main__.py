@@ -26,7 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from experiments.system.commandline import guarded
+from experiments.system.commandline import Parser, guarded
 from experiments.system.files import write_json
 from gru_jax import CELLS, fields
 from scripts.benchmark.contenders import CHUNK, Contender, LeftOutError, Work, reference
@@ -38,9 +38,7 @@ Measured = dict[str, Any]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument(
         "--workloads", default=",".join(WORKLOADS), help="names, or sizes like 4/100/2/16"
     )

@@ -4,7 +4,6 @@ python -m scripts.endurance.fuzz --cases=50000    writes counts of the outcomes 
                                                   results/fuzz.json
 """
 
-import argparse
 import collections
 import contextlib
 import functools
@@ -16,7 +15,6 @@ import os
 import sys
 import tempfile
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +52,12 @@ Case = tuple[str, list[tuple[str, Any]]]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = commandline.Parser(__doc__)
     parser.add_argument("--cases", type=int, default=50_000, help="how many to try")
     parser.add_argument("--lanes", type=int, default=len(os.sched_getaffinity(0)))
     chosen = parser.parse_args()
+    fields.integer("--cases", chosen.cases, 1)
+    fields.integer("--lanes", chosen.lanes, 1)
     began = time.monotonic()
     counts: collections.Counter[str] = collections.Counter()
     # Each piece has its own process, because JAX keeps traces as long as a process lives.
@@ -104,8 +102,7 @@ def fuzz(cases: int, seed: int) -> collections.Counter[str]:
         counts[attempt(case)] += 1
 
     here = Path.cwd()
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # ml_collections reads config files in a deprecated way
+    with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
             each()
@@ -170,7 +167,7 @@ def settings_of(case: Case) -> Settings:
     if all(isinstance(value, str) for _, value in changes):
         argv = arguments(case)
         values = flags.FlagValues()
-        commandline.define_config(values, argv)
+        commandline.define_config(values)
         commandline.parse(argv, values)
         return resolve(values.config)
     config = default(task)
@@ -277,4 +274,4 @@ CASES = _cases()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(commandline.guarded(main))

@@ -7,7 +7,6 @@ Each run is the real program in its own process. It is forked from a server that
 imported the modules, which saves seconds per kill.
 """
 
-import argparse
 import collections
 import json
 import multiprocessing
@@ -28,7 +27,9 @@ import safetensors.numpy
 
 from experiments.figures import families
 from experiments.runs.environment import environment
+from experiments.system.commandline import Parser, guarded
 from experiments.system.files import write_json
+from gru_jax import fields
 from scripts.paths import ROOT
 
 RESULTS = ROOT / "results" / "kills.json"
@@ -49,13 +50,13 @@ MOMENTS = ("any", "compiling", "checkpoint", "metrics", "again")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lanes", type=int, default=len(os.sched_getaffinity(0)))
     chosen = parser.parse_args()
+    for name, least in (("kills", 1), ("seed", 0), ("lanes", 1)):
+        fields.integer(f"--{name}", getattr(chosen, name), least)
     began = time.monotonic()
     with rich.progress.Progress() as progress:
         bar = progress.add_task("kills", total=chosen.kills)
@@ -265,4 +266,4 @@ def _last_step(metrics: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

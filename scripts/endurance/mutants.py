@@ -29,7 +29,7 @@ from typing import Any
 import rich.progress
 
 from experiments.runs.environment import environment
-from experiments.system.commandline import guarded
+from experiments.system.commandline import Parser, guarded
 from experiments.system.files import RunError, write_json
 from gru_jax import fields
 from scripts.endurance.faults import (
@@ -53,9 +53,7 @@ Row = dict[str, Any]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--only", default="*", metavar="PATTERN")
     parser.add_argument("--lanes", type=int, default=len(os.sched_getaffinity(0)))

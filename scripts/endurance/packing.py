@@ -3,7 +3,6 @@
 Runs sweeps with and without packing in turn, and writes the seconds to results/packing.json.
 """
 
-import argparse
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.runs.environment import environment
+from experiments.system.commandline import Parser, guarded
 from experiments.system.files import write_json
 from scripts.paths import ROOT
 
@@ -37,8 +37,7 @@ def sweep(add):
 
 
 def main() -> int:
-    raw = argparse.RawTextHelpFormatter
-    argparse.ArgumentParser(description=__doc__, formatter_class=raw).parse_args()
+    Parser(__doc__).parse_args()
     found = [measure(*size) for size in SIZES]
     write_json(RESULTS, {"sizes": found, "environment": environment()})
     return 0
@@ -68,4 +67,4 @@ def measure(units: int, length: int, steps: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

@@ -3,7 +3,6 @@
 python -m scripts.endurance.soak --minutes=30     writes what was seen to results/soak.json
 """
 
-import argparse
 import json
 import signal
 import subprocess
@@ -17,7 +16,9 @@ import numpy as np
 from scipy import stats
 
 from experiments.runs.environment import environment
+from experiments.system.commandline import Parser, guarded
 from experiments.system.files import write_json
+from gru_jax import fields
 from scripts.paths import ROOT
 
 RESULTS = ROOT / "results" / "soak.json"
@@ -36,12 +37,12 @@ CONFIG = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--minutes", type=float, default=30, help="after the warm-up")
     parser.add_argument("--every", type=float, default=5, help="seconds between two observations")
     chosen = parser.parse_args()
+    fields.real("--minutes", chosen.minutes, above=0)
+    fields.real("--every", chosen.every, above=0)
     with tempfile.TemporaryDirectory() as folder:
         result = soak(Path(folder) / "run", chosen.minutes, chosen.every)
     print(json.dumps(result, indent=1))
@@ -98,4 +99,4 @@ def _checkpoints(workdir: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded(main))

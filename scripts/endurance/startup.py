@@ -5,7 +5,6 @@ compilation cache and then with the cache that this filled, several times in tur
 results/startup.json.
 """
 
-import argparse
 import os
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.runs.environment import environment
-from experiments.system.commandline import guarded
+from experiments.system.commandline import Parser, guarded
 from experiments.system.files import RunError, write_json
 from scripts.paths import ROOT
 
@@ -25,8 +24,7 @@ CONFIG = "configs/adding.py"
 
 
 def main() -> int:
-    raw = argparse.RawTextHelpFormatter
-    argparse.ArgumentParser(description=__doc__, formatter_class=raw).parse_args()
+    Parser(__doc__).parse_args()
     seconds: dict[str, list[float]] = {"empty": [], "filled": []}
     for repeat in range(REPEATS):
         with tempfile.TemporaryDirectory() as folder:

@@ -5,7 +5,6 @@ Clones the committed code into an empty folder, installs what it needs, and runs
 results/suite.json. Nothing else should run meanwhile.
 """
 
-import argparse
 import os
 import re
 import subprocess
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.runs.environment import environment
-from experiments.system.commandline import guarded
+from experiments.system.commandline import Parser, guarded
 from experiments.system.files import RunError, write_json
 from scripts.paths import ROOT
 
@@ -26,8 +25,7 @@ COUNTED = re.compile(r"(\d+) passed.* in ([\d.]+)s")
 
 
 def main() -> int:
-    raw = argparse.RawTextHelpFormatter
-    argparse.ArgumentParser(description=__doc__, formatter_class=raw).parse_args()
+    Parser(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         clone = Path(folder) / "clone"
         subprocess.run(["git", "clone", "--quiet", ROOT, clone], check=True)

@@ -4,10 +4,10 @@ python -m scripts.paper            write them, and the figures
 python -m scripts.paper --check    exit with 1 if a page differs from results/
 """
 
-import argparse
 import sys
 from collections.abc import Callable
 
+from experiments.system.commandline import Parser
 from experiments.system.files import write_text
 from scripts.endurance import mutants
 from scripts.paper import (
@@ -57,9 +57,7 @@ CONFIGS = {f"configs/{name}.py": name for name in tasks.CONFIGS}
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--check", action="store_true")
     if parser.parse_args().check:
         found = stale()

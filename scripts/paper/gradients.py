@@ -108,7 +108,6 @@ def trained() -> str:
     ]
     for name, after in found["after"].items():
         before, outcome = found["before"][name], rows[name].outcomes
-        steps = "not reached" if outcome.median_steps is None else f"{outcome.median_steps:,}"
         told = [
             *(_middle(_power, _at(each["transport"], -1)) for each in (before, after)),
             *(_horizon(each) for each in (before, after)),
@@ -116,7 +115,7 @@ def trained() -> str:
         ]
         lines.append(
             f"| {_told(name, after)} "
-            f"| {outcome.solved}/{outcome.seeds} | {steps} | {' | '.join(told)} |"
+            f"| {outcome.solved}/{outcome.seeds} | {outcome.steps} | {' | '.join(told)} |"
         )
     runs = next(iter(rows.values())).row
     commits = sorted({each.row["commit"][:8] for each in rows.values()})

@@ -1,19 +1,16 @@
 """Shared by the scripts that write documentation: generated parts of a page, and versions."""
 
-import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from experiments.settings import schema
-from experiments.system.commandline import guarded
+from experiments.system.commandline import Parser, guarded
 
 
 def collect(description: str | None, measured: Callable[[Path], int]) -> int:
     """Runs a program that turns a folder of measurements, DIR, into committed results."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(description)
     parser.add_argument("folder", type=Path, metavar="DIR")
     return guarded(lambda: measured(parser.parse_args().folder))
 

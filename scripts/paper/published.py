@@ -149,7 +149,7 @@ def _ours(row: Published, trial: dict[str, Any]) -> str:
         share, batch = f"{sums.solved}/{sums.seeds}", trial["train.batch_size"]
         if sums.median_steps is None:
             return f"{share} within {trial['budget'] * batch:,}"
-        return f"{sums.median_steps * batch:,} (median; {share})"
+        return f"{sums.median_steps * batch:,.12g} (median; {share})"
     mean, low, high = interval(judged(trial, row.metric))
     if row.metric == "loss":  # a loss is never negative, even if the symmetric interval is
         return f"{mean:#.3g} ({max(low, 0):#.3g}..{high:#.3g})"

@@ -3,7 +3,6 @@
 python -m scripts.paper.results DIR [DIR...]    DIR/results.jsonl -> results/NAME.jsonl
 """
 
-import argparse
 import dataclasses
 import functools
 import json
@@ -18,7 +17,7 @@ from experiments.figures import style
 from experiments.stats.comparisons import Comparison, compared, ranked
 from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweeps.folder import FINISHED
-from experiments.system.commandline import guarded
+from experiments.system.commandline import Parser, guarded
 from experiments.system.files import RunError, write_bytes, write_text
 from scripts.paper import pages, starts
 from scripts.paths import FIGURES, ROOT
@@ -85,9 +84,7 @@ class Result:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
+    parser = Parser(__doc__)
     parser.add_argument("folders", nargs="+", type=Path, metavar="DIR")
     return guarded(lambda: collect(parser.parse_args().folders))
 
@@ -166,13 +163,12 @@ def table(sweep: str, some: tuple[str, ...] = ()) -> str:
         (task, length), sums = result.problem, result.outcomes
         low, high = sums.success
         (units,) = {*json.loads(result.row["hidden_sizes"].replace("(", "[").replace(",)", "]"))}
-        steps = "not reached" if sums.median_steps is None else f"{sums.median_steps:,}"
         first, median, third = sums.loss
         ahead = f"{test.better:.0%} | {_p(test.p_holm)}" if test else " | "
         lines.append(
             f"| {task} | {length} | {told[result.variant]} | {units} "
             f"| {result.row['parameters']:,} | {result.rate:g} "
-            f"| {sums.solved}/{sums.seeds} ({low:.0%}..{high:.0%}) | {steps} "
+            f"| {sums.solved}/{sums.seeds} ({low:.0%}..{high:.0%}) | {sums.steps} "
             f"| {median:.3g} ({first:.3g}..{third:.3g}) | {result.row['baseline_loss']:.4g} "
             f"| {result.right:.0%} | {ahead} |"
         )

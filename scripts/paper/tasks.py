@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.figures import style
 from experiments.measurements.gates import CLOSED, OPEN
-from experiments.stats.outcomes import outcomes, quartiles
+from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 from experiments.system.files import write_bytes
 from scripts.paper import pages
 from scripts.paper.defaults import FACTORS, RUNS, load
@@ -17,13 +17,13 @@ EXPECTED = re.compile(r"^Expected: .*?(?=\n\n|\n?\"\"\")", re.MULTILINE | re.DOT
 WIDTH = 96
 
 
-def _score(run: dict[str, Any]) -> tuple[int, int, int | None, str]:
-    """Seeds that solved it, seeds, median steps to solve, and the target metric in words."""
+def _score(run: dict[str, Any]) -> tuple[Outcomes, str]:
+    """The outcomes of a run's seeds, and its target metric in words."""
     summary = run["summary"]
     losses = summary["eval"]["loss"]["per_seed"]
     sums = outcomes(losses, summary["solved_step"], run["steps"])
     low, median, high = quartiles(summary["eval"][run["metric"]]["per_seed"])
-    return sums.solved, sums.seeds, sums.median_steps, f"{median:.3g} ({low:.3g}..{high:.3g})"
+    return sums, f"{median:.3g} ({low:.3g}..{high:.3g})"
 
 
 def expected(config: str) -> str:
@@ -37,13 +37,14 @@ def expected(config: str) -> str:
 
 
 def _expected(run: dict[str, Any]) -> str:
-    solved, seeds, steps, score = _score(run)
+    sums, score = _score(run)
     minutes = run["seconds"] / 60
     took = f"{minutes:.0f} min" if minutes >= 2 else f"{run['seconds']:.0f} s"
-    when = f", half of all by step {steps:,}" if steps is not None else ""
+    when = f", half of all by step {sums.steps}" if sums.median_steps is not None else ""
     side = "below" if run["metric"] == "loss" else "above"
+    target = f"{run['metric']} {side} {run['target']:g}"
     return (
-        f"{solved} of {seeds} seeds reach {run['metric']} {side} {run['target']:g}{when}; "
+        f"{sums.solved} of {sums.seeds} seeds reach {target}{when}; "
         f"{run['metric']} at the end {score}; {took} on {run['made']['devices']} CPU cores."
     )
 
@@ -63,10 +64,10 @@ def table() -> str:
         "|---|--:|--:|--:|---|--:|--:|--:|",
     ]
     for name, run in load()["runs"].items():
-        solved, seeds, steps, score = _score(run)
+        sums, score = _score(run)
         lines.append(
-            f"| {_words(name)} | {run['length']} | {solved}/{seeds} "
-            f"| {'not reached' if steps is None else f'{steps:,}'} | {run['metric']} | {score} "
+            f"| {_words(name)} | {run['length']} | {sums.solved}/{sums.seeds} "
+            f"| {sums.steps} | {run['metric']} | {score} "
             f"| {run['summary']['baseline_loss']:.4g} | {run['seconds']:.0f} |"
         )
     return "\n".join([*lines, "", _provenance()])

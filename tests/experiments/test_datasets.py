@@ -226,7 +226,7 @@ def test_a_word_that_tells_the_label_is_learned_whatever_the_padding(tmp_path):
         (b'{"label": 1, "text": "a"}\n{"label": 1}\n', "a.jsonl", "line 2 is not one"),
         (b"[]\n", "a.jsonl", "line 1 is not one"),
         (b"".join(b"good\tfine%d\n" % i for i in range(20)), "a.tsv", "at least two labels"),
-        (b"good\tfine\nbad\tpoor\n", "a.tsv", "at least ten different texts"),
+        (b"good\tfine\nbad\tpoor\n", "a.tsv", "must be at least ten different texts: it has 2"),
     ],
 )
 def test_bad_texts(tmp_path, content, name, message):

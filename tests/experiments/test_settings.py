@@ -3,13 +3,16 @@
 import copy
 import importlib
 import inspect
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from configs import adding, common
 from experiments.settings.resolution import resolve
+from experiments.settings.trials import described
 from gru_jax import CELLS, FieldError, LSTMCell, VanillaCell
 from tests.collected import music, texts
 
@@ -119,7 +122,12 @@ def test_bad_values(path, value, message):
 def test_a_missing_field():
     config = get_config("adding")
     del config["train"]["batch_size"]
-    with pytest.raises(FieldError, match="batch_size = None: must be given"):
+    with pytest.raises(FieldError, match=r"^config.train.batch_size = None: must be given$"):
+        resolve(config)
+    del config["optimizer"], config["model"]["segment"], config["train"]["keep"]
+    others = "config.optimizer, config.train.batch_size, config.train.keep"
+    told = f"^config.model.segment = None: must be given, and so must {others}$"
+    with pytest.raises(FieldError, match=told):
         resolve(config)
 
 
@@ -131,7 +139,7 @@ def defaults(cell):
 def test_every_base_field_has_a_comment():
     text = inspect.getsource(common.get_config) + inspect.getsource(common.collected)
     fields = re.compile(
-        r"(config|model|optimizer|population|train)[.\w]* = (?!.*(ConfigDict|get_config)\()"
+        r"(config|model|optimizer|population|train)[.\w]* = (?!.*(Section|get_config)\()"
     )
     lines = [line for line in text.splitlines() if fields.match(line.strip())]
     assert len(lines) > 30
@@ -255,7 +263,6 @@ def test_per_seed_values_and_no_clip():
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_chrono_reaches_the_cell(cell):
-    import numpy as np
     from flax import nnx
 
     config = with_value(get_config("adding"), ["model", "cell"], cell)
@@ -331,3 +338,31 @@ def test_a_name_that_is_registered_anew_builds_the_new_cell(monkeypatch):
         config.model.cell = "mine"
         counts.append(resolve(config).experiment.parameters)
     assert counts[1] > 3 * counts[0]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("path", "value", "plain"),
+    [
+        ("task.length", np.int64(4), 4),
+        ("train.steps", np.uint16(100), 100),
+        ("train.target", np.float32(0.5), 0.5),
+        ("optimizer.clip_norm", np.int8(2), 2.0),
+        ("model.bidirectional", np.bool_(True), True),
+        ("model.hidden_sizes", (np.int64(5), np.int32(6)), (5, 6)),
+        ("population.learning_rates", tuple(np.full(8, 0.5, np.float32)), (0.5,) * 8),
+    ],
+)
+def test_numpy_scalars_in_a_config(path, value, plain):
+    section, field = path.split(".")
+    found, expected = adding.get_config(), adding.get_config()
+    found[section][field], expected[section][field] = value, plain
+    assert json.dumps(resolve(found).config) == json.dumps(resolve(expected).config)
+
+
+def test_numpy_scalars_in_the_overrides_of_a_trial():
+    (trial,) = described(
+        adding.get_config().to_dict(),
+        lambda add: add("T4", {"task.length": np.arange(4, 5)[0]}, parameters=np.int64(50)),
+    )
+    assert json.loads(json.dumps(trial.overrides))["task.length"] == 4

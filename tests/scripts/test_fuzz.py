@@ -45,7 +45,6 @@ def refused(seed, count):
     return found
 
 
-@pytest.mark.filterwarnings("ignore:the load_module")  # how ml_collections reads a config file
 @pytest.mark.parametrize("seed", range(4))
 def test_ten_cases_through_the_real_command(seed, tmp_path):
     for arguments, complaint in refused(seed, 10):

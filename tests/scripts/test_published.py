@@ -139,7 +139,7 @@ def test_copy_over_its_length():
 
 @pytest.mark.parametrize(
     ("solved", "words"),
-    [([50, 100, 150, 200], "1,600 (median; 4/4)"), ([50, None, None, None], "1/4 within 8,000")],
+    [([50, 100, 150, 200], "2,000 (median; 4/4)"), ([50, None, None, None], "1/4 within 8,000")],
 )
 def test_sequences_until_solved(solved, words):
     trial = {"train.batch_size": 16, "budget": 500}
