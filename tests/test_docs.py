@@ -13,6 +13,8 @@ import pytest
 
 import gru_jax
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OURS = ("gru_jax", "experiments", "scripts", "configs")

@@ -22,6 +22,8 @@ from tests import reference
 from tests.helpers import agree, randomise, split, weights
 from tests.programs import ROOT, program, tiny
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 FILE = ROOT / "tests" / "mgu.py"
 
 

@@ -29,6 +29,8 @@ from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION
 from tests.collected import music, rolls, texts
 from tests.programs import one_line, program, tiny_config
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 SPLITS = {TRAIN: "traindata", VALIDATION: "validdata", TEST: "testdata"}
 
 

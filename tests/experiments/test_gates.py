@@ -18,6 +18,8 @@ from gru_jax.tasks import CumulativeSum
 from tests.collected import music
 from tests.programs import one_line, program, tiny_config
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 LSTM = {"model.cell": "lstm"}
 PADDED = {"task.protocol": "hochreiter", "task.length": 22}
 

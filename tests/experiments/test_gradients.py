@@ -22,6 +22,8 @@ from gru_jax.tasks.base import evaluation_batch
 from scripts.paper import horizons
 from tests.programs import one_line, program, tiny_config
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 SWEEP = """
 from tests.programs import tiny_config
 

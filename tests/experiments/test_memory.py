@@ -17,6 +17,8 @@ from gru_jax import training
 from gru_jax.devices import make_mesh
 from tests.programs import ROOT, one_line, program, tiny_config
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 
 @pytest.mark.parametrize("base", [adding, copy_memory])
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from gru_jax import RNN, GRUCell
 from gru_jax.diagnostics import jacobians
 from tests.recurrent_models import cell, sequence
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 D = 2
 
 

@@ -14,6 +14,8 @@ from scripts.benchmark.contenders import LeftOutError, Work, reference
 from scripts.benchmark.entrants import CONTENDERS, WORKLOADS
 from tests.programs import ROOT, one_line
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 WORK = Work(batch=3, time=5, features=2, hidden=4)
 JAX_PEERS = ("flax.nnx", "flax.linen", "haiku", "flax.nnx-in-scan", "haiku-in-scan")
 

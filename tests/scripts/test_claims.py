@@ -13,6 +13,8 @@ from gru_jax.diagnostics import random_vectors, transport
 from tests.helpers import agree, randomise, split, weights
 from tests.reference import sigmoid
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 D, H = 3, 4
 
 

@@ -15,6 +15,8 @@ from scripts.endurance import startup
 from scripts.paper import performance
 from tests.helpers import equations
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 
 @pytest.mark.parametrize("gradient", ["batched", "recomputed"])
 @pytest.mark.parametrize("cell", [name for name in CELLS if CELLS[name] in performance.KEPT])
@@ -30,6 +32,7 @@ from tests.helpers import equations
 )
 def test_the_formula_predicts_what_is_planned(monkeypatch, cell, work, gradient):
     monkeypatch.setattr(devices, "use_cpu_cores", lambda *_: None)  # the tests have theirs
+    monkeypatch.setattr(Ours, "train", lambda *_: None)
     ours = Ours(cell, work, gradient=gradient)
     expected = ours.taken["devices"] * performance.predicted(cell, work, ours.taken)
     assert ours.temporary_bytes == pytest.approx(expected, rel=0.15)
