@@ -41,7 +41,7 @@ RANKS = {
     ],
     "experiments.system": ["files", "*", "commandline"],
     "experiments.stats": ["*"],
-    "experiments.datasets": ["reading", "*", "sources"],
+    "experiments.datasets": ["reading", "labelled", "*", "sources"],
     "experiments.settings": ["schema models", "resolution", "trials"],
     "experiments.runs": ["checkpoints environment records", "*", "loading"],
     "experiments.measurements": ["*"],
