@@ -8,7 +8,8 @@ import jax
 import rich.table
 from absl import flags
 
-from experiments.runs import Run, load
+from experiments.runs import Run
+from experiments.runs.loading import restored
 from experiments.runs.records import read_config
 from experiments.settings.resolution import resolve
 from experiments.stats.outcomes import quartiles
@@ -73,6 +74,7 @@ def _spread(values: list[float]) -> str:
 
 def define_flags() -> None:
     flags.DEFINE_string("run", None, "the run's folder", required=True)
+    commandline.define_data()
     flags.DEFINE_list(
         "lengths", None, "judge test examples of these lengths, like 100,200 (the run's own)"
     )
@@ -80,11 +82,11 @@ def define_flags() -> None:
 
 def main() -> int:
     workdir = Path(flags.FLAGS.run)
-    settings = resolve(read_config(workdir))
+    settings = resolve(read_config(workdir, flags.FLAGS.data))
     task = settings.experiment.task
     lengths = [_length(task, text) for text in flags.FLAGS.lengths or []]
     use_cpu_cores(*settings.mesh_sizes)
-    run = load(workdir)
+    run = restored(workdir, settings)
     if not lengths:
         splits: dict[str, Task] = {name: task.judged_on(name) for name in (VALIDATION, TEST)}
         shown = {name: evaluate(run, split=name) for name in splits}

@@ -37,12 +37,19 @@ def main() -> int:
         metavar="FILE",
         help="a Python file that registers your own cells or tasks; may be repeated",
     )
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="where the runs' data file lies now (default: where it lay); may be repeated",
+    )
     chosen = parser.parse_args()
     for file in chosen.imports:
         imported(file)
     output = chosen.output or chosen.folders[0] / "report.html"
     command = shlex.join(["python", "-m", "experiments.report", *sys.argv[1:]])
-    write_report(chosen.folders, output, command)
+    write_report(chosen.folders, output, command, chosen.data)
     print(os.path.relpath(output))
     return 0
 

@@ -44,12 +44,12 @@ def imported(module: str, package: str, field: str, value: str) -> Any:
         raise FieldError(field, value, allowed) from None
 
 
-def existing_file(path: str) -> Path:
+def existing_file(path: str, field: str = "path") -> Path:
     """
     Raises:
       FieldError: there is no such file.
     """
-    file = Path(str(path))
+    file = Path(str(path)).expanduser()
     if not path or not file.is_file():
-        raise FieldError("path", path, "a file")
+        raise FieldError(field, path, "a file")
     return file

@@ -47,18 +47,26 @@ class Run:
         return read_metrics(self.workdir)
 
 
-def load(workdir: str | os.PathLike[str]) -> Run:
+def load(workdir: str | os.PathLike[str], data: str | os.PathLike[str] | None = None) -> Run:
     """A run's trained models, task, settings, metrics and summary, in one call.
 
     A cell or task of your own has to be registered first: import the module that does so.
 
+    Args:
+      data: where the run's data file lies now; where it lay at the last training by default.
+
     Raises:
       RunError: the folder holds no run, or none of its checkpoints can be used.
-      FieldError: its config has a value that is not allowed, or an unregistered cell or task.
+      FieldError: its config has a value that is not allowed, or an unregistered cell or task; or
+        its data file is missing or another one.
     """
-    path = Path(workdir)
+    path = Path(workdir).expanduser()
+    return restored(path, resolve(read_config(path, [os.fspath(data)] if data else [])))
+
+
+def restored(path: Path, settings: Settings) -> Run:
+    """As `load`, where the settings have been read already."""
     check_plain(path)
-    settings = resolve(read_config(path))
     abstract = abstract_state(settings)
     data = Checkpoints(path / "checkpoints").newest(flat(abstract))
     if data is None:

@@ -49,6 +49,12 @@ def define_import(values: flags.FlagValues = flags.FLAGS) -> None:
     )
 
 
+def define_data() -> None:
+    flags.DEFINE_multi_string(
+        "data", [], "where the run's data file lies now (default: where it lay); may be repeated"
+    )
+
+
 def imports(argv: list[str]) -> list[str]:
     """The files that --import names. They are imported before a config is read."""
     values = flags.FlagValues()

@@ -1,6 +1,5 @@
 """Collected examples: what a file becomes, that its splits never meet, and what is refused."""
 
-import hashlib
 import json
 import sys
 
@@ -18,10 +17,7 @@ import configs.text
 from experiments.datasets.sources import _loaded, load_task
 from experiments.datasets.texts import text
 from experiments.evaluate import evaluate
-from experiments.runs import load
-from experiments.runs.records import read_config
 from experiments.settings.resolution import resolve
-from experiments.system.files import RunError
 from experiments.train import train
 from gru_jax import FieldError
 from gru_jax.tasks.base import evaluation_batch, training_batch
@@ -364,27 +360,6 @@ def test_other_data_is_another_program(music):
         assert found == program_of(base, **options)
         assert hash(found) == hash(program_of(base, **options))
         assert found != program_of(base, **other)
-
-
-def test_a_run_is_bound_to_the_bytes_of_its_file(music, tmp_path):
-    path, _ = music
-    config = tiny_config()
-    with config.unlocked():
-        config.task = {"name": "piano", "path": str(path)}
-    config.train.evaluation_examples = 0
-    workdir = tmp_path / "run"
-    name = resolve(config).name
-    train(config, workdir)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert read_config(workdir)["task"]["sha256"] == digest
-    assert load(workdir).task.size == 3
-
-    scipy.io.savemat(path, {name: rolls([6, 7], 9) for name in SPLITS.values()})
-    with pytest.raises(FieldError, match=f"config.task.sha256 = '{digest[:40]}"):
-        load(workdir)
-    assert resolve(config).name != name
-    with pytest.raises(RunError, match=r"another run: config\.task\.sha256"):
-        train(config, workdir)
 
 
 def test_an_evaluation_cannot_take_a_part(music):
