@@ -11,6 +11,7 @@ from absl import flags
 
 from experiments.reports.page import write_report
 from experiments.system import commandline
+from experiments.system.arguments import written_out
 from experiments.system.own import imported
 
 
@@ -44,7 +45,7 @@ def main() -> int:
         metavar="FILE",
         help="where the runs' data file lies now (default: where it lay); may be repeated",
     )
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(written_out(sys.argv)[1:])
     for file in chosen.imports:
         imported(file)
     output = chosen.output or chosen.folders[0] / "report.html"

@@ -17,6 +17,7 @@ from experiments.runs.workdir import check_config
 from experiments.settings.resolution import Settings, default_workdir, resolve
 from experiments.settings.schema import by_content, has_file, with_data
 from experiments.system import commandline, processes, terminal
+from experiments.system.files import at_home
 from experiments.system.signals import STOPPED, stop_requests
 from experiments.training.loop import train_settings
 from gru_jax import FieldError
@@ -42,7 +43,7 @@ def train(
         population needs more memory than there is.
     """
     settings = resolve(config)
-    return train_settings(settings, Path(workdir or default_workdir(settings)), quiet)
+    return train_settings(settings, at_home(workdir or default_workdir(settings)), quiet)
 
 
 def define_flags() -> None:

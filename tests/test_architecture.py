@@ -42,7 +42,7 @@ RANKS = {
     "experiments.system": ["files", "*", "commandline"],
     "experiments.stats": ["*"],
     "experiments.datasets": ["reading", "labelled", "*", "sources"],
-    "experiments.settings": ["schema models", "resolution", "trials"],
+    "experiments.settings": ["schema models", "resolution stored", "trials"],
     "experiments.runs": ["checkpoints environment records", "*", "loading"],
     "experiments.measurements": ["*"],
     "experiments.figures": ["style", "families", "*"],

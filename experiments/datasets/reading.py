@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.system.files import at_home
 from gru_jax import FieldError
 from gru_jax.tasks.base import Example
 from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION
@@ -49,7 +50,7 @@ def existing_file(path: str, field: str = "path") -> Path:
     Raises:
       FieldError: there is no such file.
     """
-    file = Path(str(path)).expanduser()
+    file = at_home(str(path))
     if not path or not file.is_file():
         raise FieldError(field, path, "a file")
     return file

@@ -7,13 +7,13 @@ validation is the end of the training split.
 import functools
 import hashlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from experiments.datasets.images import digits, mnist1d
 from experiments.datasets.music import piano
 from experiments.datasets.reading import existing_file
 from experiments.datasets.texts import text
+from experiments.system.files import at_home
 from gru_jax import FieldError, Task
 
 SOURCES: dict[str, Callable[..., Task]] = {
@@ -42,7 +42,7 @@ def load_task(name: str, sha256: str | None = None, **options: Any) -> Task:
       FieldError: an option is not allowed, or the file has other contents or another format.
     """
     path = options.get("path")
-    if sha256 is not None and not (path and Path(str(path)).expanduser().is_file()):
+    if sha256 is not None and not (path and at_home(str(path)).is_file()):
         raise FieldError("path", path, f"a file; {TELL}")
     digest = digest_of(path) if path else None
     if sha256 is not None and sha256 != digest:

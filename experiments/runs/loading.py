@@ -12,7 +12,7 @@ from experiments.runs.checkpoints import Checkpoints, decode
 from experiments.runs.records import read_config, read_metrics, read_summary
 from experiments.runs.state import abstract_state, flat, unflat
 from experiments.settings.resolution import Settings, resolve
-from experiments.system.files import RunError, check_plain
+from experiments.system.files import RunError, at_home, check_plain
 from gru_jax import SequenceModel, Task, training
 from gru_jax.devices import make_mesh, to_devices
 
@@ -60,7 +60,7 @@ def load(workdir: str | os.PathLike[str], data: str | os.PathLike[str] | None = 
       FieldError: its config has a value that is not allowed, or an unregistered cell or task; or
         its data file is missing or another one.
     """
-    path = Path(workdir).expanduser()
+    path = at_home(workdir)
     return restored(path, resolve(read_config(path, [os.fspath(data)] if data else [])))
 
 

@@ -15,6 +15,7 @@ from ml_collections import ConfigDict, config_flags
 from ml_collections.config_flags import config_path
 
 from experiments.system import compilation
+from experiments.system.arguments import written_out
 from experiments.system.files import RunError
 from experiments.system.own import imported
 from gru_jax import FieldError, fields
@@ -91,6 +92,7 @@ def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
 
 def _run(main: Callable[[], int]) -> int:
     def parsed() -> int:
+        sys.argv = written_out(sys.argv)
         for file in imports(sys.argv):
             imported(file)
         parse(sys.argv, flags.FLAGS)

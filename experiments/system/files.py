@@ -11,6 +11,11 @@ class RunError(Exception):
     """A run's folder cannot be used as asked. Its text is one line."""
 
 
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """The path with "~" or "~user" at its beginning written out; an unknown user stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (Path's own raises for an unknown user)
+
+
 def check_plain(folder: Path, but: str = "") -> None:
     """Raises RunError if a folder holds anything but files and folders, such as a link or a pipe.
 
