@@ -45,7 +45,7 @@ RANKS = {
     "experiments.settings": ["schema models", "resolution stored", "trials"],
     "experiments.runs": ["checkpoints environment records", "*", "loading"],
     "experiments.measurements": ["*"],
-    "experiments.figures": ["style", "families", "*"],
+    "experiments.figures": ["glyphs", "style", "families", "*"],
     "experiments.training": ["display memory", "recorder", "loop"],
     "experiments.sweeps": ["estimates folder", "*"],
     "experiments.reports": ["results", "charts", "page"],

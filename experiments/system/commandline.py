@@ -1,6 +1,7 @@
 """What the programs share: flags, and errors that take one line."""
 
 import contextlib
+import io
 import os
 import re
 import signal
@@ -104,6 +105,9 @@ def _run(main: Callable[[], int]) -> int:
 
 def guarded(main: Callable[[], int]) -> int:
     """Calls `main` and returns the exit status; an error takes one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever characters a terminal has
+            stream.reconfigure(errors="backslashreplace")
     try:
         return main()
     except (FieldError, RunError, flags.Error) as error:

@@ -37,7 +37,7 @@ def read_json(path: Path, otherwise: str) -> dict[str, Any]:
       RunError: the file is missing (`otherwise` says what that means) or damaged.
     """
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_bytes()))
     except OSError as error:
         raise RunError(f"{otherwise} ({path.name}: {error.strerror})") from None
     except (ValueError, TypeError, RecursionError):
@@ -50,8 +50,8 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes the whole file or nothing."""
-    write_bytes(path, text.encode())
+    """Writes the whole file or nothing. What is no character, as in odd file names, is escaped."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:
