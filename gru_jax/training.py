@@ -207,20 +207,32 @@ def train_chunk(
     return over_population(mesh, member)(state, data)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=(0, 1), static_argnames="sets")
 def evaluate(
-    experiment: Experiment, mesh: Mesh, state: TrainState, data: Any = ()
+    experiment: Experiment, mesh: Mesh, state: TrainState, data: Any = (), *, sets: int = 1
 ) -> dict[str, Array]:
-    """Per seed, the task's metrics: weighted means over the split that the task is judged on."""
+    """Per seed, the task's metrics: weighted means over the split that the task is judged on.
+
+    Args:
+      sets: how many sets of `experiment.evaluation_examples` generated examples, one after the
+        other in memory. The first set is always the same.
+    """
+
+    def sums(params: Any, data: Any, number: Any) -> tuple[dict[str, Array], Array]:
+        size = experiment.evaluation_examples
+        batch = evaluation_batch(experiment.task, number * size + local_indices(mesh, size), data)
+        metrics = experiment.task.metrics(_outputs(experiment, params, batch), batch)
+        weights = experiment.task.weights(batch)
+        return {name: jnp.sum(weights * values) for name, values in metrics.items()}, jnp.sum(weights)
 
     def member(state: TrainState, data: Any) -> dict[str, Array]:
-        indices = local_indices(mesh, experiment.evaluation_examples)
-        batch = evaluation_batch(experiment.task, indices, data)
-        metrics = experiment.task.metrics(_outputs(experiment, state.params, batch), batch)
-        weights = experiment.task.weights(batch)
-        sums = {name: jnp.sum(weights * values) for name, values in metrics.items()}
-        sums, total = jax.lax.psum((sums, jnp.sum(weights)), BATCH)
-        return {name: value / total for name, value in sums.items()}
+        each = functools.partial(sums, state.params, data)
+        if sets == 1:
+            added = each(0)
+        else:
+            added = jax.tree.map(lambda e: e.sum(axis=0), jax.lax.map(each, jnp.arange(sets)))
+        totals, total = jax.lax.psum(added, BATCH)
+        return {name: value / total for name, value in totals.items()}
 
     return over_population(mesh, member)(state, data)
 
