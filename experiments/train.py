@@ -58,7 +58,7 @@ def define_flags() -> None:
 def main() -> int:
     config, data = flags.FLAGS.config.to_dict(), flags.FLAGS.data
     if data and not has_file(config):
-        raise FieldError("--data", data[0], "left out: config.task.path names no file")
+        raise FieldError("--data", data[0], "left out, since config.task.path names no file")
     settings = resolve(with_data(config, data))
     extend = flags.FLAGS.extend
     if extend and not flags.FLAGS.workdir:
