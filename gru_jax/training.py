@@ -223,7 +223,8 @@ def evaluate(
         batch = evaluation_batch(experiment.task, number * size + local_indices(mesh, size), data)
         metrics = experiment.task.metrics(_outputs(experiment, params, batch), batch)
         weights = experiment.task.weights(batch)
-        return {name: jnp.sum(weights * values) for name, values in metrics.items()}, jnp.sum(weights)
+        added = {name: jnp.sum(weights * values) for name, values in metrics.items()}
+        return added, jnp.sum(weights)
 
     def member(state: TrainState, data: Any) -> dict[str, Array]:
         each = functools.partial(sums, state.params, data)

@@ -12,7 +12,7 @@ from experiments.runs.checkpoints import Checkpoints, decode
 from experiments.runs.records import read_config, read_metrics, read_summary
 from experiments.runs.state import abstract_state, flat, unflat
 from experiments.settings.resolution import Settings, resolve
-from experiments.system.files import RunError, at_home, check_plain
+from experiments.system.files import RunError, at_home
 from gru_jax import SequenceModel, Task, training
 from gru_jax.devices import make_mesh, to_devices
 
@@ -66,7 +66,6 @@ def load(workdir: str | os.PathLike[str], data: str | os.PathLike[str] | None = 
 
 def restored(path: Path, settings: Settings) -> Run:
     """As `load`, where the settings have been read already."""
-    check_plain(path)
     abstract = abstract_state(settings)
     data = Checkpoints(path / "checkpoints").newest(flat(abstract))
     if data is None:

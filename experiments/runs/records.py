@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.settings.schema import complete, has_file, with_data
-from experiments.system.files import RunError, read_json
+from experiments.system.files import RunError, check_plain, read_json
 from gru_jax import FieldError
 
 
@@ -17,9 +17,10 @@ def read_config(workdir: Path, data: Sequence[str] = ()) -> dict[str, Any]:
       data: where its data file lies now; where it lay at the last training by default.
 
     Raises:
-      RunError: the folder holds no run.
+      RunError: the folder holds no run, or something that is neither a file nor a folder.
       FieldError: a later version has stored it, or its data file is another one, or it has none.
     """
+    check_plain(workdir)  # reading a pipe would wait for ever
     config = complete(read_json(workdir / "config.json", f"{workdir} holds no run"))
     if data and not has_file(config):
         raise FieldError("--data", data[0], f"left out: {workdir} has no data file")
