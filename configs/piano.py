@@ -1,4 +1,4 @@
-"""Piano rolls from a .mat file: predict which of 88 notes sound at the next step.
+"""Piano rolls from a .mat, .npz or .json file: predict which of 88 notes sound at the next step.
 
 python -m experiments.train --config=configs/piano.py:JSB_Chorales.mat
 """

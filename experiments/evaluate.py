@@ -1,4 +1,7 @@
-"""Evaluates a trained run: python -m experiments.evaluate --run=WORKDIR [--lengths=100,200,400]"""
+"""Evaluates a trained run: python -m experiments.evaluate --run=WORKDIR [--lengths=100,200,400]
+
+With --examples=N, on more examples than the run's evaluations had, of which theirs are the first.
+"""
 
 import dataclasses
 import math
@@ -8,27 +11,33 @@ import jax
 import rich.table
 from absl import flags
 
-from experiments.runs import Run, load
+from experiments.runs import Run
+from experiments.runs.loading import restored
 from experiments.runs.records import read_config
 from experiments.settings.resolution import resolve
 from experiments.stats.outcomes import quartiles
 from experiments.system import commandline, terminal
 from experiments.system.files import write_bytes, write_json
-from gru_jax import FieldError, Task, training
+from gru_jax import FieldError, Task, fields, training
 from gru_jax.devices import make_mesh, use_cpu_cores
 from gru_jax.tasks.dataset import TEST, VALIDATION, Dataset
 
 Metrics = dict[str, list[float]]
 
 
-def evaluate(run: Run, length: int | None = None, split: str = VALIDATION) -> Metrics:
+def evaluate(
+    run: Run, length: int | None = None, split: str = VALIDATION, examples: int | None = None
+) -> Metrics:
     """A run's metrics per seed, at the task's length or at another one.
 
     Args:
       split: "validation", as during training, or "test", which training has never seen.
+      examples: how many, a multiple of the run's config.train.evaluation_examples; as many by
+        default. Those of fewer examples are the first.
 
     Raises:
-      FieldError: the task does not exist at that length, or the readout needs the original one.
+      FieldError: the task does not exist at that length, or the readout needs the original one; or
+        `examples` is no such multiple, or the task's examples are a data set.
     """
     experiment = run.settings.experiment
     task = experiment.task
@@ -44,15 +53,32 @@ def evaluate(run: Run, length: int | None = None, split: str = VALIDATION) -> Me
     mesh = make_mesh(*run.settings.mesh_sizes)
     data = training.placed_data(experiment, mesh)
     state = dataclasses.replace(run.state, params=run.state.final)
-    metrics = training.evaluate(experiment, mesh, state, data)
+    sets = _sets(run.settings.experiment, "examples", examples)
+    metrics = training.evaluate(experiment, mesh, state, data, sets=sets)
     return jax.tree.map(lambda values: values.tolist(), metrics)
 
 
-def table(kind: str, tasks: dict[str, Task], found: dict[str, Metrics]) -> rich.table.Table:
+def _sets(experiment: training.Experiment, field: str, examples: int | None) -> int:
+    """So many sets of examples as the run's evaluations had."""
+    if examples is None:
+        return 1
+    if isinstance(experiment.task, Dataset):
+        raise FieldError(field, examples, "left out: an evaluation takes the whole split")
+    size = experiment.evaluation_examples
+    if fields.integer(field, examples, 1) % size:
+        allowed = f"a multiple of {size}, the run's config.train.evaluation_examples"
+        raise FieldError(field, examples, allowed)
+    return examples // size
+
+
+def table(
+    kind: str, tasks: dict[str, Task], found: dict[str, Metrics], examples: int | None = None
+) -> rich.table.Table:
     """One row per length or split: each metric's median and range over the seeds."""
     shown = rich.table.Table(
         caption="median (lowest..highest) over the seeds; "
-        "test: examples that neither training nor its evaluations saw"
+        + (f"{examples:,} examples; " if examples else "")
+        + "test: examples that neither training nor its evaluations saw"
     )
     names = next(iter(tasks.values())).metric_names
     for name in (kind, *names, "baseline loss"):
@@ -73,27 +99,33 @@ def _spread(values: list[float]) -> str:
 
 def define_flags() -> None:
     flags.DEFINE_string("run", None, "the run's folder", required=True)
+    commandline.define_data()
     flags.DEFINE_list(
         "lengths", None, "judge test examples of these lengths, like 100,200 (the run's own)"
+    )
+    flags.DEFINE_integer(
+        "examples", None, "on how many, a multiple of the run's own number (the default)"
     )
 
 
 def main() -> int:
     workdir = Path(flags.FLAGS.run)
-    settings = resolve(read_config(workdir))
+    settings = resolve(read_config(workdir, flags.FLAGS.data))
     task = settings.experiment.task
     lengths = [_length(task, text) for text in flags.FLAGS.lengths or []]
+    examples = flags.FLAGS.examples
+    _sets(settings.experiment, "--examples", examples)
     use_cpu_cores(*settings.mesh_sizes)
-    run = load(workdir)
+    run = restored(workdir, settings)
     if not lengths:
         splits: dict[str, Task] = {name: task.judged_on(name) for name in (VALIDATION, TEST)}
-        shown = {name: evaluate(run, split=name) for name in splits}
-        terminal.console().print(table("split", splits, shown))
+        shown = {name: evaluate(run, None, name, examples) for name in splits}
+        terminal.console().print(table("split", splits, shown, examples))
         return 0
-    found = {length: evaluate(run, length, TEST) for length in lengths}
+    found = {length: evaluate(run, length, TEST, examples) for length in lengths}
     tasks: dict[str, Task] = {str(length): task.with_length(length) for length in found}
     named = {str(length): metrics for length, metrics in found.items()}
-    terminal.console().print(table("length (test)", tasks, named))
+    terminal.console().print(table("length (test)", tasks, named, examples))
     if len(found) > 1:
         # Imported only now, because matplotlib reads a file in the current folder.
         from experiments.figures import curves

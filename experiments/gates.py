@@ -12,7 +12,7 @@ from absl import flags
 
 from experiments.figures.gates import NAMED, draw
 from experiments.measurements.gates import available, means, record
-from experiments.runs import load
+from experiments.runs.loading import restored
 from experiments.runs.records import read_config
 from experiments.settings.resolution import resolve
 from experiments.stats.outcomes import quartiles
@@ -45,6 +45,7 @@ def table(found: dict[str, Any]) -> rich.table.Table:
 
 def define_flags() -> None:
     flags.DEFINE_string("run", None, "the run's folder", required=True)
+    commandline.define_data()
     flags.DEFINE_integer("example", 0, "which example of the evaluation set to draw")
     flags.DEFINE_integer("seed", 0, "which seed of the population to draw, counted from 0")
     flags.DEFINE_integer("layer", 0, "which layer, counted from 0 at the input")
@@ -53,9 +54,9 @@ def define_flags() -> None:
 def main() -> int:
     options = flags.FLAGS
     workdir = Path(options.run)
-    settings = resolve(read_config(workdir))
+    settings = resolve(read_config(workdir, options.data))
     use_cpu_cores(*settings.mesh_sizes)
-    run = load(workdir)
+    run = restored(workdir, settings)
     fields.integer("--example", options.example, 0, available(run.task) - 1)
     fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
     recorded = record(run, options.layer)

@@ -10,6 +10,7 @@ after training. The same command again measures only what is missing.
 import dataclasses
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ from absl import flags
 from experiments.figures import gradients as gradient_figures
 from experiments.measurements import gradients as measurements
 from experiments.reports.results import entries
-from experiments.runs import load
 from experiments.runs.environment import environment
+from experiments.runs.loading import restored
 from experiments.runs.state import start
 from experiments.runs.workdir import check_schema
 from experiments.settings.resolution import Settings
@@ -38,6 +39,7 @@ from experiments.system.lock import held
 from experiments.system.terminal import duration
 from gru_jax import fields
 from gru_jax.devices import use_cpu_cores
+from gru_jax.training import TrainState
 
 INITIAL, BEFORE, AFTER = "initial", "before", "after"
 
@@ -59,6 +61,7 @@ def define_flags() -> None:
     commandline.define_config()
     flags.DEFINE_string("workdir", "runs/gradients", "the folder for measurements and figures")
     flags.DEFINE_string("runs", None, "the folder of a trained run or sweep, to measure too")
+    commandline.define_data()
     flags.DEFINE_integer("inputs", 4, "on how many examples to measure each seed")
     flags.DEFINE_integer("exponents", 16, "how many of the largest Lyapunov exponents")
 
@@ -69,7 +72,7 @@ def main() -> int:
     todo = [
         Subject(INITIAL, trial.name, trial.settings) for trial in from_file(file, options.config)
     ]
-    for entry in _finished(Path(options.runs)) if options.runs else []:
+    for entry in _finished(Path(options.runs), options.data) if options.runs else []:
         todo += [Subject(BEFORE, entry.name, entry.settings)]
         todo += [Subject(AFTER, entry.name, entry.settings, entry.workdir)]
     measure = {
@@ -82,7 +85,9 @@ def main() -> int:
     for subject in todo:
         if subject.workdir:
             check_schema(subject.workdir, subject.settings.config)  # its start was another
-            load(subject.workdir)  # fails now if a run cannot be read, before the work on others
+            restored(
+                subject.workdir, subject.settings
+            )  # fails now if a run cannot be read, before the work on others
     folder = Path(options.workdir)
     folder.mkdir(parents=True, exist_ok=True)
     synchronise(folder.parent)
@@ -98,11 +103,17 @@ def main() -> int:
     return 0
 
 
-def _finished(runs: Path) -> list[Any]:
-    found = [entry for entry in entries(runs) if entry.summary]
+def _finished(runs: Path, data: Sequence[str]) -> list[Any]:
+    found = [entry for entry in entries(runs, data) if entry.summary]
     if not found:
         raise RunError(f"--runs={runs}: no run there has ended yet")
     return found
+
+
+def _state(subject: Subject) -> TrainState:
+    if subject.workdir:
+        return restored(subject.workdir, subject.settings).state
+    return start(subject.settings)
 
 
 def _measured(
@@ -130,7 +141,7 @@ def _measured(
             each = (time.monotonic() - began) / taken if taken else None
             left = f", about {duration(each * (len(todo) - index + 1))} left" if each else ""
             print(f"[{index}/{len(todo)}] {subject.when} {subject.name}{left}", flush=True)
-            state = load(subject.workdir).state if subject.workdir else start(subject.settings)
+            state = _state(subject)
             before = time.monotonic()
             result = measurements.measure(subject.settings, state, **measure)
             result["seconds"] = round(time.monotonic() - before, 2)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from experiments.reports.page import write_report
 from experiments.system import commandline
+from experiments.system.arguments import written_out
 from experiments.system.own import imported
 
 
@@ -26,12 +27,19 @@ def main() -> int:
         metavar="FILE",
         help="a Python file that registers your own cells or tasks; may be repeated",
     )
-    chosen = parser.parse_args()
+    parser.add_argument(
+        "--data",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="where the runs' data file lies now (default: where it lay); may be repeated",
+    )
+    chosen = parser.parse_args(written_out(sys.argv)[1:])
     for file in chosen.imports:
         imported(file)
     output = chosen.output or chosen.folders[0] / "report.html"
     command = shlex.join(["python", "-m", "experiments.report", *sys.argv[1:]])
-    write_report(chosen.folders, output, command)
+    write_report(chosen.folders, output, command, chosen.data)
     print(os.path.relpath(output))
     return 0
 

@@ -15,7 +15,9 @@ from experiments.runs import Run
 from experiments.runs.records import read_config, read_summary, recorded_cores
 from experiments.runs.workdir import check_config
 from experiments.settings.resolution import Settings, default_workdir, resolve
+from experiments.settings.schema import by_content, has_file, with_data
 from experiments.system import commandline, processes, terminal
+from experiments.system.files import at_home
 from experiments.system.signals import STOPPED, stop_requests
 from experiments.training.loop import train_settings
 from gru_jax import FieldError
@@ -41,11 +43,12 @@ def train(
         population needs more memory than there is.
     """
     settings = resolve(config)
-    return train_settings(settings, Path(workdir or default_workdir(settings)), quiet)
+    return train_settings(settings, at_home(workdir or default_workdir(settings)), quiet)
 
 
 def define_flags() -> None:
     commandline.define_config()
+    commandline.define_data()
     flags.DEFINE_string("workdir", None, "the run's folder (default: runs/CONFIG-HASH)")
     flags.DEFINE_bool("extend", False, "continue a run up to a higher config.train.steps")
     flags.DEFINE_bool("force", False, "take the folder over from a process on another host")
@@ -53,7 +56,10 @@ def define_flags() -> None:
 
 
 def main() -> int:
-    settings = resolve(flags.FLAGS.config)
+    config, data = flags.FLAGS.config.to_dict(), flags.FLAGS.data
+    if data and not has_file(config):
+        raise FieldError("--data", data[0], "left out, since config.task.path names no file")
+    settings = resolve(with_data(config, data))
     extend = flags.FLAGS.extend
     if extend and not flags.FLAGS.workdir:
         raise FieldError(
@@ -63,7 +69,7 @@ def main() -> int:
     count = processes.announced()
     use_cpu_cores(*settings.mesh_sizes, cores=recorded_cores(workdir, count), processes=count)
     with stop_requests() as stop, processes.joined():
-        processes.check_same(json.dumps(settings.config, sort_keys=True))
+        processes.check_same(json.dumps(by_content(settings.config), sort_keys=True))
         first = jax.process_index() == 0
         if (
             from_first_process(b"" if first and _finished(workdir, settings, extend) else None)
@@ -89,7 +95,7 @@ def _finished(workdir: Path, settings: Settings, extend: bool) -> bool:
     if before is None or before.get("status") == "stopped":
         return False
     check_config(workdir, settings, extend)  # raises if the folder belongs to another config
-    return read_config(workdir) == settings.config
+    return by_content(read_config(workdir)) == by_content(settings.config)
 
 
 def _report(workdir: Path, settings: Settings, summary: dict[str, Any]) -> None:

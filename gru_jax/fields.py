@@ -45,9 +45,10 @@ def plain(value: Any) -> Any:
 
 
 def short(value: Any, limit: int = 60) -> str:
-    """The `repr` of a value, shortened to at most `limit` characters."""
+    """The `repr` of a value, at most `limit` characters: of a longer one the middle is left out."""
     text = repr(value)
-    return text if len(text) <= limit else text[: limit - 3] + "..."
+    end = (limit - 3) // 2  # as telling as the beginning, such as the name of a file
+    return text if len(text) <= limit else f"{text[: limit - 3 - end]}...{text[-end:]}"
 
 
 def printable(text: str) -> str:

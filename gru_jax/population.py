@@ -72,6 +72,14 @@ def over_population(mesh: Mesh, member: Any) -> Any:
     )
 
 
+def over_sets(sums: Any, sets: int, size: int) -> Any:
+    """The sum of sums(0), sums(size), sums(2 * size), ..., with one at a time in memory."""
+    if sets == 1:
+        return sums(0)
+    each = jax.lax.map(sums, size * jnp.arange(sets))
+    return jax.tree.map(lambda values: values.sum(axis=0), each)
+
+
 def takes_turns(mesh: Mesh) -> bool:
     """Whether a device computes its seeds one after the other, and not all at once.
 

@@ -14,7 +14,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from gru_jax import fields
-from gru_jax.axes import Array, Outputs
+from gru_jax.axes import Array
 from gru_jax.devices import BATCH, SEED
 from gru_jax.model import BuildModel, SequenceModel, parameter_count
 from gru_jax.optimizer import Optimizer
@@ -24,10 +24,11 @@ from gru_jax.population import (
     local_indices,
     mean_over_batch,
     over_population,
+    over_sets,
     per_seed,
 )
 from gru_jax.streams import INITIALISATION, stream
-from gru_jax.tasks.base import Batch, Task, evaluation_batch, training_batch
+from gru_jax.tasks.base import Task, evaluation_batch, training_batch
 
 __all__ = [
     "NOT_YET",
@@ -207,20 +208,26 @@ def train_chunk(
     return over_population(mesh, member)(state, data)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=(0, 1), static_argnames="sets")
 def evaluate(
-    experiment: Experiment, mesh: Mesh, state: TrainState, data: Any = ()
+    experiment: Experiment, mesh: Mesh, state: TrainState, data: Any = (), *, sets: int = 1
 ) -> dict[str, Array]:
-    """Per seed, the task's metrics: weighted means over the split that the task is judged on."""
+    """Per seed, the task's metrics: weighted means over the split that the task is judged on.
+
+    With `sets`, over so many times `evaluation_examples` examples, of which the first are the same.
+    """
 
     def member(state: TrainState, data: Any) -> dict[str, Array]:
-        indices = local_indices(mesh, experiment.evaluation_examples)
-        batch = evaluation_batch(experiment.task, indices, data)
-        metrics = experiment.task.metrics(_outputs(experiment, state.params, batch), batch)
-        weights = experiment.task.weights(batch)
-        sums = {name: jnp.sum(weights * values) for name, values in metrics.items()}
-        sums, total = jax.lax.psum((sums, jnp.sum(weights)), BATCH)
-        return {name: value / total for name, value in sums.items()}
+        def sums(first: Any) -> Any:
+            indices = first + local_indices(mesh, experiment.evaluation_examples)
+            batch = evaluation_batch(experiment.task, indices, data)
+            outputs = experiment.model(state.params)(batch.inputs, seq_lengths=batch.lengths)
+            metrics = experiment.task.metrics(outputs, batch)
+            weights = experiment.task.weights(batch)
+            return {n: jnp.sum(weights * values) for n, values in metrics.items()}, weights.sum()
+
+        totals, total = jax.lax.psum(over_sets(sums, sets, experiment.evaluation_examples), BATCH)
+        return {name: value / total for name, value in totals.items()}
 
     return over_population(mesh, member)(state, data)
 
@@ -255,7 +262,7 @@ def _step(
     batch = training_batch(experiment.task, state.seed, state.step, indices, data)
 
     def mean_loss(params):
-        outputs = _outputs(experiment, params, batch)
+        outputs = experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)
         return experiment.task.loss(outputs, batch).mean(), outputs
 
     (loss, outputs), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
@@ -291,7 +298,3 @@ def _step(
         measured,
         took,
     )
-
-
-def _outputs(experiment: Experiment, params: Any, batch: Batch) -> Outputs:
-    return experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)

@@ -1,51 +1,124 @@
 """Polyphonic music as piano rolls."""
 
-from collections.abc import Sequence
+import io
+import itertools
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.io
+import scipy.sparse
 
 from experiments.datasets.reading import existing_file
-from gru_jax import FieldError, Task
+from gru_jax import FieldError, Task, fields
 from gru_jax.tasks.base import Example
 from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION, PianoRolls
 
 NOTES = 88
+LOWEST = 21  # the MIDI number of a piano's lowest note
+NAMES = {TRAIN: "traindata", VALIDATION: "validdata", TEST: "testdata"}
+PICKLES = (".pickle", ".pkl", ".p")
 
 
 def piano(path: str = "", window: int = 0) -> Task:
-    """Polyphonic music from a .mat file with traindata, validdata and testdata.
+    """Polyphonic music from a file with traindata, validdata and testdata.
 
-    Each is a list of pieces (time, 88) of 0 and 1 (Boulanger-Lewandowski et al. 2012).
+    Each is a list of pieces (time, 88) of 0 and 1 (Boulanger-Lewandowski et al. 2012). They may
+    also be called train, valid and test. The file is one of these:
+
+      .mat: cells of pieces, also sparse ones, or an array (pieces, time, 88).
+      .npz: an array (pieces, time, 88), or for every piece an array traindata_0, traindata_1, ...
+      .json: lists; a step may also list the MIDI numbers of its notes, 21 to 108 (-1 for none).
     """
-    names = {TRAIN: "traindata", VALIDATION: "validdata", TEST: "testdata"}
-    found = existing_file(path)
-    try:
-        file = scipy.io.loadmat(found)
-        pieces = {split: list(file[name].reshape(-1)) for split, name in names.items()}
-    except KeyError as error:
-        raise FieldError(
-            "path", path, f"a file with {', '.join(names.values())}: no {error}"
-        ) from None
-    except OSError:
-        raise
-    except Exception as error:  # scipy raises many things for other kinds of files
-        raise FieldError("path", path, f"a .mat file ({type(error).__name__}: {error})") from None
+    found = _named(path, _content(path))
     longest = 0
-    for split, rolls in pieces.items():
+    for name, rolls in found.values():
         if not rolls:
-            raise FieldError("path", path, f"a file with pieces in {names[split]}")
+            raise FieldError("path", path, f"a file with pieces in {name}")
         for number, roll in enumerate(rolls):
-            where = f"{names[split]}[{number}]"
+            where = f"{name}[{number}]"
             if np.ndim(roll) != 2 or np.shape(roll)[1] != NOTES or len(roll) < 2:
                 shape = np.shape(roll)
                 raise FieldError("path", path, f"pieces (time, {NOTES}): {where} is {shape}")
             if not np.isin(roll, (0, 1)).all():
                 raise FieldError("path", path, f"notes of 0 and 1: {where} has others")
             longest = max(longest, len(roll))
-    splits = {split: _rolls(rolls, longest) for split, rolls in pieces.items()}
+    splits = {split: _rolls(rolls, longest) for split, (_, rolls) in found.items()}
     return PianoRolls(longest - 1, splits, window=window)
+
+
+def _content(path: str) -> dict[str, Any]:
+    """What a file holds by name, whatever its kind."""
+    file = existing_file(path)
+    data = file.read_bytes()
+    if file.suffix.lower() in PICKLES or data.startswith(b"\x80"):
+        raise FieldError("path", path, "a .mat, .npz or .json file: reading a pickle runs its code")
+    try:
+        if data.startswith(b"PK"):
+            with np.load(io.BytesIO(data)) as arrays:
+                return dict(arrays)
+        if data.lstrip().startswith(b"{"):
+            return dict(json.loads(data))
+        return dict(scipy.io.loadmat(io.BytesIO(data)))
+    except Exception as error:  # readers raise many things for other kinds of files
+        allowed = f"a .mat, .npz or .json file ({type(error).__name__}: {error})"
+        raise FieldError("path", path, allowed) from None
+
+
+def _named(path: str, content: dict[str, Any]) -> dict[str, tuple[str, list[Any]]]:
+    """The pieces of every split, and what the file calls it.
+
+    Raises:
+      FieldError: a split is missing, or a step has other notes than a piano.
+    """
+    found = {}
+    for split, usual in NAMES.items():
+        for name in (usual, usual.removesuffix("data")):
+            numbered = itertools.takewhile(content.__contains__, _numbered(name))
+            pieces = _pieces(content[name]) if name in content else [content[n] for n in numbered]
+            if name in content or pieces:
+                rolls = [_roll(path, f"{name}[{i}]", piece) for i, piece in enumerate(pieces)]
+                found[split] = name, rolls
+                break
+        else:
+            raise FieldError("path", path, f"a file with {', '.join(NAMES.values())}: no {usual!r}")
+    return found
+
+
+def _numbered(name: str) -> Iterator[str]:
+    return (f"{name}_{number}" for number in itertools.count())
+
+
+def _pieces(values: Any) -> list[Any]:
+    """The pieces of a cell, of a list, or of an array that holds them all."""
+    if isinstance(values, list):
+        return values
+    if np.ndim(values) != 3:
+        return list(np.reshape(values, -1))
+    if values.dtype == object:  # a cell for every number
+        values = np.array([np.squeeze(each)[()] for each in values.flat]).reshape(values.shape)
+    return list(values)
+
+
+def _roll(path: str, where: str, piece: Any) -> np.ndarray:
+    """A piece as an array (time, notes), which is yet to be checked."""
+    if scipy.sparse.issparse(piece):
+        return piece.toarray()
+    if not isinstance(piece, list):
+        return np.asarray(piece)
+    roll = np.zeros((len(piece), NOTES))
+    for row, step in zip(roll, piece, strict=True):
+        if isinstance(step, list) and len(step) == NOTES and all(each in (0, 1) for each in step):
+            row[:] = step
+            continue
+        for note in step if isinstance(step, list) else [step]:
+            if note != -1 and note not in range(LOWEST, LOWEST + NOTES):
+                span = f"{LOWEST}..{LOWEST + NOTES - 1}"
+                raise FieldError("path", path, f"notes in {span}: {where} has {fields.short(note)}")
+            if note != -1:
+                row[int(note) - LOWEST] = 1
+    return roll
 
 
 def _rolls(pieces: Sequence[np.ndarray], longest: int) -> Example:

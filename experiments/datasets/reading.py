@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from experiments.system.files import at_home
 from gru_jax import FieldError
 from gru_jax.tasks.base import Example
 from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION
@@ -44,12 +45,12 @@ def imported(module: str, package: str, field: str, value: str) -> Any:
         raise FieldError(field, value, allowed) from None
 
 
-def existing_file(path: str) -> Path:
+def existing_file(path: str, field: str = "path") -> Path:
     """
     Raises:
       FieldError: there is no such file.
     """
-    file = Path(str(path))
+    file = at_home(str(path))
     if not path or not file.is_file():
-        raise FieldError("path", path, "a file")
+        raise FieldError(field, path, "a file")
     return file

@@ -6,13 +6,14 @@ validation is the end of the training split.
 
 import functools
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from experiments.datasets.images import digits, mnist1d
 from experiments.datasets.music import piano
 from experiments.datasets.reading import existing_file
 from experiments.datasets.texts import text
+from experiments.system.files import at_home
 from gru_jax import FieldError, Task
 
 SOURCES: dict[str, Callable[..., Task]] = {
@@ -21,6 +22,8 @@ SOURCES: dict[str, Callable[..., Task]] = {
     "piano": piano,
     "text": text,
 }
+
+TELL = "--data=PATH says where that file lies now"
 
 
 @functools.cache
@@ -33,18 +36,39 @@ def load_task(name: str, sha256: str | None = None, **options: Any) -> Task:
     """The task of a source; the same object for the same options and an unchanged file.
 
     Args:
-      sha256: the required digest of the file, in hexadecimal; None accepts any file.
+      sha256: the digest of the file that a run began with, in hexadecimal; None accepts any file.
 
     Raises:
       FieldError: an option is not allowed, or the file has other contents or another format.
     """
-    digest = digest_of(options["path"]) if options.get("path") else None
+    path = options.get("path")
+    if sha256 is not None and not (path and at_home(str(path)).is_file()):
+        raise FieldError("path", path, f"a file; {TELL}")
+    digest = digest_of(path) if path else None
     if sha256 is not None and sha256 != digest:
-        allowed = f"{digest!r}, the digest of the file now: the run began with another file"
-        raise FieldError("sha256", sha256, allowed)
+        allowed = f"the file that the run began with, but its SHA-256 is another one; {TELL}"
+        raise FieldError("path", path, allowed)
     return _loaded(name, digest, tuple(sorted(options.items())))
 
 
-def digest_of(path: str) -> str:
-    """The SHA-256 of a file's bytes."""
-    return hashlib.sha256(existing_file(path).read_bytes()).hexdigest()
+def file_among(files: Sequence[str], sha256: str | None) -> str:
+    """Of the files that --data names, the one that a run began with.
+
+    Args:
+      sha256: its digest; None where the run has not begun, so that there can be but one file.
+
+    Raises:
+      FieldError: it is not among them.
+    """
+    if sha256 is None and len(files) == 1:
+        return files[0]
+    for file in files:
+        if digest_of(file, "--data") == sha256:
+            return file
+    allowed = "the file that the run began with, but its SHA-256 is another one"
+    raise FieldError("--data", ", ".join(files), allowed if sha256 else "one file")
+
+
+def digest_of(path: str, field: str = "path") -> str:
+    """The SHA-256 of a file's bytes. `field` is what an error names."""
+    return hashlib.sha256(existing_file(path, field).read_bytes()).hexdigest()

@@ -1,13 +1,13 @@
 """Texts with a label each, as tokens."""
 
 import collections
-import json
 import re
 from collections.abc import Callable
 
 import numpy as np
 
-from experiments.datasets.reading import example, existing_file, imported
+from experiments.datasets.labelled import read_labelled, said
+from experiments.datasets.reading import example, imported
 from gru_jax import FieldError, Task, fields
 from gru_jax.tasks.base import Example
 from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION, LabelledSequences
@@ -30,7 +30,8 @@ def text(
     others become the token "unknown". Only the first `length` tokens of a text are read.
 
     Args:
-      path: a file with lines of LABEL, a tab and the text, or JSON lines with "label" and "text".
+      path: a file with lines of LABEL, a tab and the text and without a header, or JSON lines with
+        "label" and "text".
       dataset: a name that `datasets.load_dataset` knows, instead of a path.
       unit: "word" (lower case; punctuation marks are words) or "character".
       vocabulary: the number of different tokens, including padding and unknown.
@@ -43,7 +44,7 @@ def text(
         raise FieldError("dataset", dataset, "left out if a path is given")
     if not (path or dataset):
         raise FieldError("path", path, "the path of a file, unless dataset is given")
-    parts = _hugging_face(dataset) if dataset else _split(_read_texts(path))
+    parts = _hugging_face(dataset) if dataset else _split(read_labelled(path))
     names = sorted({label for rows in parts.values() for label, _ in rows})
     source = ("path", path) if path else ("dataset", dataset)
     if len(names) < 2:
@@ -76,49 +77,6 @@ def _words(words: str) -> list[str]:
     return WORD.findall(words.lower())
 
 
-def _read_texts(path: str) -> list[tuple[str, str]]:
-    """(label, text) of every line.
-
-    Raises:
-      FieldError: a line has another format.
-    """
-    file = existing_file(path)
-    rows = []
-    for number, line in enumerate(file.read_bytes().split(b"\n"), 1):
-        if not line.strip():
-            continue
-        place = f"line {number}"
-        try:
-            words = line.decode()
-        except UnicodeDecodeError as error:
-            raise FieldError("path", path, f"UTF-8 text: {place} is not ({error.reason})") from None
-        rows.append(_labelled(path, place, words, file.suffix == ".jsonl"))
-    if not rows:
-        raise FieldError("path", path, "a file with texts: it is empty")
-    return rows
-
-
-def _labelled(path: str, place: str, line: str, is_json: bool) -> tuple[str, str]:
-    if is_json:
-        try:
-            found = json.loads(line)
-            label, words = found["label"], found["text"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            allowed = f'JSON objects with "label" and "text": {place} is not one'
-            raise FieldError("path", path, allowed) from None
-    else:
-        label, tab, words = line.partition("\t")
-        if not tab:
-            raise FieldError(
-                "path", path, f"lines of LABEL, a tab and the text: {place} has no tab"
-            )
-    label, words = str(label).strip(), str(words).strip()
-    if not label or not words:
-        missing = "label" if not label else "text"
-        raise FieldError("path", path, f"texts with their labels: {place} has no {missing}")
-    return label, words
-
-
 def _split(rows: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
     """A fixed random tenth tests, and another validates. Equal texts stay together."""
     texts = sorted({words for _, words in rows})
@@ -137,17 +95,31 @@ def _hugging_face(name: str) -> dict[str, list[tuple[str, str]]]:
     library = imported("datasets", "datasets", "dataset", name)
     try:
         found = library.load_dataset(name)
-        rows = {
-            split: [(str(row["label"]), str(row["text"])) for row in found[split]]
+        columns = {
+            split: [(row["label"], row["text"]) for row in found[split]]
             for split in (TRAIN, TEST)
-            if split in found
+            if split in found or split == TRAIN
         }
     except Exception as error:  # the network, the name or its columns
         allowed = f'a data set with "text" and "label" ({type(error).__name__}: {error})'
         raise FieldError("dataset", name, allowed) from None
+    rows = {
+        split: [
+            (
+                said("dataset", name, f"row {number} of {split}", label),
+                said("dataset", name, f"row {number} of {split}", words),
+            )
+            for number, (label, words) in enumerate(both)
+        ]
+        for split, both in columns.items()
+    }
     parts = _split(rows[TRAIN])
     if TEST not in rows:
         return parts
+    unknown = {label for label, _ in rows[TEST]} - {label for label, _ in rows[TRAIN]}
+    if unknown:
+        allowed = f'a data set whose labels are all in "train": {min(unknown)!r} is in "test" only'
+        raise FieldError("dataset", name, allowed)
     return {TRAIN: parts[TRAIN] + parts[TEST], VALIDATION: parts[VALIDATION], TEST: rows[TEST]}
 
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from experiments.figures import style
 from experiments.measurements.gates import Recorded, order, token_name
 from experiments.runs import Run
-from gru_jax import Task
+from gru_jax import Task, fields
 
 WRITTEN = 60  # steps; tokens of longer examples are drawn as colours
 NAMED = 24  # tokens that fit a legend and a readable table
@@ -73,7 +73,7 @@ def _inputs(axis: Axes, task: Task, inputs: np.ndarray) -> None:
         axis.imshow(inputs[None], cmap=colours, vmin=0, vmax=kinds - 1, aspect="auto")
         present = [token for token in range(kinds) if (inputs == token).any()]
         handles = [
-            Line2D([], [], marker="s", ls="", color=colours(token), label=token_name(task, token))
+            Line2D([], [], marker="s", ls="", color=colours(token), label=_shown(task, token))
             for token in present[:NAMED]
         ]
         axis.legend(
@@ -89,5 +89,10 @@ def _inputs(axis: Axes, task: Task, inputs: np.ndarray) -> None:
     axis.set(xlim=(-0.5, len(inputs) - 0.5), ylim=(0, 1))
     axis.spines["left"].set_visible(False)
     for step, token in enumerate(inputs):
-        turned = 90 if len(token_name(task, token)) > 1 else 0
-        axis.text(step, 0.5, token_name(task, token), ha="center", va="center", rotation=turned)
+        shown = _shown(task, token)
+        turned = 90 if len(shown) > 1 else 0
+        axis.text(step, 0.5, shown, ha="center", va="center", rotation=turned)
+
+
+def _shown(task: Task, token: int) -> str:
+    return fields.printable(token_name(task, token))

@@ -10,6 +10,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from experiments.figures.glyphs import make_legible
+
 INK = "#12355b"  # what the figure is about
 BAND = "#9dc3e6"  # its quartiles
 SEED = "#9aa5b1"  # each seed by itself, behind the others
@@ -72,6 +74,7 @@ def band(axis: Axes, x: Any, quartiles: Any, *, alpha: float = 0.18, **line: Any
 
 def saved(figure: Figure, format: str = "png") -> bytes:
     """The figure as the content of a file; the same figure gives the same bytes."""
+    make_legible(figure)
     drawn = io.BytesIO()
     # Only an SVG would hold a date.
     metadata = {"Date": None} if format == "svg" else None

@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from experiments.figures import style
 from experiments.reports import charts
 from experiments.reports.results import Entry, comparisons, entries, seconds_per_step
 from experiments.runs.records import read_environment
+from experiments.settings.schema import by_content
 from experiments.stats.comparisons import Comparison
 from experiments.sweeps.folder import SweepFolder
 from experiments.system.files import RunError, write_text
@@ -39,17 +40,18 @@ class Cell:
     kind: str = ""
 
 
-def write_report(folders: list[Path], output: Path, command: str) -> None:
+def write_report(folders: list[Path], output: Path, command: str, data: Sequence[str] = ()) -> None:
     """Writes one self-contained HTML page about runs and sweeps.
 
     Args:
       folders: of runs or sweeps; if there are several, trials are named FOLDER/TRIAL.
       command: the command that makes this page.
+      data: where the runs' data files lie now; where they lay at the last training by default.
 
     Raises:
       RunError: a folder is neither, or holds nothing yet.
     """
-    found = [entry for folder in folders for entry in _named(folder, several=len(folders) > 1)]
+    found = [entry for folder in folders for entry in _named(folder, len(folders) > 1, data)]
     tests: dict[str, Comparison] = {}
     for folder in folders:
         mine = [entry for entry in found if entry.workdir.is_relative_to(folder)]
@@ -78,8 +80,8 @@ def write_report(folders: list[Path], output: Path, command: str) -> None:
     )
 
 
-def _named(folder: Path, several: bool) -> list[Entry]:
-    found = entries(folder)
+def _named(folder: Path, several: bool, data: Sequence[str]) -> list[Entry]:
+    found = entries(folder, data)
     if not several:
         return found
     prefix = folder.resolve().name
@@ -129,8 +131,8 @@ def _problems(ended: list[Entry]) -> dict[str, list[Entry]]:
     If these are too many for one figure, entries that differ in more than the model are separated.
     """
     groups: dict[str, list[Entry]] = {}
-    for group in _grouped(ended, lambda config: config["task"]):
-        outside = lambda config: {**config, "model": None, "name": None}
+    for group in _grouped(ended, lambda config: by_content(config)["task"]):
+        outside = lambda config: {**by_content(config), "model": None, "name": None}
         for part in _grouped(group, outside) if len(group) > len(style.COLORS) else [group]:
             groups.setdefault(_title(part, ended), []).extend(part)
     return groups
@@ -150,7 +152,7 @@ def _title(group: list[Entry], ended: list[Entry]) -> str:
     task = configs[0]["task"]
     same = [e.settings.config for e in ended if e.settings.config["task"]["name"] == task["name"]]
     told = [
-        f"{name.replace('_', ' ')} = {value}"
+        f"{name.replace('_', ' ')} = {Path(value).name if name == 'path' else value}"
         for section in ("task", "optimizer", "train")
         for name, value in configs[0][section].items()
         if name not in ("name", "length")

@@ -7,11 +7,13 @@ import io
 import itertools
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.runs.records import read_config, read_environment, read_metrics, read_summary
 from experiments.settings.resolution import Settings, resolve
+from experiments.settings.schema import by_content, with_data
 from experiments.stats.comparisons import Comparison, compared, ranked
 from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweeps.folder import DIVERGED, DONE, RUNNING, SLURM, WAITING, State, SweepFolder
@@ -64,8 +66,11 @@ class Entry:
         return self.summary["eval"]["loss"]["per_seed"], self.summary["solved_step"]
 
 
-def entries(path: Path) -> list[Entry]:
+def entries(path: Path, data: Sequence[str] = ()) -> list[Entry]:
     """The trials in a sweep's folder, or the run in a run's folder.
+
+    Args:
+      data: where their data files lie now; where they lay at the last training by default.
 
     Raises:
       RunError: it is neither, or damaged.
@@ -82,11 +87,11 @@ def entries(path: Path) -> list[Entry]:
                 folder.state(name),
                 trial.reference,
             )
-            for name, trial in folder.trials().items()
+            for name, trial in folder.trials(data).items()
         ]
     if not (path / "config.json").exists():
         raise RunError(f"{path} holds neither a sweep nor a run")
-    settings, summary = resolve(read_config(path)), read_summary(path)
+    settings, summary = resolve(with_data(read_config(path), data)), read_summary(path)
     ended = summary is not None and summary["status"] != "stopped"
     state = State(DONE if ended else WAITING, summary["step"] if summary else 0)
     return [Entry(path.resolve().name, path, settings, {}, state)]
@@ -154,7 +159,7 @@ def row(entry: Entry, test: Comparison | None, command: str) -> Row:
         "device": environment.get("device"),
         "devices": environment.get("devices"),
         "schema": config["schema"],
-        "config": config,
+        "config": by_content(config),
         "summary": entry.summary,
         "curve": _thinned(curve(entry)),
         "python": environment.get("python"),

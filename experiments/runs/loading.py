@@ -12,7 +12,7 @@ from experiments.runs.checkpoints import Checkpoints, decode
 from experiments.runs.records import read_config, read_metrics, read_summary
 from experiments.runs.state import abstract_state, flat, unflat
 from experiments.settings.resolution import Settings, resolve
-from experiments.system.files import RunError, check_plain
+from experiments.system.files import RunError, at_home
 from gru_jax import SequenceModel, Task, training
 from gru_jax.devices import make_mesh, to_devices
 
@@ -47,18 +47,25 @@ class Run:
         return read_metrics(self.workdir)
 
 
-def load(workdir: str | os.PathLike[str]) -> Run:
+def load(workdir: str | os.PathLike[str], data: str | os.PathLike[str] | None = None) -> Run:
     """A run's trained models, task, settings, metrics and summary, in one call.
 
     A cell or task of your own has to be registered first: import the module that does so.
 
+    Args:
+      data: where the run's data file lies now; where it lay at the last training by default.
+
     Raises:
       RunError: the folder holds no run, or none of its checkpoints can be used.
-      FieldError: its config has a value that is not allowed, or an unregistered cell or task.
+      FieldError: its config has a value that is not allowed, or an unregistered cell or task; or
+        its data file is missing or another one.
     """
-    path = Path(workdir)
-    check_plain(path)
-    settings = resolve(read_config(path))
+    path = at_home(workdir)
+    return restored(path, resolve(read_config(path, [os.fspath(data)] if data else [])))
+
+
+def restored(path: Path, settings: Settings) -> Run:
+    """As `load`, where the settings have been read already."""
     abstract = abstract_state(settings)
     data = Checkpoints(path / "checkpoints").newest(flat(abstract))
     if data is None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event
-from tensorboardX.summary import scalar
+from tensorboardX.proto.summary_pb2 import Summary
 
 from experiments.runs.records import read_metrics
 from experiments.system.files import write_text
@@ -52,7 +52,9 @@ class MetricsFile:
         for row in rows:
             for name in row.keys() - set(IDENTITY):
                 value = math.nan if row[name] is None else row[name]
-                summary = scalar(f"{row['split']}_{name}/seed_{row['seed']}", value)
+                # Not through tensorboardX.summary, which warns of every value that is not finite.
+                tag = f"{row['split']}_{name}/seed_{row['seed']}"
+                summary = Summary(value=[Summary.Value(tag=tag, simple_value=value)])
                 self._events.write_event(
                     Event(step=row["step"], wall_time=time.time(), summary=summary)
                 )

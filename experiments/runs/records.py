@@ -1,16 +1,30 @@
 """The records of a run, read from its folder; a damaged one is said to be so in one line."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.settings.schema import complete
-from experiments.system.files import RunError, read_json
+from experiments.settings.schema import complete, has_file, with_data
+from experiments.system.files import RunError, check_plain, read_json
+from gru_jax import FieldError
 
 
-def read_config(workdir: Path) -> dict[str, Any]:
-    """A run's config, with fields that were added later at their defaults."""
-    return complete(read_json(workdir / "config.json", f"{workdir} holds no run"))
+def read_config(workdir: Path, data: Sequence[str] = ()) -> dict[str, Any]:
+    """A run's config, with fields that were added later at their defaults.
+
+    Args:
+      data: where its data file lies now; where it lay at the last training by default.
+
+    Raises:
+      RunError: the folder holds no run, or something that is neither a file nor a folder.
+      FieldError: a later version has stored it, or its data file is another one, or it has none.
+    """
+    check_plain(workdir)  # reading a pipe would wait for ever
+    config = complete(read_json(workdir / "config.json", f"{workdir} holds no run"))
+    if data and not has_file(config):
+        raise FieldError("--data", data[0], f"left out: {workdir} has no data file")
+    return with_data(config, data)
 
 
 def read_environment(workdir: Path) -> dict[str, Any]:

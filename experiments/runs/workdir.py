@@ -18,7 +18,7 @@ from typing import Any
 from experiments.runs.environment import environment
 from experiments.runs.records import read_config, read_environment
 from experiments.settings.resolution import Settings
-from experiments.settings.schema import SCHEMA, changes_since
+from experiments.settings.schema import SCHEMA, by_content, changes_since
 from experiments.system.files import RunError, check_plain, write_json
 
 
@@ -69,7 +69,7 @@ def check_config(workdir: Path, settings: Settings, extend: bool | None = False)
     """
     old = read_config(workdir)
     check_schema(workdir, old)
-    differing = _differences(old, settings.config)
+    differing = _differences(by_content(old), by_content(settings.config))
     if not differing:
         return
     only_steps = list(differing) == ["config.train.steps"]

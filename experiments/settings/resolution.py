@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from experiments.datasets.reading import existing_file
 from experiments.datasets.sources import SOURCES, digest_of, load_task
 from experiments.settings import schema
 from experiments.settings.models import frozen, model_builder
@@ -107,8 +108,9 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
         raise FieldError("config.name", name, "a short name of letters, digits, - and _")
 
     task = within("config.task", resolve_task, fields_of("task"))
-    if raw["task"].get("path"):  # the data are part of the run
-        raw["task"]["sha256"] = digest_of(raw["task"]["path"])
+    if raw["task"]["name"] in SOURCES and (path := raw["task"].get("path")):
+        # The data are part of the run; where they lie is not, but is to be found from anywhere.
+        raw["task"] |= {"path": str(existing_file(path).absolute()), "sha256": digest_of(path)}
     build = within("config.model", model_builder, task, raw["model"])
     optimizer_fields = fields_of("optimizer")
     peak = within(

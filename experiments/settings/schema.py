@@ -8,12 +8,13 @@ import contextlib
 import dataclasses
 import inspect
 import re
+from collections.abc import Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from configs import common
-from experiments.datasets.sources import SOURCES
+from experiments.datasets.sources import SOURCES, file_among
 from gru_jax import CELLS, TASKS, FieldError, fields
 
 # What each schema of stored configs changed. A new one is needed where a default, the meaning of a
@@ -62,7 +63,34 @@ def checked(config: ConfigDict | Config) -> Config:
 
 def identity(config: Config) -> Config:
     """The fields of a checked config that differ from their defaults, and its schema."""
-    return _changed(config, _defaults(config))
+    return by_content(_changed(config, _defaults(config)))
+
+
+def by_content(config: Config) -> Config:
+    """The config without the place of its data file, which its digest identifies."""
+    if not _word(config, "task", "sha256"):
+        return config
+    return {**config, "task": {n: each for n, each in config["task"].items() if n != "path"}}
+
+
+def has_file(config: Config) -> bool:
+    """Whether its examples come from a file."""
+    return _word(config, "task", "name") in SOURCES and bool(_word(config, "task", "path"))
+
+
+def with_data(config: Config, files: Sequence[str]) -> Config:
+    """The config with its data file, if it has one, where --data says that it lies now.
+
+    Args:
+      files: several may be named; by default, the file lies where it lay last.
+
+    Raises:
+      FieldError: none of them is the file that the run began with.
+    """
+    if not files or not has_file(config):
+        return config
+    path = file_among(files, _word(config, "task", "sha256"))
+    return {**config, "task": {**config["task"], "path": path}}
 
 
 def complete(stored: Config) -> Config:

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from configs import common
 from experiments.settings import schema
 from experiments.settings.resolution import Settings, resolve
+from experiments.settings.schema import identity
 from experiments.system.files import RunError
 from experiments.system.own import imported, raised
 from gru_jax import FieldError, fields
@@ -97,7 +98,9 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
             settings = resolve(overridden(base, overrides))
         except FieldError as error:
             raise FieldError(f"trial {name}: {error.field}", error.value, error.allowed) from None
-        twin = names_by_config.setdefault(json.dumps(settings.config, sort_keys=True), name)
+        twin = names_by_config.setdefault(
+            json.dumps(identity(settings.config), sort_keys=True), name
+        )
         if twin != name:
             raise FieldError("trial", name, f"different from {twin}: they are equal once resolved")
         found[name] = Trial(name, settings, overrides, reference)

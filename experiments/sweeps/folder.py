@@ -10,6 +10,7 @@ DIR/sweep.json       its trials: name, config, overrides, reference
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from experiments.runs.environment import command
 from experiments.runs.records import read_summary
 from experiments.runs.workdir import check_config
 from experiments.settings.resolution import resolve
-from experiments.settings.schema import complete
+from experiments.settings.schema import complete, with_data
 from experiments.settings.trials import NAME, Trial
 from experiments.system.files import RunError, check_plain, read_json, synchronise, write_json
 from experiments.system.lock import LOCK
@@ -92,8 +93,11 @@ class SweepFolder:
     def _read(self) -> dict[str, Any]:
         return read_json(self.path / SWEEP, f"{self.path} holds no sweep")
 
-    def trials(self) -> dict[str, Trial]:
+    def trials(self, data: Sequence[str] = ()) -> dict[str, Trial]:
         """The trials by name.
+
+        Args:
+          data: where their data files lie now.
 
         Raises:
           RunError: the folder holds no sweep, or a damaged one.
@@ -101,7 +105,7 @@ class SweepFolder:
         """
         found = {}
         for row in _rows(self._read().get("trials"), self.path / SWEEP):
-            settings = resolve(complete(row["config"]))
+            settings = resolve(with_data(complete(row["config"]), data))
             found[row["name"]] = Trial(row["name"], settings, row["overrides"], row["reference"])
         return found
 

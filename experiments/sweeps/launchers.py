@@ -34,7 +34,8 @@ class Launcher(Protocol):
 
 def worker(folder: Path, batch: Batch, options: list[str]) -> list[str]:
     """The command that trains a batch."""
-    program = [sys.executable, "-m", "experiments.sweeps.worker", f"--sweep={folder}"]
+    safe = ["-P"] if sys.flags.safe_path else []  # see README: a folder's own `experiments`
+    program = [sys.executable, *safe, "-m", "experiments.sweeps.worker", f"--sweep={folder}"]
     return [*program, f"--trials={','.join(batch)}", *options]
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ import jax
 from absl import flags
 
 from experiments.system import compilation, config_files, own
+from experiments.system.arguments import written_out
 from experiments.system.files import RunError
 from gru_jax import FieldError, fields
 
@@ -46,6 +48,12 @@ def define_import(values: flags.FlagValues = flags.FLAGS) -> None:
         [],
         "a Python file that registers your own cells or tasks; may be repeated",
         flag_values=values,
+    )
+
+
+def define_data() -> None:
+    flags.DEFINE_multi_string(
+        "data", [], "where the run's data file lies now (default: where it lay); may be repeated"
     )
 
 
@@ -85,6 +93,7 @@ def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
 
 def _run(main: Callable[[], int]) -> int:
     def parsed() -> int:
+        sys.argv = written_out(sys.argv)
         for file in imports(sys.argv):
             own.imported(file)
         parse(sys.argv, flags.FLAGS)
@@ -96,6 +105,9 @@ def _run(main: Callable[[], int]) -> int:
 
 def guarded(main: Callable[[], int]) -> int:
     """Calls `main` and returns the exit status; an error takes one line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever characters a terminal has
+            stream.reconfigure(errors="backslashreplace")
     try:
         return main()
     except (FieldError, RunError, flags.Error) as error:

@@ -11,6 +11,11 @@ class RunError(Exception):
     """A run's folder cannot be used as asked. Its text is one line."""
 
 
+def at_home(path: str | os.PathLike[str]) -> Path:
+    """The path with "~" or "~user" at its beginning written out; an unknown user stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  (Path's own raises for an unknown user)
+
+
 def check_plain(folder: Path, but: str = "") -> None:
     """Raises RunError if a folder holds anything but files and folders, such as a link or a pipe.
 
@@ -32,7 +37,7 @@ def read_json(path: Path, otherwise: str) -> dict[str, Any]:
       RunError: the file is missing (`otherwise` says what that means) or damaged.
     """
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_bytes()))
     except OSError as error:
         raise RunError(f"{otherwise} ({path.name}: {error.strerror})") from None
     except (ValueError, TypeError, RecursionError):
@@ -45,8 +50,8 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes the whole file or nothing."""
-    write_bytes(path, text.encode())
+    """Writes the whole file or nothing. What is no character, as in odd file names, is escaped."""
+    write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -109,7 +109,7 @@ def _alive(pid: Any) -> bool:
 
 def _holder(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_bytes()))
     except (OSError, ValueError, TypeError, RecursionError):
         return {}
 

@@ -150,7 +150,7 @@ def _shows(complaint: str, value: Any) -> bool:
     with contextlib.suppress(ValueError):
         number, read = float(value), float(shown.strip("'(),"))
         return number == read or (math.isnan(number) and math.isnan(read))
-    return repr(value)[1:-1][:40] in shown
+    return repr(value)[1:-1][:25] in shown
 
 
 def refusal(case: Case) -> str | None:

@@ -1,0 +1,22 @@
+"""The arguments of a program, before its flags are read."""
+
+import re
+from pathlib import Path
+
+from experiments.system.files import at_home
+
+HOME = re.compile(r"(^|[=:])(~[^/:]*)(?=/|$)")
+STORED = Path(__file__).parent.parent / "settings" / "stored.py"
+
+
+def written_out(argv: list[str]) -> list[str]:
+    """The arguments with home folders written out, and a run's config.json as a config file.
+
+    A shell leaves "~" alone inside of an argument, as in --workdir=~/run.
+    """
+    found = [HOME.sub(lambda at: at[1] + str(at_home(at[2])), each) for each in argv]
+    for place, each in enumerate(found):
+        flag, equals, file = each.rpartition("=") if "=" in each else (found[place - 1], "", each)
+        if flag in ("--config", "-config") and file.endswith(".json"):
+            found[place] = f"{flag}=" * bool(equals) + f"{STORED}:{file}"
+    return found

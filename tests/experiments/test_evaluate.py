@@ -1,0 +1,58 @@
+"""What an evaluation measures, and what is written about values that are not finite."""
+
+import dataclasses
+import shutil
+
+import numpy as np
+import pytest
+
+from experiments.evaluate import evaluate
+from experiments.runs import load
+from experiments.runs.metrics import MetricsFile
+from gru_jax import FieldError, training
+from gru_jax.devices import make_mesh
+from tests.programs import ROOT, one_line, program
+
+GOLDEN = ROOT / "tests" / "golden" / "sweep" / "trials" / "lstm"  # 8 examples an evaluation
+
+
+@pytest.fixture(scope="module")
+def run():
+    return load(GOLDEN)
+
+
+@pytest.mark.parametrize("length", [None, 6])
+def test_more_examples_begin_with_those_of_the_run(run, length):
+    assert evaluate(run, length, examples=8) == evaluate(run, length)
+    task = run.task if length is None else run.task.with_length(length)
+    experiment = run.settings.experiment
+    whole = dataclasses.replace(experiment, task=task, evaluation_examples=24)
+    state = dataclasses.replace(run.state, params=run.state.final)
+    expected = training.evaluate(whole, make_mesh(*run.settings.mesh_sizes), state)
+    found = evaluate(run, length, examples=24)
+    for name, values in found.items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-5)
+    assert found != evaluate(run, length)
+
+
+def test_numbers_of_examples_that_cannot_be(run):
+    for examples in (0, 12, True, 8.0):
+        with pytest.raises(FieldError, match=r"^examples = .*: must be a (multiple of 8|whole)"):
+            evaluate(run, examples=examples)
+
+
+def test_the_program_takes_more_examples(tmp_path):
+    folder = shutil.copytree(GOLDEN, tmp_path / "run")
+    shown = program("evaluate", f"--run={folder}", "--examples=16", "--lengths=4,6").stdout
+    assert "16 examples; test:" in shown
+    refused = program("evaluate", f"--run={folder}", "--examples=12", expect=2)
+    assert one_line(refused.stderr)
+    assert "--examples = 12: must be a multiple of 8, the run's config.train" in refused.stderr
+
+
+def test_values_that_are_not_finite_are_written_without_a_word(tmp_path, caplog, capfd):
+    file = MetricsFile(tmp_path, 0)
+    file.write([{"step": 1, "split": "eval", "seed": 0, "loss": None}])
+    file.close()
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
