@@ -79,6 +79,7 @@ class Cell(nnx.RNNCellBase):
 
     Raises:
       FieldError: an option has a value that is not allowed.
+      TypeError: an option is neither the cell's own nor one of `CellOptions`.
     """
 
     TITLE: ClassVar[str] = ""
@@ -108,6 +109,7 @@ class Cell(nnx.RNNCellBase):
         rngs: nnx.Rngs,
         **options: Unpack[CellOptions],
     ):
+        fields.known_options(type(self), options, [*self.options(), *CellOptions.__annotations__])
         self.in_features = fields.integer("in_features", in_features, 1)
         self.hidden_features = fields.integer("hidden_features", hidden_features, 1)
         param_dtype = options.get("param_dtype", jnp.float32)
