@@ -12,7 +12,7 @@ RANKS = {
     "": ["gru_jax", "configs", "experiments", "scripts"],
     "gru_jax": [
         "axes fields lapack",
-        "streams",
+        "streams arguments padding variables",
         "bptt initializers",
         "cells",
         "recurrence",

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import Initializer, zeros
 
-from gru_jax import fields
+from gru_jax import arguments, fields
 from gru_jax.axes import Activations, Carry, State, StepInput
 from gru_jax.cells.gates import (
     ACTIVATIONS,
@@ -164,9 +164,14 @@ class Cell(nnx.RNNCellBase):
           carry_init: draws the state; by default it is the learned initial state, or zero.
 
         Raises:
-          ValueError: `carry_init` is given without `rngs`.
+          TypeError: `input_shape` is not a tuple of sizes.
+          ValueError: it does not end in D, or `carry_init` is given without `rngs`.
         """
-        shape = (*input_shape[:-1], self.hidden_features)
+        allowed = f"(*batch, {self.in_features}), the shape of one step's input"
+        sizes = arguments.shape("input_shape", input_shape, allowed)
+        if sizes[-1:] != (self.in_features,):
+            raise fields.FieldError("input_shape", sizes, allowed)
+        shape = (*sizes[:-1], self.hidden_features)
         if carry_init is not None:
             if rngs is None:
                 raise ValueError("carry_init needs rngs")

@@ -50,5 +50,5 @@ def test_unknown_options_of_everything_else():
         lambda: model(GRUCell, hidden_sizes=(3,), bidirectonal=True),
         lambda: model(functools.partial(GRUCell, use_bias=False), hidden_sizes=(3,)),
     ):
-        with pytest.raises(TypeError, match="use_bias|revers|lengths|bidirectonal"):
+        with pytest.raises(TypeError, match=r"use_bias|revers|lengths|bidirectonal"):
             call()
