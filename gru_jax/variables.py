@@ -21,7 +21,7 @@ def functional(cell: nnx.Module, call: Callable[..., Any], *arguments: Any) -> t
     graph, start, rest = nnx.split(cell, changes, ...)  # type: ignore[misc]
 
     def run(variables: Any, *arguments: Any) -> tuple[Any, Any]:
-        copy = nnx.merge(graph, variables, rest)
+        copy = nnx.merge(graph, variables, rest, copy=True)
         result = call(copy, *arguments)
         return nnx.state(copy, changes), result
 
@@ -38,7 +38,7 @@ def _changed(cell: nnx.Module, call: Callable[..., Any], arguments: tuple[Any, .
     def trace(others: Any, *arguments: Any) -> None:
         before = dict(nnx.to_flat_state(others))
         values = {path: variable.get_value() for path, variable in before.items()}
-        copy = nnx.merge(graph, params, others)
+        copy = nnx.merge(graph, params, others, copy=True)
         call(copy, *arguments)
         for path, variable in nnx.to_flat_state(nnx.state(copy, nnx.Not(nnx.Param))):
             if variable.get_value() is not values.get(path):
