@@ -11,6 +11,7 @@ from gru_jax.axes import Array, Carry, HiddenSequence, Lengths, Outputs, Resets,
 from gru_jax.bptt import GRADIENTS, scan
 from gru_jax.cells.base import Cell
 from gru_jax.padding import flipped, last_output, select
+from gru_jax.placement import is_divided, placed
 from gru_jax.variables import functional
 
 
@@ -202,10 +203,16 @@ class RNN(nnx.Module):
             nothing = jax.tree.map(jnp.zeros_like, seen)
             return (variables, select(is_valid, after, carry)), select(is_valid, seen, nothing)
 
+        xs = steps, valid, restarts
+        if is_divided((xs, nnx.state(self.cell), initial_carry)):
+            now = jax.tree.map(lambda a: a[0], xs)
+            start, initial_carry = (
+                placed(lambda c: step((variables, c), now)[0][1], c) for c in (start, initial_carry)
+            )
         (variables, carry), seen = scan(
             step,
             (variables, initial_carry),
-            (steps, valid, restarts),
+            xs,
             reverse=reverse,
             unroll=self.unroll,
             gradient=self.gradient,

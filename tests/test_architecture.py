@@ -12,7 +12,7 @@ RANKS = {
     "": ["gru_jax", "configs", "experiments", "scripts"],
     "gru_jax": [
         "axes fields lapack",
-        "streams arguments padding variables",
+        "streams arguments padding placement variables",
         "bptt initializers",
         "cells",
         "recurrence",

@@ -16,6 +16,7 @@ from gru_jax.bptt.derivative import Derivative, derivative
 from gru_jax.bptt.jaxprs import Arrays, blank, differentiable, type_of, with_constants
 from gru_jax.bptt.lists import chosen, divided, replaced
 from gru_jax.bptt.step import Body
+from gru_jax.placement import is_explicit
 
 GRADIENTS = ("auto", "plain", "batched", "recomputed")
 # What the length of a segment depends on: see `segment_length` and docs/log.md. The products of a
@@ -52,7 +53,8 @@ def scan(
       gradient: how the gradient is computed. "plain": as by `lax.scan`. "batched": in segments of
         many steps, which is faster. "recomputed": likewise, but keeps only the carries between
         segments and takes the steps of each segment again, which needs the least memory. "auto":
-        "batched". All are "plain" if there is no carry, only one step, or a side effect.
+        "batched". All are "plain" if there is no carry, only one step, a side effect, or an array
+        divided over devices by an axis that is `AxisType.Explicit`.
       segment: the number of steps in a segment; 0 to choose it by the sizes of the arrays.
 
     Returns:
@@ -81,7 +83,7 @@ def scan(
     init = jax.tree.map(_converted, init, types)
     carry, leaves = jax.tree.leaves(init), jax.tree.leaves(xs)
     time = int(leaves[0].shape[0] if leaves else length or 0)
-    if time < 2 or not carry:
+    if time < 2 or not carry or is_explicit((carry, leaves)):
         return plain(init, xs)
     body, constants, structure = _traced(step, types, xs)
     if body.jaxpr.effects:

@@ -261,7 +261,10 @@ def parameter(
 
 def add_bias(value: Array, bias: nnx.Param | None) -> Array:
     """`value + bias`, or `value` if there is no bias."""
-    return value if bias is None else value + bias[...].astype(value.dtype)
+    if bias is None:
+        return value
+    # JAX can be told to refuse operands of different rank.
+    return value + jnp.expand_dims(bias[...].astype(value.dtype), range(value.ndim - 1))
 
 
 def _chosen_biases(bias: str | Sequence[str], available: Sequence[str]) -> frozenset[str]:
