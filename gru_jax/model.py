@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
 from gru_jax import arguments, fields
@@ -24,6 +25,8 @@ class MakeCell(Protocol):
 
 class SequenceModel(nnx.Module):
     """Encoder, stacked recurrent layers and a linear readout.
+
+    Embedding and readout are stored in the precision of the cells' parameters.
 
     Args:
       make_cell: makes a cell, for each layer and direction; for instance `GRUCell` or
@@ -101,6 +104,8 @@ class SequenceModel(nnx.Module):
             features *= fields.integer("length", length, 1)
         fields.integer("output_size", output_size, 1)
         self.readout = nnx.Linear(features, output_size, rngs=rngs)
+        _store(self.encoder.embedding, self.layers[0].forward.cell)
+        _store(self.readout, self.layers[0].forward.cell)
 
     def __call__(
         self,
@@ -199,6 +204,17 @@ class SequenceModel(nnx.Module):
     def initialize_carry(self, batch: tuple[int, ...]) -> tuple[Carry, ...]:
         """The carries of all layers before the first step, for these leading axes, see `RNN`."""
         return tuple(layer.initialize_carry(batch) for layer in self.layers)
+
+
+def _store(module: nnx.Embed | nnx.Linear | None, cell: nnx.RNNCellBase) -> None:
+    """Stores a module's parameters in the precision in which those of the cell are stored."""
+    stored = [leaf.dtype for leaf in jax.tree.leaves(nnx.state(cell, nnx.Param))]
+    if module is None or not stored or (dtype := jnp.result_type(*stored)) == module.param_dtype:
+        return
+    module.param_dtype = dtype
+    module.dtype = dtype if isinstance(module, nnx.Embed) else None
+    for name, value in nnx.state(module, nnx.Param).items():
+        setattr(module, name, nnx.Param(value[...].astype(dtype)))
 
 
 def parameter_count(model: nnx.Module) -> int:
