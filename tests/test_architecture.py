@@ -21,7 +21,7 @@ RANKS = {
         "population",
         "training torch_weights diagnostics",
     ],
-    "gru_jax.bptt": ["jaxprs lists", "recomputation step", "derivative", "loops"],
+    "gru_jax.bptt": ["jaxprs lists reverse_only", "recomputation step", "derivative", "loops"],
     "gru_jax.cells": ["gates", "base", "*"],
     "gru_jax.diagnostics": ["dynamics", "gradients", "spectrum", "gates"],
     "gru_jax.tasks": ["base", "dataset", "adding copy_memory", "*"],

@@ -15,6 +15,7 @@ from gru_jax.axes import Array
 from gru_jax.bptt.derivative import Derivative, derivative
 from gru_jax.bptt.jaxprs import Arrays, blank, differentiable, type_of, with_constants
 from gru_jax.bptt.lists import chosen, divided, replaced
+from gru_jax.bptt.reverse_only import reverse_only
 from gru_jax.bptt.step import Body
 from gru_jax.placement import is_explicit
 
@@ -89,6 +90,7 @@ def scan(
     if body.jaxpr.effects:
         return plain(init, xs)
     loop = Loop(body, time, 1, reverse, gradient == "recomputed")
+    constants, carry, leaves = jax.tree.map(reverse_only, (constants, carry, leaves))
     found = _segmented(loop, constants, carry, leaves, segment or segment_length(time, carry))
     return jax.tree.unflatten(structure, found)
 
@@ -156,28 +158,15 @@ def _segmented(loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays, siz
     count, rest = divmod(time, min(size, time))
     whole = dataclasses.replace(loop, count=count, size=min(size, time))
     if not rest:
-        carry, outputs = _reverse_only(whole, constants, carry, inputs)
+        carry, outputs = _scan(whole, constants, carry, inputs)
         return [*carry, *outputs]
     cut = time - rest if loop.reverse else rest
     parts = [[a[:cut] for a in inputs], [a[cut:] for a in inputs]]
     halves: list[Arrays] = [[], []]
     first = 1 if loop.reverse else 0
     for place, part in ((first, dataclasses.replace(loop, count=1, size=rest)), (1 - first, whole)):
-        carry, halves[place] = _reverse_only(part, constants, carry, parts[place])
+        carry, halves[place] = _scan(part, constants, carry, parts[place])
     return [*carry, *(jnp.concatenate(pair) for pair in zip(*halves, strict=True))]
-
-
-def _reverse_only(
-    loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays
-) -> tuple[Arrays, Arrays]:
-    """`_scan`, where the error of forward-mode differentiation says what to do."""
-    try:
-        return _scan(loop, constants, carry, inputs)
-    except TypeError as error:
-        if "forward-mode" not in str(error):
-            raise
-        advice = 'forward-mode differentiation (jax.jvp, jax.jacfwd) needs gradient="plain"'
-        raise TypeError(advice) from None
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
