@@ -16,23 +16,22 @@ from gru_jax import fields
 from gru_jax.axes import Array, Carry, Inputs, Lengths, Resets, Sequence
 
 
-def inputs(value: Any, features: int | None, axes: int = 1) -> Sequence:
-    """The numbers that a cell is given over time.
+def inputs(value: Any, features: int | None, axes: int = 1, time: bool = True) -> Sequence:
+    """The numbers that a cell is given.
 
     Args:
       features: how many it takes at a step; None for any number.
       axes: how many axes of features there are.
+      time: whether there is an axis of steps.
 
     Raises:
       ValueError: they are not real numbers, or their shape does not fit the cell.
     """
     array = _array("inputs", value)
     _check_kind("inputs", array, "real numbers", jnp.floating, jnp.integer, jnp.bool_)
-    if array.ndim <= axes or features not in (None, array.shape[-1]):
-        raise ValueError(
-            f"inputs have shape {array.shape}: the cell needs a time axis "
-            f"and {features or 'some'} features"
-        )
+    if array.ndim < axes + time or features not in (None, array.shape[-1]):
+        needs = f"{'a time axis and ' * time}{features or 'some'} features"
+        raise ValueError(f"inputs have shape {array.shape}: the cell needs {needs}")
     return array
 
 

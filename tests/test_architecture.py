@@ -51,7 +51,7 @@ RANKS = {
     "experiments.reports": ["results", "charts", "page"],
     "scripts": ["paths", "benchmark endurance", "paper"],
     "scripts.benchmark": ["contenders", "peers", "*", "in_scan", "entrants", "__main__"],
-    "scripts.endurance": ["faults", "*"],
+    "scripts.endurance": ["faults cases", "*"],
     "scripts.paper": [
         "pages starts",
         "*",

@@ -147,6 +147,7 @@ class Cell(nnx.RNNCellBase):
         return None
 
     def __call__(self, carry: Carry, inputs: StepInput) -> tuple[Carry, State]:
+        inputs = arguments.inputs(inputs, self.in_features, time=False)
         carry, _ = self.step(carry, inputs)
         return carry, self.output(carry)
 
