@@ -236,10 +236,15 @@ class RNN(nnx.Module):
         """The carry before the first step, for these leading axes.
 
         Raises:
-          TypeError: `batch` is not a tuple of sizes.
+          TypeError: `batch` is not a tuple of sizes, or the cell has no attribute `in_features`.
         """
         batch = arguments.shape("batch", batch, "the sizes of the leading axes, such as (32,)")
-        return self.cell.initialize_carry((*batch, self.cell.in_features), nnx.Rngs(0))
+        features = getattr(self.cell, "in_features", None)
+        if features is None:
+            raise TypeError(
+                f"{type(self.cell).__name__} has no in_features, the size of its inputs"
+            )
+        return self.cell.initialize_carry((*batch, features), nnx.Rngs(0))
 
 
 def _advance(

@@ -102,6 +102,11 @@ def test_what_is_no_cell_is_refused():
             TypeError, match=r"cell is of type .*: must be a Cell or another nnx.RNN"
         ):
             RNN(other)
+    nameless = RNN(ForeignCell(D, H, rngs=nnx.Rngs(0)))
+    del nameless.cell.in_features
+    assert nameless(X).shape == (BATCH, TIME, H)
+    with pytest.raises(TypeError, match="ForeignCell has no in_features"):
+        nameless.initialize_carry((BATCH,))
 
 
 @pytest.mark.parametrize("reverse", [False, True])
