@@ -66,6 +66,19 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def known_options(owner: type, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuses keyword arguments that `owner`, a class that takes any, does not know.
+
+    Raises:
+      TypeError: one of the given names is not known.
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            hint = nearest(name, known) or f": it has {', '.join(known)}"
+            raise TypeError(f"{owner.__name__} has no option {name!r}{hint}")
+
+
 def one_of(field: str, value: Any, known: Iterable[str]) -> str:
     """Returns the value.
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gru_jax import fields
-from gru_jax.axes import Carry, HiddenSequence, Inputs, Lengths, Outputs, Resets, Sequence
-from gru_jax.recurrence import RNN
+from gru_jax import arguments, fields
+from gru_jax.axes import Carry, Inputs, Lengths, Outputs, Resets, Sequence
+from gru_jax.recurrence import RNN, Run
 
 ENCODERS = ("none", "one_hot", "embedding", "scalar")
 
@@ -43,14 +43,24 @@ class Encoder(nnx.Module):
         }
         self.features = sizes[kind]
 
-    def __call__(self, inputs: Inputs) -> Sequence:
+    def __call__(self, inputs: Inputs, stepwise: bool = False) -> Sequence:
+        """Returns the features of all steps.
+
+        Args:
+          inputs: numbers or tokens, see above.
+          stepwise: whether this may be a single step of a sequence, see `arguments.tokens`.
+
+        Raises:
+          ValueError: the inputs are not what the encoder takes.
+        """
+        if self.kind == "none":
+            return arguments.inputs(inputs, self.input_size)
+        inputs = arguments.tokens(inputs, self.input_size, stepwise)
         if self.kind == "one_hot":
             return jax.nn.one_hot(inputs, self.input_size)
         if self.embedding is not None:
             return self.embedding(inputs)
-        if self.kind == "scalar":
-            return inputs[..., None].astype(jnp.float32)
-        return inputs
+        return inputs[..., None].astype(jnp.float32)
 
 
 class Layer(nnx.Module):
@@ -76,35 +86,49 @@ class Layer(nnx.Module):
         seq_lengths: Lengths | None = None,
         resets: Resets | None = None,
         return_activations: bool = False,
-    ) -> tuple[Carry, HiddenSequence, Any]:
-        """Runs the layer: the last carry, the outputs, and the activations (None if not wanted).
+        every_carry: bool = False,
+    ) -> Run:
+        """Runs the layer; the arguments are those of `RNN.run`.
 
-        The arguments are those of `RNN`. The activations of a bidirectional layer are a pair.
+        Carries and activations of a bidirectional layer are pairs.
         """
-
-        def run(rnn: RNN, **options: Any) -> tuple[Carry, HiddenSequence, Any]:
-            found: Any = rnn(
+        options: dict[str, Any] = {
+            "return_activations": return_activations,
+            "every_carry": every_carry,
+        }
+        if self.backward is None:
+            return self.forward.run(
                 inputs,
+                initial_carry=initial_carry,
                 seq_lengths=seq_lengths,
-                return_carry=True,
-                return_activations=return_activations,
+                resets=resets,
                 **options,
             )
-            return found if return_activations else (*found, None)
-
-        starts = (initial_carry, None) if self.backward is None else initial_carry or (None, None)
-        there = run(self.forward, initial_carry=starts[0], resets=resets)
-        if self.backward is None:
-            return there
-        back = run(
-            self.backward,
+        inputs = arguments.inputs(inputs, None)
+        *batch, time, _ = inputs.shape
+        lengths = arguments.lengths(seq_lengths, tuple(batch), time, inputs)
+        resets = arguments.resets(resets, (*batch, time), inputs)
+        starts = arguments.carry(initial_carry, self.initialize_carry(tuple(batch)))
+        there = self.forward.run(
+            inputs, initial_carry=starts[0], seq_lengths=lengths, resets=resets, **options
+        )
+        back = self.backward.run(
+            inputs,
             initial_carry=starts[1],
-            resets=None if resets is None else _resets_going_back(resets, seq_lengths),
+            seq_lengths=lengths,
+            resets=None if resets is None else _resets_going_back(resets, lengths),
             reverse=True,
             keep_order=True,
+            **options,
         )
-        carries, outputs, activations = zip(there, back, strict=True)
-        return carries, jnp.concatenate(outputs, axis=-1), activations
+        both = lambda first, second: jnp.concatenate([first, second], axis=-1)
+        return Run(
+            carry=(there.carry, back.carry),
+            outputs=both(there.outputs, back.outputs),
+            activations=(there.activations, back.activations),
+            carries=(there.carries, back.carries),
+            last=both(there.last, back.last),
+        )
 
     def output(self, carry: Carry) -> Outputs:
         """The output that belongs to a carry, (*batch, hidden).
@@ -118,7 +142,7 @@ class Layer(nnx.Module):
         return jnp.concatenate(ends, axis=-1)
 
     def initialize_carry(self, batch: tuple[int, ...]) -> Carry:
-        """The carry before the first step, for these leading axes."""
+        """The carry before the first step, for these leading axes, see `RNN`."""
         start = self.forward.initialize_carry(batch)
         return start if self.backward is None else (start, self.backward.initialize_carry(batch))
 
@@ -130,5 +154,6 @@ def _resets_going_back(resets: Resets, lengths: Lengths | None) -> Resets:
     t - 1, and so is reset there.
     """
     if lengths is not None:
-        resets = resets & (jnp.arange(resets.shape[-1]) < lengths[..., None])
+        steps = jnp.arange(resets.shape[-1]).reshape(*[1] * lengths.ndim, -1)
+        resets = resets & (steps < lengths[..., None])
     return jnp.concatenate([resets[..., 1:], jnp.zeros_like(resets[..., :1])], axis=-1)

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 from flax import nnx
 
-from gru_jax import fields
+from gru_jax import arguments, fields
 from gru_jax.axes import Carry, HiddenSequence, Inputs, Lengths, Outputs, Resets
 from gru_jax.layers import Encoder, Layer
-from gru_jax.recurrence import RNN
+from gru_jax.recurrence import RNN, Run
 
 READOUTS = ("last", "every", "flatten")
 
@@ -24,6 +25,8 @@ class MakeCell(Protocol):
 
 class SequenceModel(nnx.Module):
     """Encoder, stacked recurrent layers and a linear readout.
+
+    Embedding and readout are stored in the precision of the cells' parameters.
 
     Args:
       make_cell: makes a cell, for each layer and direction; for instance `GRUCell` or
@@ -99,7 +102,10 @@ class SequenceModel(nnx.Module):
         self.layers = nnx.List(layers)
         if readout == "flatten":
             features *= fields.integer("length", length, 1)
+        fields.integer("output_size", output_size, 1)
         self.readout = nnx.Linear(features, output_size, rngs=rngs)
+        _store(self.encoder.embedding, self.layers[0].forward.cell)
+        _store(self.readout, self.layers[0].forward.cell)
 
     def __call__(
         self,
@@ -108,7 +114,7 @@ class SequenceModel(nnx.Module):
         initial_carry: tuple[Carry, ...] | None = None,
         seq_lengths: Lengths | None = None,
         resets: Resets | None = None,
-        return_carry: bool = False,
+        return_carry: bool | str = False,
         return_activations: bool = False,
     ) -> Any:
         """Runs the model over a batch of sequences.
@@ -118,7 +124,8 @@ class SequenceModel(nnx.Module):
           initial_carry: the carry to start from: a tuple with an entry for each layer, as
             `initialize_carry` and `return_carry` give it.
           seq_lengths, resets: see `RNN`. Outputs at padded steps have no meaning.
-          return_carry: return the carry after the last step as well.
+          return_carry: return the carry after the last step as well (True), or the carry after
+            every step (`"all"`), see `RNN`.
           return_activations: return the gates of all layers as well.
 
         Returns:
@@ -126,18 +133,14 @@ class SequenceModel(nnx.Module):
           carry and activations are tuples with an entry for each layer.
 
         Raises:
-          ValueError: see `RNN`.
+          ValueError: see `RNN`; or the inputs of an encoder are not tokens.
         """
-        carries, hidden, activations = self.recur(
-            inputs, initial_carry, seq_lengths, resets, return_activations
+        arguments.return_carry(return_carry)
+        run = self._run(
+            inputs, initial_carry, seq_lengths, resets, return_activations, return_carry == "all"
         )
-        outputs = self.read(carries, hidden)
-        result: tuple[Any, ...] = (outputs,)
-        if return_carry:
-            result = (carries, *result)
-        if return_activations:
-            result = (*result, activations)
-        return result if len(result) > 1 else outputs
+        outputs = self.read(run.last, run.outputs)
+        return run.chosen(outputs, return_carry, return_activations)
 
     def recur(
         self,
@@ -153,31 +156,65 @@ class SequenceModel(nnx.Module):
           The carries of all layers, the outputs of the top layer (*batch, time, hidden), and the
           activations of all layers (None if not wanted).
         """
-        hidden = self.encoder(inputs)
-        carries, activations = [], []
+        run = self._run(inputs, initial_carry, seq_lengths, resets, return_activations)
+        return run.carry, run.outputs, run.activations
+
+    def _run(
+        self,
+        inputs: Inputs,
+        initial_carry: tuple[Carry, ...] | None,
+        seq_lengths: Lengths | None,
+        resets: Resets | None,
+        return_activations: bool,
+        every_carry: bool = False,
+    ) -> Run:
+        """The run of the top layer, but with carries and activations of all layers."""
+        hidden = self.encoder(inputs, stepwise=initial_carry is not None)
+        batch = hidden.shape[:-2]
+        if initial_carry is not None:
+            initial_carry = arguments.carry(initial_carry, self.initialize_carry(batch))
+        runs: list[Run] = []
         for index, layer in enumerate(self.layers):
-            carry, hidden, gates = layer(
+            run = layer(
                 hidden,
                 initial_carry=None if initial_carry is None else initial_carry[index],
                 seq_lengths=seq_lengths,
                 resets=resets,
                 return_activations=return_activations,
+                every_carry=every_carry,
             )
-            carries.append(carry)
-            activations.append(gates)
-        return tuple(carries), hidden, tuple(activations)
+            runs.append(run)
+            hidden = run.outputs
+        carry, _, activations, carries, _ = zip(*runs, strict=True)
+        return runs[-1]._replace(carry=carry, activations=activations, carries=carries)
 
-    def read(self, carries: tuple[Carry, ...], hidden: HiddenSequence) -> Outputs:
-        """The readout, given what `recur` returns: all layers' carries, the top layer's outputs."""
+    def read(self, last: Outputs, hidden: HiddenSequence) -> Outputs:
+        """The readout.
+
+        Args:
+          last: the top layer's output at the end of each sequence, (*batch, hidden).
+          hidden: its outputs at all steps, (*batch, time, hidden).
+        """
         if self.readout_kind == "last":
-            hidden = self.layers[-1].output(carries[-1])
+            hidden = last
         elif self.readout_kind == "flatten":
             hidden = hidden.reshape(*hidden.shape[:-2], -1)
         return self.readout(hidden)
 
     def initialize_carry(self, batch: tuple[int, ...]) -> tuple[Carry, ...]:
-        """The carries of all layers before the first step, for these leading axes."""
+        """The carries of all layers before the first step, for these leading axes, see `RNN`."""
         return tuple(layer.initialize_carry(batch) for layer in self.layers)
+
+
+def _store(module: nnx.Embed | nnx.Linear | None, cell: nnx.RNNCellBase) -> None:
+    """Stores a module's parameters in the precision in which those of the cell are stored."""
+    stored = [leaf.dtype for leaf in jax.tree.leaves(nnx.state(cell, nnx.Param))]
+    if module is None or not stored or (dtype := jnp.result_type(*stored)) == module.param_dtype:
+        return
+    module.param_dtype = dtype
+    module.dtype = dtype if isinstance(module, nnx.Embed) else None
+    for name, value in nnx.state(module, nnx.Param).items():
+        setattr(module, name, nnx.Param(value[...].astype(dtype)))
 
 
 def parameter_count(model: nnx.Module) -> int:

@@ -1,15 +1,44 @@
 """A cell run over time."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gru_jax import fields
-from gru_jax.axes import Array, Carry, HiddenSequence, Lengths, Resets, Sequence
+from gru_jax import arguments, fields
+from gru_jax.axes import Array, Carry, HiddenSequence, Lengths, Outputs, Resets, Sequence
 from gru_jax.bptt import GRADIENTS, scan
 from gru_jax.cells.base import Cell
+from gru_jax.padding import flipped, last_output, select
+from gru_jax.placement import is_divided, placed
+from gru_jax.variables import functional
+
+
+class Run(NamedTuple):
+    """What a recurrence computes.
+
+    carry: the carry after the last step.
+    outputs: (*batch, time, hidden).
+    activations: the gates at every step; None if not wanted.
+    carries: the carry after every step, in arrays like the outputs; None if not wanted.
+    last: the output that belongs to `carry`, (*batch, hidden).
+    """
+
+    carry: Carry
+    outputs: HiddenSequence
+    activations: Any
+    carries: Any
+    last: Outputs
+
+    def chosen(self, outputs: Any, return_carry: bool | str, return_activations: bool) -> Any:
+        """The outputs, or a tuple of them and whatever else is to be returned."""
+        result: tuple[Any, ...] = (outputs,)
+        if return_carry:
+            result = (self.carries if return_carry == "all" else self.carry, *result)
+        if return_activations:
+            result = (*result, self.activations)
+        return result if len(result) > 1 else outputs
 
 
 class RNN(nnx.Module):
@@ -23,10 +52,11 @@ class RNN(nnx.Module):
     returns the gates.
 
     Args:
-      cell: a `Cell`, or any other `nnx.RNNCellBase` that changes no variables while it runs, such
-        as those of Flax.
+      cell: a `Cell`, or any other `nnx.RNNCellBase`. It may change variables while it runs, as one
+        with dropout does, and keeps them changed.
       time_major: inputs and outputs are (time, *batch, ...) instead of (*batch, time, ...).
-      return_carry: return the carry after the last step as well.
+      return_carry: return the carry after the last step as well (True), or the carry after every
+        step (`"all"`): arrays shaped like the outputs, for an LSTM those of c and of h.
       return_activations: return the gates as well, a dict of arrays shaped like the outputs; the
         cell must be a `Cell`.
       reverse: run from each sequence's last step to its first.
@@ -36,7 +66,8 @@ class RNN(nnx.Module):
         values: see `gru_jax.scan`.
 
     Raises:
-      FieldError: `gradient`, `segment` or `unroll` has a value that is not allowed.
+      FieldError: `return_carry`, `gradient`, `segment` or `unroll` has a value that is not allowed.
+      TypeError: `cell` is not a `nnx.RNNCellBase`.
     """
 
     def __init__(
@@ -44,7 +75,7 @@ class RNN(nnx.Module):
         cell: nnx.RNNCellBase,
         *,
         time_major: bool = False,
-        return_carry: bool = False,
+        return_carry: bool | str = False,
         return_activations: bool = False,
         reverse: bool = False,
         keep_order: bool = False,
@@ -52,9 +83,12 @@ class RNN(nnx.Module):
         gradient: str = "auto",
         segment: int = 0,
     ):
+        if not isinstance(cell, nnx.RNNCellBase):
+            kind = type(cell).__name__
+            raise TypeError(f"cell is of type {kind}: must be a Cell or another nnx.RNNCellBase")
         self.cell: Any = cell
         self.time_major = time_major
-        self.return_carry = return_carry
+        self.return_carry = arguments.return_carry(return_carry)
         self.return_activations = return_activations
         self.reverse = reverse
         self.keep_order = keep_order
@@ -69,7 +103,7 @@ class RNN(nnx.Module):
         initial_carry: Carry | None = None,
         seq_lengths: Lengths | None = None,
         resets: Resets | None = None,
-        return_carry: bool | None = None,
+        return_carry: bool | str | None = None,
         return_activations: bool | None = None,
         time_major: bool | None = None,
         reverse: bool | None = None,
@@ -90,83 +124,107 @@ class RNN(nnx.Module):
           outputs, (carry, outputs), (outputs, activations) or (carry, outputs, activations).
 
         Raises:
-          ValueError: the inputs' shape does not fit the cell, or activations are wanted of a
-            cell that is not a `Cell`.
+          ValueError: an argument's shape, kind or value is not one of those above; or activations
+            are wanted of a cell that has none. Under `jit`, where values are not known, a length
+            below 0 counts as 0, and one above `time` as `time`.
         """
         pick = lambda given, default: default if given is None else given
-        time_major = pick(time_major, self.time_major)
-        reverse = pick(reverse, self.reverse)
-        keep_order = pick(keep_order, self.keep_order)
-        return_carry = pick(return_carry, self.return_carry)
+        return_carry = pick(arguments.return_carry(return_carry), self.return_carry)
         return_activations = pick(return_activations, self.return_activations)
+        run = self.run(
+            inputs,
+            initial_carry=initial_carry,
+            seq_lengths=seq_lengths,
+            resets=resets,
+            return_activations=return_activations,
+            every_carry=return_carry == "all",
+            time_major=pick(time_major, self.time_major),
+            reverse=pick(reverse, self.reverse),
+            keep_order=pick(keep_order, self.keep_order),
+            rngs=rngs,
+        )
+        return run.chosen(run.outputs, return_carry, return_activations)
 
-        features = self.cell.num_feature_axes
-        if inputs.ndim < 1 + features or inputs.shape[-1] != getattr(
-            self.cell, "in_features", inputs.shape[-1]
-        ):
-            raise ValueError(
-                f"inputs have shape {inputs.shape}: the cell needs a time axis "
-                f"and {getattr(self.cell, 'in_features', 'some')} features"
-            )
-        time_axis = 0 if time_major else inputs.ndim - 1 - features
+    def run(
+        self,
+        inputs: Sequence,
+        *,
+        initial_carry: Carry | None = None,
+        seq_lengths: Lengths | None = None,
+        resets: Resets | None = None,
+        return_activations: bool = False,
+        every_carry: bool = False,
+        time_major: bool = False,
+        reverse: bool = False,
+        keep_order: bool = True,
+        rngs: nnx.Rngs | nnx.RngStream | None = None,
+    ) -> Run:
+        """Runs the cell over `inputs`; the arguments are those of `__call__`.
+
+        Args:
+          every_carry: whether the carry after every step is wanted.
+        """
+        axes = self.cell.num_feature_axes
+        inputs = arguments.inputs(inputs, getattr(self.cell, "in_features", None), axes)
+        time_axis = 0 if time_major else inputs.ndim - 1 - axes
         to_time_major = lambda a: jnp.moveaxis(a, time_axis, 0)
         from_time_major = lambda a: jnp.moveaxis(a, 0, time_axis)
+        leading = inputs.shape[: inputs.ndim - axes]
+        batch = leading[:time_axis] + leading[time_axis + 1 :]
+        resets = arguments.resets(resets, leading, inputs)
+        lengths = arguments.lengths(seq_lengths, batch, leading[time_axis], inputs)
 
         steps = to_time_major(inputs)
         restarts = None if resets is None else to_time_major(resets)
         valid = None
-        if seq_lengths is not None:
-            valid = jnp.arange(steps.shape[0]).reshape(-1, *[1] * seq_lengths.ndim) < seq_lengths
+        if lengths is not None:
+            valid = jnp.arange(steps.shape[0]).reshape(-1, *[1] * lengths.ndim) < lengths[None]
             # Zeros instead of padding: in the gradient, a NaN times 0 would still be NaN.
             steps = select(valid, steps, jnp.zeros_like(steps))
 
-        start = self.cell.initialize_carry(steps.shape[1:], rngs or nnx.Rngs(0))
-        if initial_carry is None:
-            initial_carry = start
-        # The given carry may have another precision than the state.
-        initial_carry = jax.tree.map(lambda a, s: jnp.asarray(a, s.dtype), initial_carry, start)
+        start = self.cell.initialize_carry(steps.shape[1:], nnx.Rngs(0) if rngs is None else rngs)
+        initial_carry = arguments.carry(initial_carry, start)
+        first = jax.ShapeDtypeStruct(steps.shape[1:], steps.dtype)
+        call = lambda cell, carry, inputs: _advance(cell, carry, inputs, return_activations)
+        advance, variables = functional(self.cell, call, initial_carry, first)
+        follows = True
 
-        def step(carry, now):
+        def step(state, now):
+            nonlocal follows
+            variables, carry = state
             inputs, is_valid, restart = now
             before = select(restart, start, carry) if restarts is not None else carry
-            after, seen = self._advance(before, inputs, return_activations)
+            variables, (after, (output, activations)) = advance(variables, before, inputs)
+            follows = _follows(self.cell, after, output)
+            seen = output, activations, after if every_carry else None
             if valid is None:
-                return after, seen
+                return (variables, after), seen
             # The carry does not change at padded steps, so `reverse` need not flip the inputs.
             nothing = jax.tree.map(jnp.zeros_like, seen)
-            return select(is_valid, after, carry), select(is_valid, seen, nothing)
+            return (variables, select(is_valid, after, carry)), select(is_valid, seen, nothing)
 
-        carry, (outputs, activations) = scan(
+        xs = steps, valid, restarts
+        if is_divided((xs, nnx.state(self.cell), initial_carry)):
+            now = jax.tree.map(lambda a: a[0], xs)
+            start, initial_carry = (
+                placed(lambda c: step((variables, c), now)[0][1], c) for c in (start, initial_carry)
+            )
+        (variables, carry), seen = scan(
             step,
-            initial_carry,
-            (steps, valid, restarts),
+            (variables, initial_carry),
+            xs,
             reverse=reverse,
             unroll=self.unroll,
             gradient=self.gradient,
             segment=self.segment,
         )
-
+        if variables is not None:
+            nnx.update(self.cell, variables)
+        last = self.output(carry) if follows else last_output(seen[0], lengths, reverse)
         if reverse and not keep_order:
-            outputs, activations = jax.tree.map(
-                lambda a: _flip(a, seq_lengths), (outputs, activations)
-            )
-        outputs, activations = jax.tree.map(from_time_major, (outputs, activations))
-        result: tuple[Any, ...] = (outputs,)
-        if return_carry:
-            result = (carry, *result)
-        if return_activations:
-            result = (*result, activations)
-        return result if len(result) > 1 else outputs
-
-    def _advance(self, carry: Carry, inputs: Array, wants_activations: bool) -> tuple[Carry, Any]:
-        """One step: the new carry, and the pair of its output and its activations, if wanted."""
-        if not wants_activations:
-            carry, output = self.cell(carry, inputs)
-            return carry, (output, None)
-        if not isinstance(self.cell, Cell):
-            raise ValueError(f"{type(self.cell).__name__} has no activations: must be a Cell")
-        carry, activations = self.cell.step(carry, inputs)
-        return carry, (self.cell.output(carry), activations)
+            seen = jax.tree.map(lambda a: flipped(a, lengths), seen)
+        outputs, activations, carries = jax.tree.map(from_time_major, seen)
+        return Run(carry, outputs, activations, carries, last)
 
     def output(self, carry: Carry) -> Array:
         """What the layer above sees of a carry, (*batch, hidden)."""
@@ -175,29 +233,42 @@ class RNN(nnx.Module):
         return carry[-1] if isinstance(carry, tuple) else carry
 
     def initialize_carry(self, batch: tuple[int, ...]) -> Carry:
-        """The carry before the first step, for these leading axes."""
-        return self.cell.initialize_carry((*batch, self.cell.in_features), nnx.Rngs(0))
+        """The carry before the first step, for these leading axes.
+
+        Raises:
+          TypeError: `batch` is not a tuple of sizes, or the cell has no attribute `in_features`.
+        """
+        batch = arguments.shape("batch", batch, "the sizes of the leading axes, such as (32,)")
+        features = getattr(self.cell, "in_features", None)
+        if features is None:
+            raise TypeError(
+                f"{type(self.cell).__name__} has no in_features, the size of its inputs"
+            )
+        return self.cell.initialize_carry((*batch, features), nnx.Rngs(0))
 
 
-def select(condition: Array, if_true: Any, if_false: Any) -> Any:
-    """Chooses, for each example, between two pytrees of arrays (*batch, ...).
+def _advance(
+    cell: nnx.RNNCellBase, carry: Carry, inputs: Array, wants_activations: bool
+) -> tuple[Carry, tuple[Array, Any]]:
+    """One step: the new carry, and the pair of its output and its activations, if wanted."""
+    if not wants_activations:
+        carry, output = cell(carry, inputs)
+        return carry, (output, None)
+    name = type(cell).__name__
+    if not isinstance(cell, Cell):
+        raise ValueError(f"{name} has no activations: must be a Cell")
+    if type(cell).__call__ is not Cell.__call__:
+        raise ValueError(f"{name} overrides __call__, so the activations of step are not its own")
+    carry, activations = cell.step(carry, inputs)
+    return carry, (cell.output(carry), activations)
 
-    Args:
-      condition: booleans, (*batch).
+
+def _follows(cell: nnx.RNNCellBase, carry: Carry, output: Array) -> bool:
+    """Whether `RNN.output` computes the output of a step from the carry after it.
+
+    So it is for a `Cell`, unless it overrides `__call__`, and wherever the output is the last array
+    of the carry, as in all cells of Flax. Dropout of the outputs alone is an example of the other.
     """
-    choose = lambda a, b: jnp.where(_beside(condition, a), a, b)
-    return jax.tree.map(choose, if_true, if_false)
-
-
-def _beside(values: Array, array: Array) -> Array:
-    """Appends axes of size 1 to `values`, so that it broadcasts against `array`."""
-    return values.reshape(*values.shape, *[1] * (array.ndim - values.ndim))
-
-
-def _flip(sequence: Array, lengths: Lengths | None) -> Array:
-    """Reverses a time-major sequence in time; padded steps stay behind each example's steps."""
-    if lengths is None:
-        return jnp.flip(sequence, axis=0)
-    time = jnp.arange(sequence.shape[0]).reshape(-1, *[1] * lengths.ndim)
-    source = jnp.where(time < lengths, lengths - 1 - time, time)
-    return jnp.take_along_axis(sequence, _beside(source, sequence), axis=0)
+    if isinstance(cell, Cell) and type(cell).__call__ is Cell.__call__:
+        return True
+    return output is (carry[-1] if isinstance(carry, tuple) else carry)

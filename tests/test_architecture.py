@@ -12,7 +12,7 @@ RANKS = {
     "": ["gru_jax", "configs", "experiments", "scripts"],
     "gru_jax": [
         "axes fields lapack",
-        "streams",
+        "streams arguments padding placement variables",
         "bptt initializers",
         "cells",
         "recurrence",
@@ -21,7 +21,7 @@ RANKS = {
         "population",
         "training torch_weights diagnostics",
     ],
-    "gru_jax.bptt": ["jaxprs lists", "recomputation step", "derivative", "loops"],
+    "gru_jax.bptt": ["jaxprs lists reverse_only", "recomputation step", "derivative", "loops"],
     "gru_jax.cells": ["gates", "base", "*"],
     "gru_jax.diagnostics": ["dynamics", "gradients", "spectrum", "gates"],
     "gru_jax.tasks": ["base", "dataset", "adding copy_memory", "*"],
@@ -51,7 +51,7 @@ RANKS = {
     "experiments.reports": ["results", "charts", "page"],
     "scripts": ["paths", "benchmark endurance", "paper"],
     "scripts.benchmark": ["contenders", "peers", "*", "in_scan", "entrants", "__main__"],
-    "scripts.endurance": ["faults", "*"],
+    "scripts.endurance": ["faults cases", "*"],
     "scripts.paper": [
         "pages starts",
         "*",

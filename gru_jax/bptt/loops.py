@@ -15,7 +15,9 @@ from gru_jax.axes import Array
 from gru_jax.bptt.derivative import Derivative, derivative
 from gru_jax.bptt.jaxprs import Arrays, blank, differentiable, type_of, with_constants
 from gru_jax.bptt.lists import chosen, divided, replaced
+from gru_jax.bptt.reverse_only import reverse_only
 from gru_jax.bptt.step import Body
+from gru_jax.placement import is_explicit
 
 GRADIENTS = ("auto", "plain", "batched", "recomputed")
 # What the length of a segment depends on: see `segment_length` and docs/log.md. The products of a
@@ -52,7 +54,8 @@ def scan(
       gradient: how the gradient is computed. "plain": as by `lax.scan`. "batched": in segments of
         many steps, which is faster. "recomputed": likewise, but keeps only the carries between
         segments and takes the steps of each segment again, which needs the least memory. "auto":
-        "batched". All are "plain" if there is no carry, only one step, or a side effect.
+        "batched". All are "plain" if there is no carry, only one step, a side effect, or an array
+        divided over devices by an axis that is `AxisType.Explicit`.
       segment: the number of steps in a segment; 0 to choose it by the sizes of the arrays.
 
     Returns:
@@ -81,12 +84,13 @@ def scan(
     init = jax.tree.map(_converted, init, types)
     carry, leaves = jax.tree.leaves(init), jax.tree.leaves(xs)
     time = int(leaves[0].shape[0] if leaves else length or 0)
-    if time < 2 or not carry:
+    if time < 2 or not carry or is_explicit((carry, leaves)):
         return plain(init, xs)
     body, constants, structure = _traced(step, types, xs)
     if body.jaxpr.effects:
         return plain(init, xs)
     loop = Loop(body, time, 1, reverse, gradient == "recomputed")
+    constants, carry, leaves = jax.tree.map(reverse_only, (constants, carry, leaves))
     found = _segmented(loop, constants, carry, leaves, segment or segment_length(time, carry))
     return jax.tree.unflatten(structure, found)
 
@@ -154,28 +158,15 @@ def _segmented(loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays, siz
     count, rest = divmod(time, min(size, time))
     whole = dataclasses.replace(loop, count=count, size=min(size, time))
     if not rest:
-        carry, outputs = _reverse_only(whole, constants, carry, inputs)
+        carry, outputs = _scan(whole, constants, carry, inputs)
         return [*carry, *outputs]
     cut = time - rest if loop.reverse else rest
     parts = [[a[:cut] for a in inputs], [a[cut:] for a in inputs]]
     halves: list[Arrays] = [[], []]
     first = 1 if loop.reverse else 0
     for place, part in ((first, dataclasses.replace(loop, count=1, size=rest)), (1 - first, whole)):
-        carry, halves[place] = _reverse_only(part, constants, carry, parts[place])
+        carry, halves[place] = _scan(part, constants, carry, parts[place])
     return [*carry, *(jnp.concatenate(pair) for pair in zip(*halves, strict=True))]
-
-
-def _reverse_only(
-    loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays
-) -> tuple[Arrays, Arrays]:
-    """`_scan`, where the error of forward-mode differentiation says what to do."""
-    try:
-        return _scan(loop, constants, carry, inputs)
-    except TypeError as error:
-        if "forward-mode" not in str(error):
-            raise
-        advice = 'forward-mode differentiation (jax.jvp, jax.jacfwd) needs gradient="plain"'
-        raise TypeError(advice) from None
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))

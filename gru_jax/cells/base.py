@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import Initializer, zeros
 
-from gru_jax import fields
+from gru_jax import arguments, fields
 from gru_jax.axes import Activations, Carry, State, StepInput
 from gru_jax.cells.gates import (
     ACTIVATIONS,
@@ -79,6 +79,7 @@ class Cell(nnx.RNNCellBase):
 
     Raises:
       FieldError: an option has a value that is not allowed.
+      TypeError: an option is neither the cell's own nor one of `CellOptions`.
     """
 
     TITLE: ClassVar[str] = ""
@@ -108,6 +109,7 @@ class Cell(nnx.RNNCellBase):
         rngs: nnx.Rngs,
         **options: Unpack[CellOptions],
     ):
+        fields.known_options(type(self), options, [*self.options(), *CellOptions.__annotations__])
         self.in_features = fields.integer("in_features", in_features, 1)
         self.hidden_features = fields.integer("hidden_features", hidden_features, 1)
         param_dtype = options.get("param_dtype", jnp.float32)
@@ -145,6 +147,7 @@ class Cell(nnx.RNNCellBase):
         return None
 
     def __call__(self, carry: Carry, inputs: StepInput) -> tuple[Carry, State]:
+        inputs = arguments.inputs(inputs, self.in_features, time=False)
         carry, _ = self.step(carry, inputs)
         return carry, self.output(carry)
 
@@ -162,9 +165,14 @@ class Cell(nnx.RNNCellBase):
           carry_init: draws the state; by default it is the learned initial state, or zero.
 
         Raises:
-          ValueError: `carry_init` is given without `rngs`.
+          TypeError: `input_shape` is not a tuple of sizes.
+          ValueError: it does not end in D, or `carry_init` is given without `rngs`.
         """
-        shape = (*input_shape[:-1], self.hidden_features)
+        allowed = f"(*batch, {self.in_features}), the shape of one step's input"
+        sizes = arguments.shape("input_shape", input_shape, allowed)
+        if sizes[-1:] != (self.in_features,):
+            raise fields.FieldError("input_shape", sizes, allowed)
+        shape = (*sizes[:-1], self.hidden_features)
         if carry_init is not None:
             if rngs is None:
                 raise ValueError("carry_init needs rngs")

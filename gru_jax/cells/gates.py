@@ -73,6 +73,9 @@ class Gate(nnx.Module):
       rngs: the source of the parameters.
       options: see `CellOptions`.
 
+    Raises:
+      TypeError: an option is none of `CellOptions`.
+
     >>> gate = Gate(2, 3, activation=jax.nn.sigmoid, rngs=nnx.Rngs(0))
     >>> gate(jnp.ones((5, 2)), jnp.zeros((5, 3))).shape
     (5, 3)
@@ -88,6 +91,8 @@ class Gate(nnx.Module):
         rngs: nnx.Rngs,
         **options: Unpack[CellOptions],
     ):
+        known = ("activation", "bias_init", *CellOptions.__annotations__)
+        fields.known_options(Gate, options, known)
         param_dtype = options.get("param_dtype", jnp.float32)
         self.dtype = options.get("dtype") or param_dtype
         self.state_dtype = state_dtype(param_dtype)
@@ -256,7 +261,10 @@ def parameter(
 
 def add_bias(value: Array, bias: nnx.Param | None) -> Array:
     """`value + bias`, or `value` if there is no bias."""
-    return value if bias is None else value + bias[...].astype(value.dtype)
+    if bias is None:
+        return value
+    # JAX can be told to refuse operands of different rank.
+    return value + jnp.expand_dims(bias[...].astype(value.dtype), range(value.ndim - 1))
 
 
 def _chosen_biases(bias: str | Sequence[str], available: Sequence[str]) -> frozenset[str]:

@@ -130,9 +130,12 @@ class GRUCell(base.Cell):
         z = activations["update"]
         return z if self.keeps else 1 - z
 
-    def torch_gates(self) -> tuple[list[base.AnyGate], nnx.Param] | None:
+    def torch_gates(self) -> tuple[list[base.AnyGate], nnx.Param | None] | None:
         usual = self.gate_activation is jax.nn.sigmoid and self.activation is jnp.tanh
         known = usual and self.reset_after and self.keeps
-        if not known or self.candidate is None or self.recurrent_bias is None:
+        if not known or self.candidate is None:
+            return None
+        # PyTorch's candidate has both biases or none.
+        if (self.candidate.bias is None) != (self.recurrent_bias is None):
             return None
         return [self.reset, self.update, self.candidate], self.recurrent_bias

@@ -77,8 +77,8 @@ def dynamics(model: SequenceModel | nnx.RNNCellBase, inputs: Inputs) -> Dynamics
         carries = jax.vmap(unravel)(states)
         if not isinstance(model, SequenceModel):
             return carries[-1] if isinstance(carries, tuple) else carries
-        last = jax.tree.map(lambda values: values[-1], carries)
-        return model.read(last, model.layers[-1].output(carries[-1]))
+        outputs = model.layers[-1].output(carries[-1])
+        return model.read(outputs[-1], outputs)
 
     offset, units = 0, []
     for layer in carry if isinstance(model, SequenceModel) else (carry,):

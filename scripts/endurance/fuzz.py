@@ -4,38 +4,32 @@ python -m scripts.endurance.fuzz --cases=50000    writes counts of the outcomes 
                                                   results/fuzz.json
 """
 
-import collections
 import contextlib
 import functools
 import importlib
-import json
 import math
-import multiprocessing
 import os
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-import hypothesis
 import jax
 from absl import flags
 from hypothesis import strategies as st
 
 from experiments.figures import families
-from experiments.runs.environment import environment
 from experiments.runs.state import abstract_state
 from experiments.settings.resolution import Settings, resolve
 from experiments.system import commandline
-from experiments.system.files import RunError, write_json
+from experiments.system.files import RunError
 from experiments.training.memory import check_memory
 from gru_jax import CELLS, FieldError, fields, training
 from gru_jax.devices import make_mesh
+from scripts.endurance import cases
 from scripts.paths import ROOT
 
 RESULTS = ROOT / "results" / "fuzz.json"
-PIECE = 2500  # cases in one process
 TASKS = ("adding", "copy_memory", "flip_flop")
 WORDS = (
     *(*CELLS, "Gru", "gruu", "sigmoid", "relu", "learned", "open", "keep"),
@@ -52,60 +46,20 @@ Case = tuple[str, list[tuple[str, Any]]]
 
 
 def main() -> int:
-    parser = commandline.Parser(__doc__)
-    parser.add_argument("--cases", type=int, default=50_000, help="how many to try")
-    parser.add_argument("--lanes", type=int, default=len(os.sched_getaffinity(0)))
-    chosen = parser.parse_args()
-    fields.integer("--cases", chosen.cases, 1)
-    fields.integer("--lanes", chosen.lanes, 1)
-    began = time.monotonic()
-    counts: collections.Counter[str] = collections.Counter()
-    # Each piece has its own process, because JAX keeps traces as long as a process lives.
-    pieces = [
-        (seed, min(PIECE, chosen.cases - at))
-        for seed, at in enumerate(range(0, chosen.cases, PIECE))
-    ]
-    with multiprocessing.get_context("spawn").Pool(chosen.lanes, maxtasksperchild=1) as pool:
-        for found in pool.imap_unordered(_piece, pieces):
-            counts += found
-            print(f"{sum(counts.values()):,} of {chosen.cases:,} cases", flush=True)
-    result = {"cases": sum(counts.values()), **dict(sorted(counts.items()))}
-    print(json.dumps(result, indent=1))
-    minutes = round((time.monotonic() - began) / 60, 1)
-    write_json(RESULTS, {**result, "minutes": minutes, "environment": environment()})
-    return 0
+    return cases.main(__doc__, fuzz, RESULTS, cases=50_000)
 
 
-def _piece(piece: tuple[int, int]) -> collections.Counter[str]:
-    seed, cases = piece
-    return fuzz(cases, seed)
-
-
-def fuzz(cases: int, seed: int) -> collections.Counter[str]:
+def fuzz(count: int, seed: int) -> cases.Outcomes:
     """Tries this many cases and counts their outcomes.
 
     Raises:
       AssertionError: an outcome is not allowed; hypothesis shows the smallest such case.
     """
-    counts: collections.Counter[str] = collections.Counter()
-
-    @hypothesis.seed(seed)
-    @hypothesis.settings(
-        max_examples=cases,
-        deadline=None,
-        database=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-        phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink],
-    )
-    @hypothesis.given(CASES)
-    def each(case: Case) -> None:
-        counts[attempt(case)] += 1
-
     here = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         try:
-            each()
+            counts = cases.outcomes(CASES, attempt, count, seed)
             assert not list(Path(folder).iterdir()), "something was left on disk"
         finally:
             os.chdir(here)

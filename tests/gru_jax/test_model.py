@@ -139,6 +139,25 @@ def test_tokens_as_learned_vectors_and_as_numbers():
     assert scalar(TOKENS).shape == (2, 1)
 
 
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float64])
+@pytest.mark.usefixtures("x64")
+def test_embedding_and_readout_are_stored_as_the_cells_are(dtype):
+    build = lambda **options: SequenceModel(
+        functools.partial(GRUCell, **options),
+        3,
+        2,
+        hidden_sizes=(4,),
+        encoder="embedding",
+        rngs=nnx.Rngs(0),
+    )
+    model, usual = build(param_dtype=dtype), build(param_dtype=jnp.float32)
+    assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(model))} == {jnp.dtype(dtype)}
+    assert model.encoder(TOKENS).dtype == dtype
+    assert model(TOKENS).dtype == (jnp.float64 if dtype is jnp.float64 else usual(TOKENS).dtype)
+    rounded = usual.readout.kernel[...].astype(dtype)
+    np.testing.assert_array_equal(model.readout.kernel[...], rounded)
+
+
 def test_parameter_count():
     gru = lambda d, h: 3 * (d * h + h * h) + 4 * h
     assert parameter_count(model_of()) == gru(D, 4) + gru(4, 3) + 3 * OUT + OUT

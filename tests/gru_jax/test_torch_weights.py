@@ -36,7 +36,7 @@ def model_of(name, features, sizes, bidirectional):
 def top_layer(model, x):
     hidden = x
     for layer in model.layers:
-        _, hidden, _ = layer(hidden)
+        hidden = layer(hidden).outputs
     return hidden
 
 
@@ -118,8 +118,8 @@ def test_torch(torch, name, shape, layers, bidirectional, seed):
 @pytest.mark.quick
 @EVERY_CELL
 def test_there_and_back(name):
-    first = randomise(model_of(name, 3, (4, 2), bidirectional=True), 1)
-    second = randomise(model_of(name, 3, (4, 2), bidirectional=True), 2)
+    first = randomise(model_of(name, 3, (4, 4), bidirectional=True), 1)
+    second = randomise(model_of(name, 3, (4, 4), bidirectional=True), 2)
     from_torch(second, to_torch(first))
     jax.tree.map(np.testing.assert_array_equal, nnx.state(first.layers), nnx.state(second.layers))
 
@@ -151,7 +151,8 @@ def test_a_layer_without_biases_gives_zero_biases():
         lambda: LSTMCell(3, 4, forget="keep", rngs=nnx.Rngs(0)),
         lambda: LSTMCell(3, 4, activation="relu", rngs=nnx.Rngs(0)),
         lambda: VanillaCell(3, 4, activation="identity", rngs=nnx.Rngs(0)),
-        lambda: VanillaCell(3, 4, bias="none", rngs=nnx.Rngs(0)),
+        lambda: GRUCell(3, 4, bias=("reset", "update", "candidate"), rngs=nnx.Rngs(0)),
+        lambda: LSTMCell(3, 4, bias="input", rngs=nnx.Rngs(0)),
     ],
 )
 def test_cells_that_torch_lacks(cell):
@@ -162,15 +163,63 @@ def test_cells_that_torch_lacks(cell):
 @pytest.mark.quick
 def test_a_state_dict_of_another_shape():
     small, large = GRUCell(3, 4, rngs=nnx.Rngs(0)), GRUCell(3, 5, rngs=nnx.Rngs(0))
-    with pytest.raises(ValueError, match=r"bias_hh_l0 has shape \(15,\): must be \(12,\)"):
+    with pytest.raises(ValueError, match=r"weight_ih_l0 has shape \(15, 3\): must be \(12, 3\)"):
         from_torch(small, to_torch(large))
-    with pytest.raises(ValueError, match=r"weight_ih_l1 has shape None: must be"):
-        from_torch(
-            model_of("gru", 3, (4, 4), bidirectional=False),
-            to_torch(model_of("gru", 3, (4,), bidirectional=False))
-            | {
-                "bias_hh_l1": np.zeros(12),
-                "bias_ih_l1": np.zeros(12),
-                "weight_hh_l1": np.zeros((12, 4)),
-            },
-        )
+    model = model_of("gru", 3, (4, 4), bidirectional=False)
+    for state, message in (
+        (to_torch(small), "lacks bias_hh_l1, bias_ih_l1, weight_hh_l1, weight_ih_l1$"),
+        (to_torch(model) | {"weight_hr_l0": np.zeros(3)}, "has weight_hr_l0, which the module lac"),
+    ):
+        with pytest.raises(ValueError, match=f"^the state dict {message}"):
+            from_torch(model, state)
+
+
+@EVERY_CELL
+def test_weights_without_biases(name):
+    bare = lambda seed: randomise(CELLS[name](3, 4, bias="none", rngs=nnx.Rngs(0)), seed)
+    first, second = bare(1), bare(2)
+    state = to_torch(first)
+    assert {key.split("_")[0] for key in state} == {"weight"}
+    from_torch(second, state)
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(first), nnx.state(second))
+    with pytest.raises(ValueError, match=r"has bias_hh_l0, bias_ih_l0, which the module lacks$"):
+        from_torch(first, to_torch(CELLS[name](3, 4, rngs=nnx.Rngs(0))))
+
+
+class Layer:
+    """What `from_torch` reads of an `nn.RNN`."""
+
+    def __init__(self, nonlinearity, state):
+        self.nonlinearity, self.state_dict = nonlinearity, lambda: state
+
+
+def test_a_layer_of_another_nonlinearity_is_refused():
+    for mine, other in (("tanh", "relu"), ("relu", "tanh")):
+        cell = VanillaCell(3, 4, activation=mine, rngs=nnx.Rngs(0))
+        from_torch(cell, Layer(mine, to_torch(cell)))
+        with pytest.raises(ValueError, match=f"nonlinearity is {other}: must be {mine}, that of"):
+            from_torch(cell, Layer(other, to_torch(cell)))
+
+
+def test_models_that_torch_lacks():
+    cells = iter([GRUCell, LSTMCell] + [VanillaCell] * 2)
+    activations = iter(["tanh", "relu"])
+
+    def mixed(*sizes, rngs):
+        make = next(cells)
+        options = {"activation": next(activations)} if make is VanillaCell else {}
+        return make(*sizes, rngs=rngs, **options)
+
+    model = lambda make, sizes: SequenceModel(make, 3, 1, hidden_sizes=sizes, rngs=nnx.Rngs(0))
+    for bad in (model(GRUCell, (4, 2)), model(mixed, (4, 4)), model(mixed, (4, 4))):
+        with pytest.raises(
+            ValueError, match="computes this model: all of its cells must be of one"
+        ):
+            to_torch(bad)
+
+
+def test_a_population_is_no_layer():
+    make = nnx.vmap(lambda key: GRUCell(3, 4, rngs=nnx.Rngs(key)))
+    population = make(jax.random.split(jax.random.key(0), 2))
+    with pytest.raises(ValueError, match=r"shape \(2, 3, 4\): must be those of one model, not sev"):
+        to_torch(population)

@@ -1,0 +1,9 @@
+"""Nonsense as arguments of the library's calls: refused in one sentence, or equal to a loop."""
+
+from scripts.endurance import fuzz_calls
+
+
+def test_sixty_calls():
+    counts = fuzz_calls.fuzz(60, 0)
+    assert sum(counts.values()) >= 60
+    assert {name.partition(":")[0] for name in counts} == set(fuzz_calls.TARGETS)
