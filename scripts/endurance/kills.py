@@ -33,9 +33,9 @@ from gru_jax import fields
 from scripts.paths import ROOT
 
 RESULTS = ROOT / "results" / "kills.json"
-STEPS = 600
+STEPS = 300
 # Small, so that starting takes most of the time, with a checkpoint after every second chunk.
-CONFIG = {
+CONFIG: dict[str, Any] = {
     "task.length": 6,
     "model.cell": families.simplest(),
     "model.hidden_sizes": "(4,)",
@@ -77,7 +77,7 @@ def kill(
     """Kills runs until the count is reached, then lets the last ones finish.
 
     Args:
-      moments: each kill waits for one of these, drawn at random.
+      moments: each kill waits for one of these, all of them in turn in random orders.
 
     Returns:
       The number of kills, by what they waited for and by what they hit; the number of runs, and
@@ -119,15 +119,17 @@ def _lane(
     done: Callable[[], None],
 ) -> collections.Counter[str]:
     counts: collections.Counter[str] = collections.Counter()
-    killed = 0
+    killed, to_come = 0, list[str]()
     while killed < kills:
         run = _Run(folder, server)
         while killed < kills:
-            moment = chance.choice(moments)
+            to_come = to_come or chance.sample(moments, len(moments))
+            moment = to_come.pop()
             run.start()
             run.wait(moment, chance, times)
             newest = run.newest()
             if not run.kill():
+                to_come.append(moment)
                 break  # it had already ended
             killed += 1
             done()
@@ -169,11 +171,10 @@ class _Run:
         """Returns at a random moment of the given kind, or when the process ends."""
         compiling, first_step, whole = times
         if moment == "checkpoint":
-            self._until(chance.randint(1, 8), lambda: [p.name for p in self._partials()])
-            time.sleep(chance.uniform(0, 0.004))
+            self._until(self.newest, chance.randint(1, 8) * CONFIG["train.checkpoint_every"])
+            time.sleep(chance.uniform(0, 0.01))
         elif moment == "metrics":
-            metrics = self.workdir / "metrics.jsonl"
-            self._until(chance.randint(1, 16), lambda: metrics.stat().st_size)
+            self._until(self._logged, chance.randint(1, 16) * CONFIG["train.log_every"])
         else:
             low, high = {
                 "any": (0, whole),
@@ -182,16 +183,11 @@ class _Run:
             }[moment]
             self.process.join(chance.uniform(low, high))
 
-    def _until(self, changes: int, look: Callable[[], Any]) -> None:
-        before = None
-        while changes and self.process.is_alive():
-            try:
-                now = look()
-            except OSError:
-                continue
-            if now and now != before:
-                changes -= 1
-            before = now
+    def _until(self, step: Callable[[], int], more: int) -> None:
+        """Returns once the run has gone so many steps further."""
+        end = max(step(), 0) + more
+        while step() < end and self.process.is_alive():
+            time.sleep(0.0002)
 
     def kill(self) -> bool:
         """Kills the process; returns whether it was still running."""
@@ -202,14 +198,12 @@ class _Run:
     def hit(self, newest: int) -> list[str]:
         """What the kill interrupted, judged by what is left in the folder."""
         printed = self.printed.read_text()
-        metrics = self.workdir / "metrics.jsonl"
-        text = metrics.read_text() if metrics.exists() else ""
         found = {
             "before compiling": "compiling" not in printed,
             "compiling": "compiling" in printed and "step " not in printed,
             "training": "step " in printed,
             "a checkpoint being written": bool(self._partials()),
-            "metrics of a step without its checkpoint": _last_step(text) > max(newest, 0),
+            "metrics of a step without its checkpoint": self._logged() > max(newest, 0),
             "no progress since the kill before": newest == self._newest_before >= 0,
         }
         return [what for what, true in found.items() if true]
@@ -219,6 +213,13 @@ class _Run:
         folder = self.workdir / "checkpoints"
         names = [path.name for path in folder.iterdir()] if folder.exists() else []
         return max((int(name) for name in names if name.isdecimal()), default=-1)
+
+    def _logged(self) -> int:
+        """The step of the last whole line of the metrics; 0 for none."""
+        metrics = self.workdir / "metrics.jsonl"
+        text = metrics.read_text() if metrics.exists() else ""
+        lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return int(json.loads(lines[-1])["step"]) if lines else 0
 
     def _partials(self) -> list[Path]:
         return list((self.workdir / "checkpoints").glob("*.partial"))
@@ -258,11 +259,6 @@ def _program(arguments: list[str], printed: Path) -> None:
     sys.stdout = sys.stderr = printed.open("w", buffering=1)
     sys.argv = ["experiments.train", *arguments]
     commandline.run(train.main, train.define_flags)
-
-
-def _last_step(metrics: str) -> int:
-    lines = [line for line in metrics.splitlines(keepends=True) if line.endswith("\n")]
-    return int(json.loads(lines[-1])["step"]) if lines else 0
 
 
 if __name__ == "__main__":

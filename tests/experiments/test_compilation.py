@@ -9,7 +9,7 @@ from tests.programs import program, tiny
 
 
 def train(folder, name, **environment):
-    options = [f"--workdir={folder / name}", *tiny(**{"train.steps": 10})]
+    options = [f"--workdir={folder / name}", *tiny(**{"train.steps": 10, "model.cell": "vanilla"})]
     # Without a folder that is given, as JAX_COMPILATION_CACHE_DIR is to all other tests.
     env = {"JAX_COMPILATION_CACHE_DIR": "", "XDG_CACHE_HOME": str(folder / "cache"), **environment}
     out = program("train", "--config=configs/adding.py", *options, env=env)

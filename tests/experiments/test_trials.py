@@ -134,7 +134,7 @@ def test_a_sweep_without_trials():
 def test_an_error_in_a_sweeps_file(tmp_path, code, message):
     file = tmp_path / "broken.py"
     file.write_text(f"def sweep(add):\n    {code}\n")
-    with pytest.raises(RunError, match=rf"--config: .*broken\.py: {message}"):
+    with pytest.raises(RunError, match=rf"--config: .*broken\.py:\d: {message}"):
         from_file(str(file), tiny_config())
 
 
