@@ -89,8 +89,10 @@ def kill(
         ready = server.Process(target=int)  # starts the server before anything is timed
         ready.start()
         ready.join()
-        whole = _Run(Path(folder) / "whole", server)
-        times = whole.timed()
+        # The second one finds its programs compiled, as all that are to be killed do.
+        for name in ("compiles", "whole"):
+            whole = _Run(Path(folder) / name, server)
+            times = whole.timed()
         expected = whole.end()
         shares = [kills // lanes + (lane < kills % lanes) for lane in range(lanes)]
         with ThreadPoolExecutor(lanes) as pool:
@@ -129,7 +131,6 @@ def _lane(
             run.wait(moment, chance, times)
             newest = run.newest()
             if not run.kill():
-                to_come.append(moment)
                 break  # it had already ended
             killed += 1
             done()
@@ -170,11 +171,11 @@ class _Run:
     def wait(self, moment: str, chance: random.Random, times: tuple[float, float, float]) -> None:
         """Returns at a random moment of the given kind, or when the process ends."""
         compiling, first_step, whole = times
-        if moment == "checkpoint":
-            self._until(self.newest, chance.randint(1, 8) * CONFIG["train.checkpoint_every"])
-            time.sleep(chance.uniform(0, 0.01))
-        elif moment == "metrics":
-            self._until(self._logged, chance.randint(1, 16) * CONFIG["train.log_every"])
+        every = {"checkpoint": "train.checkpoint_every", "metrics": "train.log_every"}
+        if moment in every:  # a checkpoint follows the metrics of its step
+            steps = CONFIG[every[moment]]
+            self._until((self._logged() // steps + chance.randint(1, 8)) * steps)
+            time.sleep(chance.uniform(0, 0.004))
         else:
             low, high = {
                 "any": (0, whole),
@@ -183,10 +184,8 @@ class _Run:
             }[moment]
             self.process.join(chance.uniform(low, high))
 
-    def _until(self, step: Callable[[], int], more: int) -> None:
-        """Returns once the run has gone so many steps further."""
-        end = max(step(), 0) + more
-        while step() < end and self.process.is_alive():
+    def _until(self, step: int) -> None:
+        while self._logged() < step and self.process.is_alive():
             time.sleep(0.0002)
 
     def kill(self) -> bool:
