@@ -74,6 +74,8 @@ def _model_builder(
 
 def _keeping_start(cell: str, keeping_bias: Any, chrono_max: Any) -> dict[str, Any]:
     """The option `keeping_bias` of a cell, where the config sets it."""
+    if chrono_max is None:
+        raise FieldError("chrono_max", None, "0, which turns it off, or a positive number")
     chrono_max = fields.real("chrono_max", chrono_max, least=0)
     if keeping_bias is None and not chrono_max:
         return {}

@@ -14,6 +14,7 @@ import numpy as np
 from flax import nnx
 from hypothesis import strategies as st
 
+from experiments.system import commandline
 from gru_jax import RNN, LSTMCell, SequenceModel, VanillaCell
 from scripts.endurance import cases
 from scripts.paths import ROOT
@@ -286,4 +287,4 @@ CASES = _cases()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(commandline.guarded(main))

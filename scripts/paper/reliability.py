@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from scripts.endurance import fuzz, kills, mutants, soak, suite
+from scripts.endurance import fuzz, fuzz_calls, kills, mutants, soak, suite
 from scripts.endurance.faults import FAILED, PASSED
 from scripts.paper import pages
 
@@ -12,10 +12,16 @@ def table() -> str:
     """One row for each script that tests at length."""
     found = {
         script: json.loads(script.RESULTS.read_text())
-        for script in (kills, fuzz, soak, mutants)
+        for script in (kills, fuzz, fuzz_calls, soak, mutants)
         if script.RESULTS.exists()
     }
-    rows = {kills: _killed, fuzz: _fuzzed, soak: _soaked, mutants: _planted}
+    rows = {
+        kills: _killed,
+        fuzz: _fuzzed,
+        fuzz_calls: _called,
+        soak: _soaked,
+        mutants: _planted,
+    }
     lines = ["| long test by a script | how often | outcome |", "|---|---|---|"]
     lines += [f"| {' | '.join(rows[script](result))} |" for script, result in found.items()]
     made = [
@@ -54,6 +60,15 @@ def _fuzzed(result: dict[str, Any]) -> tuple[str, str, str]:
         "nonsense in the fields of a config, on the command line or in Python",
         f"{result['cases']:,} configs",
         f"each was accepted, or refused in one line. Counts: {_counts(result, '')}",
+    )
+
+
+def _called(result: dict[str, Any]) -> tuple[str, str, str]:
+    return (
+        "nonsense as inputs, lengths, resets and carries of cells, `RNN` and `SequenceModel`",
+        f"{result['cases']:,} calls",
+        "each equals a loop in NumPy, or was refused in one sentence. Counts: "
+        f"{_counts(result, '')}",
     )
 
 

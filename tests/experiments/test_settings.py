@@ -82,6 +82,7 @@ def test_configs_resolve_and_every_field_is_read(name, tmp_path):
         ("model.keeping_bias", "a", "config.model.keeping_bias = 'a': must be a finite number"),
         ("model.chrono_max", 1.0, "config.model.chrono_max = 1.0: .*above 2"),
         ("model.chrono_max", -1.0, "config.model.chrono_max = -1.0: .*at least 0"),
+        ("model.chrono_max", None, "config.model.chrono_max = None: must be 0, which turns it off"),
         ("model.hidden_sizes", (), "config.model.hidden_sizes = .*one whole number a layer"),
         ("model.hidden_sizes", (8, 0), "config.model.hidden_sizes = 0"),
         ("model.encoder", "one_hot", "config.model.encoder = 'one_hot': must be auto"),
