@@ -30,7 +30,11 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 hypothesis.settings.register_profile(
     "project", deadline=None, derandomize=True, max_examples=20, print_blob=True
 )
-hypothesis.settings.load_profile("project")
+# For whom it is enough to know that a test fails: the smallest example takes long to find.
+hypothesis.settings.register_profile(
+    "unshrunk", hypothesis.settings.get_profile("project"), phases=[hypothesis.Phase.generate]
+)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -84,19 +84,24 @@ def planted(fault: Fault, tree: Path) -> Iterator[None]:
         path.write_text(sound)
 
 
-def nearest_first(file: str, tests: Sequence[str]) -> list[str]:
-    """The tests of the same name, then of the same folder, then of the same package, then all."""
+def by_distance(file: str, tests: Sequence[str]) -> list[list[str]]:
+    """The tests that are named like the file or its folder, those of its package, and the others.
+
+    Where there are none, there is no list of them.
+    """
     *folders, name = Path(file).with_suffix("").parts
     package, folder = folders[0], folders[-1]
 
-    def distance(test: str) -> tuple[bool, ...]:
+    def distance(test: str) -> tuple[int, bool]:
         stem = Path(test).stem.removeprefix("test_")
         mirrors = test.startswith((f"tests/{package}/", package))
         named = stem in (name, f"{folder}_{name}")
-        beside = stem.startswith((folder, name))
-        return not (mirrors and named), not (mirrors and beside), not mirrors
+        beside = named or (test.endswith(".py") and stem.startswith((folder, name)))
+        return (0 if mirrors and beside else 1 if mirrors else 2), not named
 
-    return sorted(tests, key=distance)
+    ordered = sorted(tests, key=distance)
+    groups = [[test for test in ordered if distance(test)[0] == far] for far in range(3)]
+    return list(filter(None, groups))
 
 
 def outcome(status: int | None, printed: str) -> tuple[str, str]:

@@ -35,8 +35,8 @@ from gru_jax import fields
 from scripts.endurance.faults import (
     PASSED,
     Fault,
+    by_distance,
     matches,
-    nearest_first,
     outcome,
     planted,
     problem,
@@ -175,6 +175,7 @@ class Lane:
         copy_tracked(ROOT, self.tree)
         self._environment = os.environ | {
             "JAX_COMPILATION_CACHE_DIR": str(compiled),
+            "HYPOTHESIS_PROFILE": "unshrunk",
             # Compiled files are known by age and size, in which a fault may not differ.
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONPATH": str(self.tree),
@@ -185,6 +186,7 @@ class Lane:
         names.pop(OWN_TEST, None)
         self._tests = [*names, DOCTESTS]
         self._quick = [name for name, text in names.items() if "mark.quick" in text]
+        self._sound: set[str] = set()
         self._unsound: set[str] = set()
 
     def attempt(self, fault: Fault) -> Row:
@@ -201,10 +203,12 @@ class Lane:
         return {"test": test or None, "quick": quick, "how": how, "seconds": seconds}
 
     def _first(self, marked: str, tests: Sequence[str], fault: Fault) -> tuple[str, str]:
-        if not tests:
-            return PASSED, ""
         skipped = [f"--deselect={test}" for test in sorted(self._unsound)]
-        return self._pytest("-m", marked, *skipped, *nearest_first(fault.file, tests))
+        for near in by_distance(fault.file, tests):
+            how, test = self._pytest("-m", marked, *skipped, *near)
+            if how != PASSED:
+                return how, test
+        return PASSED, ""
 
     def _is_sound(self, test: str) -> bool:
         """Whether it passes without the fault; if not, it is left out from now on.
@@ -212,14 +216,17 @@ class Lane:
         Raises:
           RunError: it cannot be left out.
         """
+        if test in self._sound:
+            return True
         if test in self._unsound:
             raise RunError(f"{test} does not pass without any fault: repair it first")
         just_collected = ["--collect-only"] if "::" not in test else []
-        sound = self._pytest(*just_collected, test)[0] == PASSED
-        if not sound:
-            print(f"{test} does not pass without the fault either: left out", file=sys.stderr)
-            self._unsound.add(test)
-        return sound
+        if self._pytest(*just_collected, test)[0] == PASSED:
+            self._sound.add(test)
+            return True
+        print(f"{test} does not pass without the fault either: left out", file=sys.stderr)
+        self._unsound.add(test)
+        return False
 
     def _pytest(self, *arguments: str) -> tuple[str, str]:
         options = ["-x", "-vv", "-rfE", "--tb=no", "--no-header", "-p", "no:cacheprovider"]

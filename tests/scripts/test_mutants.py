@@ -121,8 +121,9 @@ def test_a_pytest_that_ran_no_test_is_an_error(status):
 
 def test_tests_that_mirror_a_file_come_first():
     tests = [f"tests/{name}.py" for name in ("a/test_x", "gru_jax/test_cells", "gru_jax/test_gru")]
-    found = faults.nearest_first("gru_jax/cells/gru.py", [*tests, "gru_jax"])
-    assert found == [tests[2], tests[1], "gru_jax", tests[0]]
+    found = faults.by_distance("gru_jax/cells/gru.py", [*tests, "gru_jax"])
+    assert found == [[tests[2], tests[1]], ["gru_jax"], [tests[0]]]
+    assert faults.by_distance("scripts/paths.py", tests[:1]) == [tests[:1]]
 
 
 def test_a_fault_that_was_tried_at_this_commit_is_known(tmp_path, monkeypatch):
@@ -182,7 +183,7 @@ def test_a_test_that_fails_without_the_fault_is_left_out(tmp_path, monkeypatch, 
 
     monkeypatch.setattr(lane, "_pytest", pytest_of)
     assert lane.attempt(FAULT)["test"] is None
-    assert len(calls) == 3
+    assert len(calls) == 4
     assert f"{broken[1]} does not pass without the fault either" in capsys.readouterr().err
     monkeypatch.setattr(lane, "_pytest", lambda *_: broken)
     with pytest.raises(RunError, match="repair it first"):
