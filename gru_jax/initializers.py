@@ -24,6 +24,32 @@ def identity(scale: float = 1.0) -> Initializer:
     return init
 
 
+def symmetric(bound: float) -> Initializer:
+    """U(-bound, bound); with 1 / sqrt(H), the start of all weights of PyTorch's layers."""
+
+    def init(key, shape, dtype=jnp.float32, out_sharding=None):
+        del out_sharding
+        return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+    return init
+
+
+def rotations() -> Initializer:
+    """A, whose A - A^T turns pairs of units by angles ~ U(-pi, pi) (Henaff et al. 2016).
+
+    Its exponential is block-diagonal, and orthogonal.
+    """
+
+    def init(key, shape, dtype=jnp.float32, out_sharding=None):
+        del out_sharding
+        pairs = shape[0] // 2
+        first = 2 * jnp.arange(pairs)
+        angles = jax.random.uniform(key, (pairs,), dtype, -jnp.pi, jnp.pi)
+        return jnp.zeros(shape, dtype).at[first, first + 1].set(angles)
+
+    return init
+
+
 @dataclasses.dataclass(frozen=True)
 class Chrono:
     """b = log u with u ~ U(1, chrono_max - 1): memories of up to `chrono_max` steps.

@@ -5,6 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from gru_jax import CELLS
+
+# The cells on which all that does not depend on a cell is tried at length.
+CLASSIC = {name: CELLS[name] for name in ("gru", "lstm", "vanilla")}
 LETTERS = {
     "reset": "r",
     "update": "z",

@@ -1,10 +1,51 @@
 """The cells, one file for each family. `CELLS` maps the names that configs use to classes."""
 
+from gru_jax.cells.antisymmetric import AntisymmetricCell
 from gru_jax.cells.base import Cell, Gate
+from gru_jax.cells.bistable import BRCCell, NBRCCell
+from gru_jax.cells.fastgrnn import FastGRNNCell
 from gru_jax.cells.gru import GRUCell
+from gru_jax.cells.independent import IndRNNCell
+from gru_jax.cells.janet import JANETCell
+from gru_jax.cells.lem import LEMCell
 from gru_jax.cells.lstm import LSTMCell
+from gru_jax.cells.minimal import MinGRUCell, MinLSTMCell
+from gru_jax.cells.orthogonal import ExpRNNCell
+from gru_jax.cells.oscillatory import CoRNNCell
 from gru_jax.cells.vanilla import VanillaCell
 
-CELLS: dict[str, type[Cell]] = {"gru": GRUCell, "lstm": LSTMCell, "vanilla": VanillaCell}
+CELLS: dict[str, type[Cell]] = {
+    "gru": GRUCell,
+    "lstm": LSTMCell,
+    "vanilla": VanillaCell,
+    "min_gru": MinGRUCell,
+    "min_lstm": MinLSTMCell,
+    "janet": JANETCell,
+    "brc": BRCCell,
+    "nbrc": NBRCCell,
+    "fastgrnn": FastGRNNCell,
+    "lem": LEMCell,
+    "cornn": CoRNNCell,
+    "antisymmetric": AntisymmetricCell,
+    "exprnn": ExpRNNCell,
+    "indrnn": IndRNNCell,
+}
 
-__all__ = ["CELLS", "Cell", "GRUCell", "Gate", "LSTMCell", "VanillaCell"]
+__all__ = [
+    "AntisymmetricCell",
+    "BRCCell",
+    "Cell",
+    "CoRNNCell",
+    "ExpRNNCell",
+    "FastGRNNCell",
+    "GRUCell",
+    "Gate",
+    "IndRNNCell",
+    "JANETCell",
+    "LEMCell",
+    "LSTMCell",
+    "MinGRUCell",
+    "MinLSTMCell",
+    "NBRCCell",
+    "VanillaCell",
+]

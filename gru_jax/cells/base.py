@@ -25,7 +25,10 @@ from gru_jax.cells.gates import (
     GateFactory,
     activation,
     add_bias,
+    keeping_start,
+    mirror,
     parameter,
+    spread,
     state_dtype,
 )
 
@@ -42,7 +45,10 @@ __all__ = [
     "GateFactory",
     "activation",
     "add_bias",
+    "keeping_start",
+    "mirror",
     "parameter",
+    "spread",
 ]
 
 

@@ -69,6 +69,9 @@ class Gate(nnx.Module):
     Args:
       in_features, hidden_features: D and H.
       activation: applied to the sum; None for the sum itself.
+      recurrent: "full"; "diagonal", where each unit hears itself alone, and h * u takes the place
+        of h U; or "none", where the gate hears x only.
+      inputs: whether the gate hears x; if not, the sum is h U + b.
       bias_init: initialiser of b; None for a gate without bias.
       rngs: the source of the parameters.
       options: see `CellOptions`.
@@ -87,11 +90,13 @@ class Gate(nnx.Module):
         hidden_features: int,
         *,
         activation: Activation | None = None,
+        recurrent: str = "full",
+        inputs: bool = True,
         bias_init: Initializer | None = zeros,
         rngs: nnx.Rngs,
         **options: Unpack[CellOptions],
     ):
-        known = ("activation", "bias_init", *CellOptions.__annotations__)
+        known = ("activation", "recurrent", "inputs", "bias_init", *CellOptions.__annotations__)
         fields.known_options(Gate, options, known)
         param_dtype = options.get("param_dtype", jnp.float32)
         self.dtype = options.get("dtype") or param_dtype
@@ -99,26 +104,45 @@ class Gate(nnx.Module):
         self.activation = activation
         kernel_init = options.get("kernel_init", lecun_normal())
         recurrent_init = options.get("recurrent_init", orthogonal())
-        square = (hidden_features, hidden_features)
-        self.kernel = parameter(kernel_init, rngs, (in_features, hidden_features), param_dtype)
-        self.recurrent_kernel = parameter(recurrent_init, rngs, square, param_dtype)
+        shape = {
+            "full": (hidden_features, hidden_features),
+            "diagonal": (hidden_features,),
+            "none": None,
+        }[fields.one_of("recurrent", recurrent, ("full", "diagonal", "none"))]
+        # None for what the gate does not hear; most gates hear both.
+        self.kernel: Any = (
+            parameter(kernel_init, rngs, (in_features, hidden_features), param_dtype)
+            if inputs
+            else None
+        )
+        self.recurrent_kernel: Any = (
+            parameter(recurrent_init, rngs, shape, param_dtype) if shape else None
+        )
         self.bias = (
             parameter(bias_init, rngs, (hidden_features,), param_dtype) if bias_init else None
         )
 
     def __call__(self, inputs: StepInput, state: State) -> State:
-        total = self.project(inputs) + self.recur(state)
+        if self.kernel is None:
+            total = add_bias(self.recur(state), self.bias)
+        elif self.recurrent_kernel is None:
+            total = self.project(inputs)
+        else:
+            total = self.project(inputs) + self.recur(state)
         return total if self.activation is None else self.activation(total)
 
     def project(self, inputs: StepInput) -> State:
         """The input's part of the sum: x W + b."""
-        return add_bias(self._product(inputs, self.kernel[...]), self.bias)
+        return add_bias(self.product(inputs, self.kernel[...]), self.bias)
 
     def recur(self, state: State) -> State:
-        """The state's part of the sum: h U."""
-        return self._product(state, self.recurrent_kernel[...])
+        """The state's part of the sum: h U, or h * u."""
+        recurrent = self.recurrent_kernel[...]
+        if recurrent.ndim == 1:
+            return state * spread(recurrent, state)
+        return self.product(state, recurrent)
 
-    def _product(self, left: Array, kernel: Array) -> Array:
+    def product(self, left: Array, kernel: Array) -> Array:
         """left @ kernel with operands of `dtype`, summed in `state_dtype`."""
         return jnp.matmul(
             left.astype(self.dtype),
@@ -229,9 +253,7 @@ class GateFactory:
         """
         if bias is not None and name not in self.biases and mode != "constant":
             raise fields.FieldError("keeping_bias", bias, f"left out: the {name} gate has no bias")
-        start = default if bias is None else bias
-        bias_init = start if callable(start) else constant(fields.real("keeping_bias", start))
-        bias_init = bias_init if keep else negated(bias_init)
+        bias_init = keeping_start(bias, default, keep)
         if mode == "learned":
             return self.learned(name, activation, bias_init)
         if mode == "constant":
@@ -243,6 +265,33 @@ class GateFactory:
                 param_dtype=self.options.get("param_dtype", jnp.float32),
             )
         return PinnedGate(float((mode == "keep") == keep))
+
+
+def keeping_start(
+    bias: float | Initializer | None, default: float = 0.0, keep: bool = True
+) -> Initializer:
+    """The initialiser of a keeping gate's bias.
+
+    Args:
+      bias: the cell's option `keeping_bias`: a number, or an initialiser; None for `default`.
+      keep: whether the cell keeps the old state where this gate is 1 (True) or 0 (False). In the
+        latter case the bias starts at minus `bias`.
+
+    Raises:
+      FieldError: `bias` is neither a finite number nor a function.
+    """
+    start = default if bias is None else bias
+    init = start if callable(start) else constant(fields.real("keeping_bias", start))
+    return init if keep else negated(init)
+
+
+def mirror(forget: AnyGate, input: AnyGate) -> None:
+    """Sets b_i = -b_f: a unit that forgets slowly also takes in little at each step."""
+    assert isinstance(forget, Gate | ConstantGate)
+    assert isinstance(input, Gate)
+    assert forget.bias is not None
+    assert input.bias is not None
+    input.bias[...] = -forget.bias[...]
 
 
 def state_dtype(param_dtype: Any) -> Any:
@@ -261,10 +310,13 @@ def parameter(
 
 def add_bias(value: Array, bias: nnx.Param | None) -> Array:
     """`value + bias`, or `value` if there is no bias."""
-    if bias is None:
-        return value
+    return value if bias is None else value + spread(bias, value)
+
+
+def spread(values: nnx.Param | Array, like: Array) -> Array:
+    """One value a unit, (H,), in the precision and with the rank of a state."""
     # JAX can be told to refuse operands of different rank.
-    return value + jnp.expand_dims(bias[...].astype(value.dtype), range(value.ndim - 1))
+    return jnp.expand_dims(values[...].astype(like.dtype), range(like.ndim - 1))
 
 
 def _chosen_biases(bias: str | Sequence[str], available: Sequence[str]) -> frozenset[str]:

@@ -90,7 +90,7 @@ class LSTMCell(base.Cell):
         self.candidate = gates.learned("candidate", self.activation)
         self.output_gate = gates.open_or_learned("output", output, act)
         if isinstance(keeping_bias, Chrono) and "input" in gates.biases:
-            _mirror(self.forget, self.input)
+            base.mirror(self.forget, self.input)
 
     def step(
         self, carry: tuple[State, State], x: StepInput
@@ -109,12 +109,3 @@ class LSTMCell(base.Cell):
         return (
             ([self.input, self.forget, self.candidate, self.output_gate], None) if usual else None
         )
-
-
-def _mirror(forget: base.AnyGate, input: base.AnyGate) -> None:
-    """Sets b_i = -b_f: a unit that forgets slowly also takes in little at each step."""
-    assert isinstance(forget, base.Gate | base.ConstantGate)
-    assert isinstance(input, base.Gate)
-    assert forget.bias is not None
-    assert input.bias is not None
-    input.bias[...] = -forget.bias[...]

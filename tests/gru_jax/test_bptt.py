@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell
+from gru_jax import RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell
 from gru_jax.bptt.loops import CACHED, ROWS, ROWS_A_UNIT, SEGMENTS, segment_length
 from tests.gru_jax.test_cells import GRU_OPTIONS, LSTM_OPTIONS
-from tests.helpers import agree, randomise
+from tests.helpers import CLASSIC, agree, randomise
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 
@@ -61,7 +61,7 @@ def test_values_and_gradients_are_the_plain_scans(make, options):
     jax.tree.map(close, found, expected)
 
 
-@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("make", CLASSIC.values())
 @pytest.mark.parametrize("masked", [False, pytest.param(True, marks=pytest.mark.quick)])
 @pytest.mark.usefixtures("x64")
 def test_whatever_the_segment_and_the_direction(make, masked):
@@ -98,7 +98,7 @@ def test_what_padding_holds_reaches_nothing():
     assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
-@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("make", CLASSIC.values())
 @pytest.mark.usefixtures("x64")
 def test_activations_and_their_gradients_are_the_plain_scans(make):
     cell = randomise(make(D, H, param_dtype=jnp.float64, rngs=nnx.Rngs(0)))

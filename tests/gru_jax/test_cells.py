@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jax.test_util import check_grads
 
-from gru_jax import CELLS, RNN, FieldError, GRUCell, LSTMCell, VanillaCell
+from gru_jax import RNN, FieldError, GRUCell, LSTMCell, VanillaCell
 from gru_jax.initializers import Chrono
 from tests import reference
-from tests.helpers import agree, randomise, split, weights
+from tests.helpers import CLASSIC, agree, randomise, split, weights
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 
@@ -226,7 +226,7 @@ def same_values_and_gradients(ours, theirs, params, x, carry, tolerance):
     agree(*gradients, 100 * tolerance)
 
 
-@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("make", CLASSIC.values())
 def test_bfloat16_is_for_products_only(make):
     shape = (4, 20, 3, 8)
     x = jnp.asarray(inputs(shape, 0), jnp.float32)
@@ -255,7 +255,7 @@ def test_bfloat16_parameters_keep_a_float32_state():
     assert 0 < np.abs(h - 0.5).max() < 1e-3
 
 
-@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("make", CLASSIC.values())
 @pytest.mark.usefixtures("x64")
 def test_float64_needs_no_more_than_param_dtype(make):
     cell = make(2, 3, param_dtype=jnp.float64, rngs=nnx.Rngs(0))
@@ -263,7 +263,7 @@ def test_float64_needs_no_more_than_param_dtype(make):
     assert all(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves((carry, output)))
 
 
-@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("make", CLASSIC.values())
 def test_each_gate_starts_orthogonal_by_itself(make):
     params = nnx.to_pure_dict(nnx.state(make(3, 16, rngs=nnx.Rngs(0))))
     gates = [gate for gate in params.values() if isinstance(gate, dict)]
@@ -319,7 +319,7 @@ def test_hard_sigmoid_and_own_functions():
         assert own.activation is jnp.sin
 
 
-@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("make", CLASSIC.values())
 def test_learned_initial_state(make):
     cell = make(2, 3, learn_initial_state=True, rngs=nnx.Rngs(0))
     start = jnp.arange(1.0, 1 + cell.initial_state[...].size).reshape(cell.initial_state.shape)
@@ -363,7 +363,7 @@ def test_bad_options_name_field_value_and_what_is_allowed(make, options, field):
         make(2, 3, rngs=nnx.Rngs(0), **options)
 
 
-@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("make", CLASSIC.values())
 @pytest.mark.parametrize("sizes", [(0, 3), (2, -1), (2.0, 3), (True, 3)])
 def test_bad_sizes(make, sizes):
     with pytest.raises(FieldError, match=r"_features = .*: must be a whole number, at least 1"):

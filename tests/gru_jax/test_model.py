@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gru_jax import CELLS, RNN, FieldError, GRUCell, SequenceModel, parameter_count
-from tests.helpers import agree, randomise
+from gru_jax import RNN, FieldError, GRUCell, SequenceModel, parameter_count
+from tests.helpers import CLASSIC, agree, randomise
 
 pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("least_effort")]
 
@@ -25,14 +25,14 @@ def data(seed=0):
     return jnp.asarray(np.random.default_rng(seed).normal(size=(BATCH, TIME, D)), jnp.float32)
 
 
-@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("make", CLASSIC.values())
 def test_layers_are_stacked(make):
     model, x = model_of(make), data()
     hidden = RNN(model.layers[1].forward.cell)(RNN(model.layers[0].forward.cell)(x))
     agree(model(x), model.readout(hidden), 1e-6)
 
 
-@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("make", CLASSIC.values())
 def test_bidirectional_layers_see_both_ways(make):
     model, x, lengths = model_of(make, bidirectional=True), data(), jnp.array([6, 2, 4])
     hidden = x
@@ -74,7 +74,7 @@ def test_shapes(bidirectional, readout, shape):
     assert model_of(readout=readout, bidirectional=bidirectional)(data()).shape == shape
 
 
-@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("make", CLASSIC.values())
 def test_one_step_at_a_time_is_all_at_once(make):
     model = model_of(functools.partial(make, learn_initial_state=True))
     ended = jnp.zeros((BATCH, TIME), bool).at[1, 3].set(True)

@@ -8,13 +8,13 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru_jax import CELLS, RNN, FieldError, GRUCell
-from tests.helpers import agree, randomise, split
+from gru_jax import RNN, FieldError, GRUCell
+from tests.helpers import CLASSIC, agree, randomise, split
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 
 BATCH, TIME, D, H = 5, 7, 3, 4
-EVERY_CELL = pytest.mark.parametrize("make", CELLS.values())
+EVERY_CELL = pytest.mark.parametrize("make", CLASSIC.values())
 
 
 def cell_of(make, seed=0, **options):

@@ -8,8 +8,8 @@ from flax import nnx
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from gru_jax import CELLS, LSTMCell, SequenceModel
-from tests.helpers import agree, randomise, split
+from gru_jax import LSTMCell, SequenceModel
+from tests.helpers import CLASSIC, agree, randomise, split
 
 BATCH, TIME, D = 4, 6, 3
 X = jnp.asarray(np.random.default_rng(0).normal(size=(BATCH, TIME, D)), jnp.float32)
@@ -21,7 +21,7 @@ def model_of(make, **options):
     return randomise(SequenceModel(make, D, 2, **options))
 
 
-@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("make", CLASSIC.values())
 def test_no_operands_of_different_rank(make):
     run, params = split(model_of(make, hidden_sizes=(5,), bidirectional=True))
     loss = lambda params: run(params, X, seq_lengths=LENGTHS, resets=RESETS).sum()

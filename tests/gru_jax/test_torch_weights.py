@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell
 from gru_jax.torch_weights import from_torch, to_torch
-from tests.helpers import agree, randomise
+from tests.helpers import CLASSIC, agree, randomise
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "torch.npz"
 LAYERS = {"gru": "GRU", "lstm": "LSTM", "vanilla": "RNN"}
-EVERY_CELL = pytest.mark.parametrize("name", CELLS)
+EVERY_CELL = pytest.mark.parametrize("name", CLASSIC)
 
 
 def model_of(name, features, sizes, bidirectional):

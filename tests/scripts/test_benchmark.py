@@ -8,10 +8,11 @@ import jax
 import numpy as np
 import pytest
 
-from gru_jax import CELLS, devices
+from gru_jax import devices
 from scripts.benchmark.__main__ import ALL
 from scripts.benchmark.contenders import LeftOutError, Work, reference
 from scripts.benchmark.entrants import CONTENDERS, WORKLOADS
+from tests.helpers import CLASSIC
 from tests.programs import ROOT, one_line
 
 pytestmark = pytest.mark.usefixtures("least_effort")
@@ -31,7 +32,7 @@ def benchmark(*arguments):
 
 
 @pytest.mark.parametrize("name", JAX_PEERS)
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", CLASSIC)
 def test_peers_start_from_the_same_loss_and_gradient(cell, name):
     peer = ALL[name](cell, WORK)
     loss, gradient = reference(cell, WORK, **peer.otherwise)

@@ -8,9 +8,9 @@ from flax import nnx
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell, parameter_count
+from gru_jax import RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell, parameter_count
 from gru_jax.diagnostics import random_vectors, transport
-from tests.helpers import agree, randomise, split, weights
+from tests.helpers import CLASSIC, agree, randomise, split, weights
 from tests.reference import sigmoid
 
 pytestmark = pytest.mark.usefixtures("least_effort")
@@ -216,7 +216,7 @@ def test_11_a_gru_has_one_state_and_three_quarters_of_the_products_of_a_step(siz
     assert len(LSTMCell.STATES) == 2
 
 
-@pytest.mark.parametrize("make", CELLS.values())
+@pytest.mark.parametrize("make", CLASSIC.values())
 def test_19_sequences_of_varying_length_share_a_batch(make):
     rnn = RNN(randomise(make(D, H, rngs=nnx.Rngs(0))), return_carry=True)
     x, _ = data(batch=8, time=7)

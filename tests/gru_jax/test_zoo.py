@@ -1,0 +1,180 @@
+"""Each further cell: a NumPy loop from its paper, and what holds for all cells alike."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from gru_jax import CELLS, RNN
+from tests import reference_zoo
+from tests.helpers import CLASSIC, randomise, split
+
+pytestmark = pytest.mark.usefixtures("least_effort")
+
+B, T, D, H = 2, 5, 2, 3
+OPTIONS = {
+    "min_gru": [{}, {"activation": "positive"}],
+    "janet": [{}, {"beta": 0.3}],
+    "lem": [{}, {"dt": 0.4}],
+    "cornn": [{}, {"dt": 0.3, "gamma": 2.0, "epsilon": 0.7}],
+    "antisymmetric": [{}, {"gated": True, "epsilon": 0.6, "gamma": 0.2}],
+}
+ZOO = [name for name in CELLS if name not in CLASSIC]  # the others have tests of their own
+CASES = [(name, options) for name in ZOO for options in OPTIONS.get(name, [{}])]
+
+
+def made(name, dtype=jnp.float64, **options):
+    return randomise(CELLS[name](D, H, param_dtype=dtype, rngs=nnx.Rngs(0), **options))
+
+
+def drawn(count, *shape, seed=0):
+    return [np.random.default_rng((seed, i)).normal(size=shape) for i in range(count)]
+
+
+def moved(tree, path, index):
+    """The tree with an imaginary step in one number."""
+    if not path:
+        tree = tree.astype(complex)
+        tree[index] += 1e-30j
+        return tree
+    head, *rest = path
+    copied = list(tree) if isinstance(tree, list) else dict(tree)
+    copied[head] = moved(tree[head], rest, index)
+    return copied
+
+
+def slopes(loss, tree, path=()):
+    """The derivatives of a loss in every number of a tree of arrays, by complex steps."""
+    here = tree
+    for name in path:
+        here = here[name]
+    if isinstance(here, dict):
+        return {name: slopes(loss, tree, (*path, name)) for name in here}
+    if isinstance(here, list):
+        return [slopes(loss, tree, (*path, place)) for place in range(len(here))]
+    found = np.zeros(here.shape)
+    for index in np.ndindex(*here.shape):
+        found[index] = loss(moved(tree, path, index)).imag / 1e-30
+    return found
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("name", "options"), CASES)
+@pytest.mark.usefixtures("x64")
+def test_it_is_its_equations_with_their_derivatives(name, options):
+    cell = made(name, **options)
+    run, params = split(RNN(cell, gradient="batched", segment=2))
+    x, states = drawn(1, B, T, D)[0], drawn(len(cell.STATES), B, H, seed=1)
+    weights = drawn(1, B, T, H, seed=2)[0]
+    carry = lambda states: tuple(states) if len(states) > 1 else states[0]
+
+    def ours(params, x, states):
+        outputs = run(params, x, initial_carry=carry(states))
+        return jnp.sum(weights * outputs), outputs
+
+    found = jax.jit(jax.value_and_grad(ours, (0, 1, 2), has_aux=True))(
+        params, x, jax.tree.map(jnp.asarray, states)
+    )
+    (_, outputs), gradients = jax.tree.map(np.asarray, found)
+    loop = getattr(reference_zoo, name)
+
+    def theirs(given):
+        examples = range(B)
+        return np.stack(
+            [
+                loop(given["cell"], given["x"][i], [s[i] for s in given["states"]], **options)
+                for i in examples
+            ]
+        )
+
+    pure = jax.tree.map(np.asarray, nnx.to_pure_dict(params)["cell"])
+    given = {"cell": pure, "x": x, "states": states}
+    np.testing.assert_allclose(outputs, theirs(given), rtol=1e-12, atol=1e-14)
+    expected = slopes(lambda given: np.sum(weights * theirs(given)), given)
+    by_name = nnx.to_pure_dict(gradients[0])["cell"]
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+    jax.tree.map(close, by_name, expected["cell"])
+    jax.tree.map(close, list(gradients[1:]), [expected["x"], expected["states"]])
+    for leaf in jax.tree.leaves(expected):
+        assert np.abs(leaf).max() > 0, "each parameter has a say"
+
+
+@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.usefixtures("x64")
+def test_lengths_resets_directions_and_steps_are_those_of_a_loop_over_it(name):
+    cell = made(name, learn_initial_state=True)
+    x = jnp.asarray(drawn(1, 3, T, D)[0])
+    lengths, cut = jnp.array([T, 2, 0]), 3
+    resets = jnp.zeros((3, T), bool).at[0, cut].set(True)
+
+    @jax.jit
+    def found(x):
+        forward = RNN(cell)(x, seq_lengths=lengths, resets=resets)
+        back = RNN(cell, reverse=True, keep_order=True)(x, seq_lengths=lengths)
+        return forward, back, RNN(cell, return_activations=True)(x)[1]
+
+    @jax.jit
+    def walked(x):
+        carry, outputs, gates = cell.initialize_carry((D,)), [], []
+        for now in x:
+            carry, activations = cell.step(carry, now)
+            outputs.append(cell.output(carry))
+            gates.append(activations)
+        return jnp.stack(outputs), jax.tree.map(lambda *each: jnp.stack(each), *gates)
+
+    forward, back, gates = found(x.at[1, 2:].set(jnp.nan))
+    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+    whole, seen = walked(x[0])
+    close(forward[0, :cut], whole[:cut])
+    close(forward[0, cut:], walked(x[0, cut:])[0])
+    close(forward[1, :2], walked(x[1, :2])[0])
+    close(back[0], walked(x[0, ::-1])[0][::-1])
+    close(back[1, :2], walked(x[1, 1::-1])[0][::-1])
+    assert not forward[1, 2:].any()
+    assert not forward[2].any()
+    jax.tree.map(lambda a, b: close(a[0], b), gates, seen)
+    kept = cell.kept(seen)
+    assert (kept is None) == (cell.KEEPING_GATE is None)
+    if kept is not None:
+        assert cell.KEEPING_GATE in seen
+        assert ((kept > 0) & (kept < 1)).all()
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_bfloat16_is_for_products_only(name):
+    x = jnp.asarray(drawn(1, 4, 20, D)[0], jnp.float32)
+    half = randomise(CELLS[name](D, H, dtype=jnp.bfloat16, rngs=nnx.Rngs(0)))
+    both = jax.jit(lambda x: (RNN(half)(x), RNN(made(name, jnp.float32))(x)))
+    rounded, exact = both(x)
+    assert rounded.dtype == jnp.float32
+    assert 1e-7 < np.abs(rounded - exact).max() < 0.1 * max(1, np.abs(exact).max())
+
+
+KEEPING = [name for name in ZOO if "keeping_bias" in CELLS[name].options()]
+
+
+@pytest.mark.parametrize("name", KEEPING)
+def test_a_keeping_bias_keeps(name):
+    cell = CELLS[name](D, H, keeping_bias=9.0, rngs=nnx.Rngs(0))
+    h = jnp.linspace(-0.9, 0.9, H)
+    np.testing.assert_allclose(cell(h, jnp.full(D, 0.1))[0], h, atol=0.03)
+    assert set(KEEPING) >= {"min_gru", "min_lstm", "janet", "brc", "nbrc", "fastgrnn"}
+
+
+def test_starts():
+    make = lambda name, **options: CELLS[name](2, 64, rngs=nnx.Rngs(0), **options)
+    u = make("indrnn").candidate.recurrent_kernel[...]
+    assert u.shape == (64,)
+    assert 0 <= u.min() < 0.1
+    assert 0.9 < u.max() <= 1
+    np.testing.assert_array_equal(make("brc").feedback.recurrent_kernel[...], np.ones(64))
+    assert make("nbrc").feedback.recurrent_kernel[...].shape == (64, 64)
+    for leaf in jax.tree.leaves(nnx.state(make("lem"), nnx.Param)):
+        assert 0.9 / 8 < np.abs(leaf).max() <= 1 / 8
+    a = make("exprnn").candidate.recurrent_kernel[...]
+    turned = jax.scipy.linalg.expm(a - a.T)
+    np.testing.assert_allclose(turned @ turned.T, np.eye(64), atol=1e-5)
+    angles = np.diag(a, 1)[::2]
+    assert 2 < np.abs(angles).max() <= np.pi
+    assert np.abs(angles).min() > 0
