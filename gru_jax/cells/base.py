@@ -13,16 +13,15 @@ from jax.nn.initializers import Initializer, zeros
 
 from gru_jax import arguments, fields
 from gru_jax.axes import Activations, Carry, State, StepInput
+from gru_jax.cells.factory import KEEPING, GateFactory
 from gru_jax.cells.gates import (
     ACTIVATIONS,
     GATE_ACTIVATIONS,
-    KEEPING,
     Activation,
     AnyGate,
     CellOptions,
     ConstantGate,
     Gate,
-    GateFactory,
     activation,
     add_bias,
     keeping_start,

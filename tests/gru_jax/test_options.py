@@ -26,7 +26,7 @@ class OwnCell(Cell):
         ("recurrent_kernel_init", r" \(did you mean 'recurrent_init'\?\)"),
         ("kernal_init", r" \(did you mean 'kernel_init'\?\)"),
         ("bias_init", ""),
-        ("dropout", ": it has .*, kernel_init, recurrent_init, "),
+        ("dropout", ": it has .*kernel_init, recurrent_init, "),
     ],
 )
 def test_unknown_options_of_cells(make, name, hint):
