@@ -95,18 +95,26 @@ def fastgrnn(w, x, h):
     return ((sigmoid(w["zeta"]) * (1 - z) + sigmoid(w["nu"])) * n + z * h,)
 
 
+def skew(values, size):
+    """-S^T = S with these numbers above the diagonal, row by row."""
+    found, left = np.zeros((size, size), values.dtype), list(values)
+    for row in range(size):
+        for column in range(row + 1, size):
+            found[row, column] = left.pop(0)
+            found[column, row] = -found[row, column]
+    return found
+
+
 @looped
 def antisymmetric(w, x, h, gated=False, epsilon=0.1, gamma=0.01):
-    u = w["candidate"]["recurrent_kernel"]
-    across = h @ (u - u.T - gamma * np.eye(len(u)))
-    n = np.tanh(x @ w["candidate"]["kernel"] + across + w["candidate"]["bias"])
-    z = sigmoid(x @ w["update"]["kernel"] + across + w["update"]["bias"]) if gated else 1.0
+    across = h @ (skew(w["skew"], len(h)) - gamma * np.eye(len(h)))
+    n = np.tanh(heard(w["candidate"], x, h) + across)
+    z = sigmoid(heard(w["update"], x, h) + across) if gated else 1.0
     return (h + epsilon * z * n,)
 
 
 @looped
 def exprnn(w, x, h):
-    a = w["candidate"]["recurrent_kernel"]
-    total = x @ w["candidate"]["kernel"] + h @ scipy.linalg.expm(a - a.T)
+    total = heard(w["candidate"], x, h) + h @ scipy.linalg.expm(skew(w["skew"], len(h)))
     size = np.where(total.real < 0, -total, total)
     return (np.sign(total.real) * relu(size + w["bias"]),)

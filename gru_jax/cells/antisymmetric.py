@@ -1,21 +1,22 @@
 """The antisymmetric network (Chang et al. 2019)."""
 
-from typing import Any, Unpack
+import functools
+from typing import Unpack
 
 import jax.numpy as jnp
 from flax import nnx
 from jax.nn import sigmoid
-from jax.nn.initializers import lecun_normal, zeros
+from jax.nn.initializers import lecun_normal
 
 from gru_jax import fields
 from gru_jax.axes import Activations, State, StepInput
-from gru_jax.cells import base
+from gru_jax.cells import base, skew
 
 
 class AntisymmetricCell(base.Cell):
     """Antisymmetric network: Euler's steps of a system that neither grows nor forgets much.
 
-        A = U - U^T - gamma I
+        A = S - gamma I,   S = -S^T
         n = tanh(x W + h A + b)                                 candidate
         h' = h + epsilon n                                      gated=False
         z = sigmoid(x W_z + h A + b_z)                          update gate
@@ -33,7 +34,8 @@ class AntisymmetricCell(base.Cell):
       epsilon: the length of a step, above 0.
       gamma: how fast the system forgets, at least 0.
       rngs: the source of the parameters.
-      options: see `CellOptions`; `recurrent_init` is that of U, LeCun normal by default.
+      options: see `CellOptions`; S starts as U - U^T, where `recurrent_init` is that of U, LeCun
+        normal by default.
 
     Raises:
       FieldError: an option has a value that is not allowed.
@@ -56,23 +58,21 @@ class AntisymmetricCell(base.Cell):
         self.gated = fields.boolean("gated", gated)
         self.epsilon = fields.real("epsilon", epsilon, above=0)
         self.gamma = fields.real("gamma", gamma, least=0)
-        options.setdefault("recurrent_init", lecun_normal())
-        sizes = in_features, hidden_features
-        self.candidate = base.Gate(*sizes, rngs=rngs, **options)
-        self.update = (
-            base.Gate(*sizes, recurrent="none", bias_init=zeros, rngs=rngs, **options)
-            if gated
-            else None
+        start = options.pop("recurrent_init", lecun_normal())
+        make = functools.partial(
+            base.Gate, in_features, hidden_features, recurrent="none", rngs=rngs, **options
         )
+        self.candidate = make()
+        self.skew = skew.parameter(
+            start, rngs, hidden_features, options.get("param_dtype", jnp.float32)
+        )
+        self.update = make() if gated else None
 
     def step(self, h: State, x: StepInput) -> tuple[State, Activations]:
-        across = self.candidate.product(h, self._antisymmetric()) - self.gamma * h
-        n = jnp.tanh(self.candidate.project(x) + across)
+        kernel = skew.kernel(self.skew, self.hidden_features, h.dtype)
+        across = self.candidate.product(h, kernel) - self.gamma * h
+        n = jnp.tanh(self.candidate(x, h) + across)
         if self.update is None:
             return h + self.epsilon * n, {"candidate": n}
         z = sigmoid(self.update(x, h) + across)
         return h + self.epsilon * z * n, {"update": z, "candidate": n}
-
-    def _antisymmetric(self) -> Any:
-        u = self.candidate.recurrent_kernel[...]
-        return u - u.T

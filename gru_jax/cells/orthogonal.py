@@ -7,14 +7,14 @@ from flax import nnx
 from jax.scipy.linalg import expm
 
 from gru_jax.axes import Activations, State, StepInput
-from gru_jax.cells import base
+from gru_jax.cells import base, skew
 from gru_jax.initializers import rotations, symmetric
 
 
 class ExpRNNCell(base.Cell):
     """Orthogonal network: its recurrent kernel is orthogonal throughout training.
 
-        a = x W + h exp(A - A^T)
+        a = x W + h exp(S),   S = -S^T
         h' = sign(a) relu(|a| + b)                             "modrelu"
 
     x has shape (*batch, D), everything else (*batch, H). The new state is reported under the name
@@ -26,8 +26,8 @@ class ExpRNNCell(base.Cell):
     Args:
       in_features, hidden_features: D and H.
       rngs: the source of the parameters.
-      options: see `CellOptions`; `recurrent_init` is that of A, by default
-        `initializers.rotations`. b starts at U(-0.01, 0.01).
+      options: see `CellOptions`; S starts as A - A^T, where `recurrent_init` is that of A,
+        `initializers.rotations` by default. b starts at U(-0.01, 0.01).
 
     Raises:
       FieldError: an option has a value that is not allowed.
@@ -44,16 +44,21 @@ class ExpRNNCell(base.Cell):
         **options: Unpack[base.CellOptions],
     ):
         super().__init__(in_features, hidden_features, rngs=rngs, **options)
-        options.setdefault("recurrent_init", rotations())
+        param_dtype = options.get("param_dtype", jnp.float32)
+        start = options.pop("recurrent_init", rotations())
         self.candidate = base.Gate(
-            in_features, hidden_features, bias_init=None, rngs=rngs, **options
+            in_features,
+            hidden_features,
+            recurrent="none",
+            bias_init=None,
+            rngs=rngs,
+            **options,
         )
-        self.bias = base.parameter(
-            symmetric(0.01), rngs, (hidden_features,), options.get("param_dtype", jnp.float32)
-        )
+        self.skew = skew.parameter(start, rngs, hidden_features, param_dtype)
+        self.bias = base.parameter(symmetric(0.01), rngs, (hidden_features,), param_dtype)
 
     def step(self, h: State, x: StepInput) -> tuple[State, Activations]:
-        skew = self.candidate.recurrent_kernel[...].astype(h.dtype)
-        a = self.candidate.project(x) + self.candidate.product(h, expm(skew - skew.T))
+        kernel = expm(skew.kernel(self.skew, self.hidden_features, h.dtype))
+        a = self.candidate(x, h) + self.candidate.product(h, kernel)
         h = jnp.sign(a) * jnp.maximum(base.add_bias(jnp.abs(a), self.bias), 0)
         return h, {"candidate": h}

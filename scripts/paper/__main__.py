@@ -11,6 +11,7 @@ from experiments.system.commandline import Parser
 from experiments.system.files import write_text
 from scripts.endurance import mutants
 from scripts.paper import (
+    cells,
     gradients,
     horizons,
     packing,
@@ -34,6 +35,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
     },
     "CONTRIBUTING.md": lambda: {"times": reliability.times()},
     "docs/ablations.md": results.ablations,
+    "docs/cells.md": lambda: {"cells": cells.table(), "equations": cells.equations()},
     "docs/gradients.md": lambda: {
         "initial": gradients.initial(),
         "trained": gradients.trained(),

@@ -1,0 +1,63 @@
+"""Each further cell in the programs: trained, read back, shown, measured, with its memory."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments import gates
+from experiments.evaluate import evaluate
+from experiments.runs import load
+from experiments.runs.state import abstract_state
+from experiments.settings.resolution import resolve
+from experiments.train import train
+from experiments.training import memory
+from gru_jax import CELLS, FieldError, training
+from gru_jax.devices import make_mesh
+from gru_jax.diagnostics import dynamics, jacobians, lyapunov_exponents
+from tests.helpers import CLASSIC
+from tests.programs import tiny_config
+
+pytestmark = pytest.mark.usefixtures("least_effort")
+
+ZOO = [name for name in CELLS if name not in CLASSIC]
+GATELESS = ("antisymmetric", "exprnn", "indrnn")
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_it_is_trained_read_back_shown_and_measured(name, tmp_path):
+    options = {"model.cell": name, "model.hidden_sizes": (4, 3), "train.steps": 20}
+    run = train(tiny_config(**options), str(tmp_path / "run"), quiet=True)
+    assert run.summary["status"] == "completed"
+    losses = [row["loss"] for row in run.metrics if row["split"] == "train"]
+    assert np.isfinite(losses).all()
+    assert losses[0] != losses[-1], "it has not moved"
+    read = load(tmp_path / "run")
+    np.testing.assert_array_equal(evaluate(read)["loss"], evaluate(run)["loss"])
+    keeping = CELLS[name].KEEPING_GATE
+    if keeping:
+        assert keeping in gates.record(read).gates
+    elif name in GATELESS:
+        with pytest.raises(FieldError, match="must be one with gates"):
+            gates.record(read)
+
+    model = read.models[0]
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(12, 2)), jnp.float32)
+    system = dynamics(model, x)
+    found = jax.jit(lambda x: (jacobians(model, x).log_largest, lyapunov_exponents(model, x, 1)))(x)
+    one = jax.jacrev(lambda state: system.step(system.params, state, x[-1]))
+    first = one(system.states(x)[-2])
+    np.testing.assert_allclose(np.exp(found[0][0]), np.linalg.norm(first, 2), rtol=1e-3)
+    assert np.isfinite(found[1]).all()
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_its_memory_is_estimated(name):
+    sizes = {"model.hidden_sizes": (32,), "train.batch_size": 16, "task.length": 300}
+    settings = resolve(tiny_config(**{"model.cell": name, **sizes}))
+    mesh = make_mesh(*settings.mesh_sizes)
+    states, passes = memory.needed(settings, mesh)
+    state = abstract_state(settings)
+    taken = training.train_chunk.lower(settings.experiment, mesh, state).compile().memory_analysis()
+    whole = taken.argument_size_in_bytes + taken.temp_size_in_bytes
+    assert 0.6 < (states + passes) / whole < 1.05
