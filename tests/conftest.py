@@ -37,6 +37,12 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 
 
+def pytest_collection_finish():
+    """Tracing makes so many objects that a twentieth of the time went into looking for garbage."""
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 100)
+
+
 @pytest.fixture(autouse=True, scope="module")
 def compiled_programs():
     """Programs of one module are given up after it.
