@@ -28,8 +28,8 @@ OTHERS = {
         jax.profiler.ProfileData jax.profiler.trace jax_enable_recoverability jax_num_cpu_devices
         lax.map lax.scan missed_heartbeat_callback optimization_barrier ParallelBatchMap
         tensorboardX.SummaryWriter EventsWriter xla_cpu_multi_thread_eigen
-        xla_cpu_copy_insertion_use_region_analysis flax.nnx hk.GRU linen.GRUCell linen.MGUCell nnx.Bidirectional
-        nnx.GRUCell nnx.RNN nnx.Rngs JAX_COMPILATION_CACHE_DIR
+        xla_cpu_copy_insertion_use_region_analysis flax.nnx hk.GRU linen.GRUCell linen.MGUCell
+        nnx.Bidirectional nnx.GRUCell nnx.RNN nnx.Rngs JAX_COMPILATION_CACHE_DIR
         JAX_DEFAULT_MATMUL_PRECISION
         JAX_ENABLE_COMPILATION_CACHE cuda12 tpu vmap
         xla_gpu_enable_command_buffer xla_gpu_graph_min_graph_size
