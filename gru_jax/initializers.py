@@ -34,6 +34,16 @@ def symmetric(bound: float) -> Initializer:
     return init
 
 
+def evenly(first: float, last: float) -> Initializer:
+    """Numbers at equal distances, from the first unit to the last."""
+
+    def init(key, shape, dtype=jnp.float32, out_sharding=None):
+        del key, out_sharding
+        return jnp.linspace(first, last, shape[0], dtype=dtype)
+
+    return init
+
+
 def rotations() -> Initializer:
     """A, whose A - A^T turns pairs of units by angles ~ U(-pi, pi) (Henaff et al. 2016).
 

@@ -82,6 +82,16 @@ def lem(w, x, z, y, dt=1.0):
 
 
 @looped
+def slstm(w, x, c, n, m, h):
+    a, f = heard(w["input"], x, h), m - np.log(1 + np.exp(-heard(w["forget"], x, h)))
+    z, o = np.tanh(heard(w["candidate"], x, h)), sigmoid(heard(w["output_gate"], x, h))
+    m = np.where(a.real > f.real, a, f)
+    c = np.exp(f - m) * c + np.exp(a - m) * z
+    n = np.exp(f - m) * n + np.exp(a - m)
+    return c, n, m, o * c / n
+
+
+@looped
 def cornn(w, x, z, y, dt=0.06, gamma=66.0, epsilon=15.0):
     force = np.tanh(heard(w["position"], x, y) + z @ w["velocity"]["recurrent_kernel"])
     z = z + dt * (force - gamma * y - epsilon * z)

@@ -12,6 +12,7 @@ from gru_jax.cells.lstm import LSTMCell
 from gru_jax.cells.minimal import MinGRUCell, MinLSTMCell
 from gru_jax.cells.orthogonal import ExpRNNCell
 from gru_jax.cells.oscillatory import CoRNNCell
+from gru_jax.cells.slstm import SLSTMCell
 from gru_jax.cells.vanilla import VanillaCell
 
 CELLS: dict[str, type[Cell]] = {
@@ -24,6 +25,7 @@ CELLS: dict[str, type[Cell]] = {
     "brc": BRCCell,
     "nbrc": NBRCCell,
     "fastgrnn": FastGRNNCell,
+    "slstm": SLSTMCell,
     "lem": LEMCell,
     "cornn": CoRNNCell,
     "antisymmetric": AntisymmetricCell,
@@ -47,5 +49,6 @@ __all__ = [
     "MinGRUCell",
     "MinLSTMCell",
     "NBRCCell",
+    "SLSTMCell",
     "VanillaCell",
 ]

@@ -139,7 +139,7 @@ def test_lengths_resets_directions_and_steps_are_those_of_a_loop_over_it(name):
     assert (kept is None) == (cell.KEEPING_GATE is None)
     if kept is not None:
         assert cell.KEEPING_GATE in seen
-        assert ((kept > 0) & (kept < 1)).all()
+        assert ((kept >= 0) & (kept <= 1)).all()
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -173,6 +173,9 @@ def test_starts():
     assert make("nbrc").feedback.recurrent_kernel[...].shape == (64, 64)
     for leaf in jax.tree.leaves(nnx.state(make("lem"), nnx.Param)):
         assert 0.9 / 8 < np.abs(leaf).max() <= 1 / 8
+    cell = make("slstm")
+    np.testing.assert_allclose(cell.forget.bias[...], np.linspace(3, 6, 64), rtol=1e-6)
+    assert not cell.candidate.recurrent_kernel[...].any()
     cell = make("exprnn")
     kernel = skew.kernel(cell.skew, 64, jnp.float32)
     np.testing.assert_array_equal(kernel, -kernel.T)
