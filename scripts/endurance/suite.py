@@ -42,9 +42,11 @@ def run(clone: Path, target: str) -> dict[str, Any]:
       RunError: a test failed.
     """
     began = time.monotonic()
-    command = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    printed = ""
-    with subprocess.Popen(["make", target], cwd=clone, **command) as made:
+    printed, pipe = "", subprocess.PIPE
+    command = ["make", target]
+    with subprocess.Popen(
+        command, cwd=clone, stdout=pipe, stderr=subprocess.STDOUT, text=True
+    ) as made:
         for line in made.stdout or ():
             print(line, end="", flush=True)
             printed += line
