@@ -3,6 +3,7 @@
 A cell that `CELLS` does not have, from results of other code, is called by its name.
 """
 
+import functools
 from collections.abc import Iterable
 from typing import Any
 
@@ -36,12 +37,13 @@ def ordered(cells: Iterable[str]) -> list[str]:
 
 def simplest() -> str:
     """The cell with the fewest arrays of parameters, which is fast to trace and to compile."""
+    return min(CELLS, key=lambda cell: _arrays(CELLS[cell]))
 
-    def arrays(cell: str) -> int:
-        make = lambda: CELLS[cell](1, 1, rngs=nnx.Rngs(0))
-        return len(jax.tree.leaves(nnx.state(nnx.eval_shape(make), nnx.Param)))
 
-    return min(CELLS, key=arrays)
+@functools.cache
+def _arrays(cell: type[Cell]) -> int:
+    made = nnx.eval_shape(lambda: cell(1, 1, rngs=nnx.Rngs(0)))
+    return len(jax.tree.leaves(nnx.state(made, nnx.Param)))
 
 
 def style(cell: str) -> dict[str, Any]:

@@ -42,11 +42,18 @@ def run(clone: Path, target: str) -> dict[str, Any]:
       RunError: a test failed.
     """
     began = time.monotonic()
-    made = subprocess.run(["make", target], cwd=clone, capture_output=True, text=True, check=False)
+    printed, pipe = "", subprocess.PIPE
+    command = ["make", target]
+    with subprocess.Popen(
+        command, cwd=clone, stdout=pipe, stderr=subprocess.STDOUT, text=True
+    ) as made:
+        for line in made.stdout or ():
+            print(line, end="", flush=True)
+            printed += line
     seconds = round(time.monotonic() - began, 1)
-    counted = COUNTED.search(made.stdout)
+    counted = COUNTED.search(printed)
     if made.returncode or counted is None:
-        raise RunError(f"make {target} failed: {made.stdout[-2000:]}{made.stderr[-500:]}")
+        raise RunError(f"make {target} failed")
     print(f"make {target}: {counted[0]}, {seconds} s in all", flush=True)
     return {"seconds": seconds, "passed": int(counted[1])}
 

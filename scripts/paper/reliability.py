@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from scripts.endurance import fuzz, fuzz_calls, kills, mutants, soak, suite
-from scripts.endurance.faults import FAILED, PASSED
+from scripts.endurance.faults import FAILED, PASSED, read
 from scripts.paper import pages
 
 
@@ -95,19 +95,27 @@ def _planted(result: dict[str, Any]) -> tuple[str, str, str]:
     missed = "; not caught: " + " ".join(map(_cell, survivors)) if survivors else ""
     return (
         "a small fault in the code, one at a time ([all of them](faults.md))",
-        f"{len(rows)} faults",
+        f"{len(rows)} faults{_left(rows)}",
         f"{caught} are caught by `make test`, {quick} of these by `make quick`{missed}",
     )
+
+
+def _left(rows: list[dict[str, Any]]) -> str:
+    """How many of the list were not tried."""
+    left = len(read(mutants.LIST)) - len(rows)
+    return f"; {left} more of the list were not tried" if left > 0 else ""
 
 
 def faults() -> str:
     """docs/faults.md: every fault that was planted, and the test that caught it."""
     result = json.loads(mutants.RESULTS.read_text())
+    left = _left(result["faults"])
     lines = [
         "# Faults that the tests catch",
         "",
         "Each was planted by itself, by `python -m scripts.endurance.mutants`; the list is",
         "`scripts/endurance/mutants.toml`. Of the tests that catch it, the first to fail is named.",
+        *([f"Here are {len(result['faults'])} faults{left}."] if left else []),
         "",
         "<!-- faults -->",
         "| file | what is wrong | caught by | in `make quick` |",

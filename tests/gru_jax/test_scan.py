@@ -224,7 +224,11 @@ def value_and_slopes(step, gradient, segment=5, reverse=False):
     return jax.jit(jax.value_and_grad(loss, wanted))(w, carry, xs)
 
 
-@pytest.mark.parametrize("step", STEPS, ids=name)
+QUICK = (gru_before, two_states, no_products, matrix_first, constants_out)
+MARKED = [pytest.param(each, marks=[pytest.mark.quick] * (each in QUICK)) for each in STEPS]
+
+
+@pytest.mark.parametrize("step", MARKED, ids=name)
 @pytest.mark.usefixtures("x64")
 def test_values_and_gradients_are_those_of_lax_scan(step):
     """Both ways in both directions: once with some steps left over, once with none."""
@@ -237,6 +241,7 @@ def test_values_and_gradients_are_those_of_lax_scan(step):
     assert all(jnp.abs(leaf).max() > 0 for leaf in weights)
 
 
+@pytest.mark.quick
 @pytest.mark.usefixtures("x64")
 def test_auto_is_batched():
     w, carry, xs = STEPS[gru_before]()
@@ -293,6 +298,7 @@ def test_forward_mode_is_refused(wrapped):
         assert 'gradient="plain"' in str(caught.value)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("gradient", ["plain", "batched", "recomputed"])
 def test_gradients_of_many_segments_add_up_in_float32(gradient):
     """In bfloat16 a sum of ones would end at 256."""

@@ -214,6 +214,9 @@ def test_the_page_and_the_row_about_faults(tmp_path, monkeypatch):
     assert "| `tests/b.py::test_y` | yes |" in page
     assert "| nothing |  |" in page
     caught = "2 are caught by `make test`, 1 of these by `make quick`; not caught: It is wrong."
-    assert f"| 3 faults | {caught} (`gru_jax/sums.py`) |" in reliability.table()
+    left = len(faults.read(mutants.LIST)) - 3
+    more = f"3 faults; {left} more of the list were not tried"
+    assert f"| {more} | {caught} (`gru_jax/sums.py`) |" in reliability.table()
+    assert f"Here are {more}." in page
     monkeypatch.setattr(mutants, "RESULTS", tmp_path / "none.json")
     assert "faults.md" not in reliability.table()
