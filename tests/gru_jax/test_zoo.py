@@ -152,7 +152,9 @@ def test_bfloat16_is_for_products_only(name):
     assert 1e-7 < np.abs(rounded - exact).max() < 0.1 * max(1, np.abs(exact).max())
 
 
-KEEPING = [name for name in ZOO if "keeping_bias" in CELLS[name].options()]
+KEEPING = [
+    name for name in ZOO if "keeping_bias" in CELLS[name].options() and len(CELLS[name].STATES) == 1
+]
 
 
 @pytest.mark.parametrize("name", KEEPING)
@@ -161,6 +163,19 @@ def test_a_keeping_bias_keeps(name):
     h = jnp.linspace(-0.9, 0.9, H)
     np.testing.assert_allclose(cell(h, jnp.full(D, 0.1))[0], h, atol=0.03)
     assert set(KEEPING) >= {"min_gru", "min_lstm", "janet", "brc", "nbrc", "fastgrnn"}
+
+
+def test_slstm_keeps_a_mean_and_its_first_step_replaces_it():
+    cell = CELLS["slstm"](D, H, keeping_bias=9.0, rngs=nnx.Rngs(0))
+    mean, x = jnp.linspace(-0.9, 0.9, H), jnp.full(D, 0.1)
+    count = jnp.full(H, 50.0)  # steps that the mean is made of
+    (c, n, _, _), _ = cell.step((count * mean, count, jnp.zeros(H), jnp.zeros(H)), x)
+    np.testing.assert_allclose(c / n, mean, atol=0.05)
+    fresh = cell.initialize_carry((D,))
+    assert np.isneginf(fresh[2]).all()
+    (c, n, m, _), gates = cell.step((7 * count, *fresh[1:]), x)
+    np.testing.assert_allclose(c / n, gates["candidate"], rtol=1e-6)
+    assert np.isfinite(m).all()
 
 
 def test_starts():
