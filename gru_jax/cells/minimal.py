@@ -20,10 +20,10 @@ class MinGRUCell(base.Cell):
         h' = (1 - z) * h + z * n
 
     x has shape (*batch, D); h, z, n have shape (*batch, H). Gates are reported under the names
-    "update" and "candidate". As no gate hears h, a network needs two layers to count.
+    "update" and "candidate". No gate hears h.
 
     Source: Feng et al. (2024), "Were RNNs all we needed?", in its plain form; the form in
-    logarithms is the same function and loses digits in long sequences.
+    logarithms is the same function, of positive candidates.
 
     Args:
       in_features, hidden_features: D and H.
