@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from experiments.system.commandline import Parser
 from experiments.system.files import write_text
-from scripts.endurance import mutants
 from scripts.paper import (
     cells,
     gradients,
@@ -53,8 +52,8 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "gates": tasks.gates(),
     },
 }
-# Pages that are generated from the first line to the last, once there is what they show.
-WHOLE = {"docs/faults.md": (mutants.RESULTS, reliability.faults)}
+# Pages that are generated from the first line to the last.
+WHOLE = {"docs/faults.md": reliability.faults}
 CONFIGS = {f"configs/{name}.py": name for name in tasks.CONFIGS}
 
 
@@ -79,7 +78,7 @@ def main() -> int:
 
 def written() -> list[str]:
     """The pages and configs that show what results/ holds."""
-    return [*PARTS, *CONFIGS, *(page for page, (found, _) in WHOLE.items() if found.exists())]
+    return [*PARTS, *CONFIGS, *WHOLE]
 
 
 def stale() -> list[str]:
@@ -91,8 +90,7 @@ def stale() -> list[str]:
 def fresh(page: str) -> str:
     """The text of a page with new generated parts, or of a config with a new docstring."""
     if page in WHOLE:
-        _, whole = WHOLE[page]
-        return whole()
+        return WHOLE[page]()
     text = (ROOT / page).read_text()
     if page in CONFIGS:
         return tasks.docstring(CONFIGS[page], text)

@@ -34,6 +34,7 @@ def test_a_page_that_does_not_is_named(monkeypatch, tmp_path):
     (tmp_path / page).write_text(text.replace("8/8 (68%..100%)", "8/8 (99%..100%)"))
     monkeypatch.setattr(documentation, "ROOT", tmp_path)
     monkeypatch.setattr(documentation, "PARTS", {page: documentation.PARTS[page]})
+    monkeypatch.setattr(documentation, "WHOLE", {})
     monkeypatch.setattr(documentation, "CONFIGS", {})
     assert documentation.stale() == [page]
 
