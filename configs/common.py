@@ -35,6 +35,7 @@ def get_config() -> ConfigDict:
     model.chrono_max = 0.0  # if not 0, that start is drawn by chrono, for memories of so many steps
     model.learn_initial_state = False  # whether it is a parameter; otherwise it is zero
     model.dtype = "float32"  # precision of the operands of matrix products: float32 or bfloat16
+    model.recurrence = "auto"  # scan; or associative, chunked: of cells linear in their state
     model.gradient = "auto"  # or plain, batched, recomputed; changes speed and memory, not values
     model.segment = 0  # steps in a segment of a batched gradient; 0 to choose it by the sizes
     model.unroll = 1  # steps in an iteration of the loop, if gradient is plain

@@ -122,27 +122,33 @@ def real(
     value: Any,
     *,
     least: float = -math.inf,
+    most: float = math.inf,
     above: float = -math.inf,
     below: float = math.inf,
 ) -> float:
     """Returns the value as a float.
 
     Raises:
-      FieldError: the value is not a finite number with `value >= least`, `value > above` and
-        `value < below`.
+      FieldError: the value is not a finite number with `least <= value <= most` and
+        `above < value < below`.
     """
     value = plain(value)
     good = (
         not isinstance(value, bool)
         and isinstance(value, int | float)
         and math.isfinite(value)
-        and least <= value
+        and least <= value <= most
         and above < value < below
     )
     if not good:
         bounds = [
             f"{word} {bound:g}"
-            for word, bound in (("at least", least), ("above", above), ("below", below))
+            for word, bound in (
+                ("at least", least),
+                ("at most", most),
+                ("above", above),
+                ("below", below),
+            )
             if math.isfinite(bound)
         ]
         raise FieldError(field, value, " ".join(["a finite number", " and ".join(bounds)]).strip())

@@ -43,7 +43,7 @@ class SequenceModel(nnx.Module):
       embedding_size: the number of features of an embedding.
       bidirectional: every layer runs in both directions; the layer above sees both outputs.
       length: the number of time steps; needed for "flatten" only.
-      unroll, gradient, segment: see `RNN`.
+      recurrence, unroll, gradient, segment: see `RNN`.
       rngs: the source of the parameters.
 
     Raises:
@@ -76,6 +76,7 @@ class SequenceModel(nnx.Module):
         embedding_size: int = 32,
         bidirectional: bool = False,
         length: int | None = None,
+        recurrence: str = "auto",
         unroll: int = 1,
         gradient: str = "auto",
         segment: int = 0,
@@ -91,7 +92,9 @@ class SequenceModel(nnx.Module):
         def run(features: int, size: int) -> RNN:
             fields.integer("hidden_sizes", size, 1)
             cell = make_cell(features, size, rngs=rngs)
-            return RNN(cell, unroll=unroll, gradient=gradient, segment=segment)
+            return RNN(
+                cell, recurrence=recurrence, unroll=unroll, gradient=gradient, segment=segment
+            )
 
         layers, features = [], self.encoder.features
         for size in sizes:

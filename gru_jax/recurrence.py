@@ -11,8 +11,11 @@ from gru_jax.axes import Array, Carry, HiddenSequence, Lengths, Outputs, Resets,
 from gru_jax.bptt import GRADIENTS, scan
 from gru_jax.cells.base import Cell
 from gru_jax.padding import flipped, last_output, select
+from gru_jax.parallel import FORMS, is_linear, parallel_scan
 from gru_jax.placement import is_divided, placed
 from gru_jax.variables import functional
+
+RECURRENCES = ("auto", "scan", "associative", "chunked")
 
 
 class Run(NamedTuple):
@@ -62,11 +65,15 @@ class RNN(nnx.Module):
       reverse: run from each sequence's last step to its first.
       keep_order: with `reverse`, return each output at the step that it belongs to; otherwise in
         the order in which they are computed, as `nnx.RNN` does by default.
-      gradient, segment, unroll: how the gradient is computed; they change speed and memory, not
-        values: see `gru_jax.scan`.
+      recurrence: "scan": step by step, with any cell. "associative" or "chunked": many steps at
+        once, with a cell that is linear in its state, such as `MinGRUCell`: see `parallel_scan`.
+        "auto": "scan". It changes speed and memory, not values.
+      gradient, segment, unroll: how the gradient of "scan" is computed, see `gru_jax.scan`; they,
+        too, change speed and memory only.
 
     Raises:
-      FieldError: `return_carry`, `gradient`, `segment` or `unroll` has a value that is not allowed.
+      FieldError: `return_carry`, `recurrence`, `gradient`, `segment` or `unroll` has a value that
+        is not allowed, or the cell is not linear in its state, as `recurrence` needs it.
       TypeError: `cell` is not a `nnx.RNNCellBase`.
     """
 
@@ -79,6 +86,7 @@ class RNN(nnx.Module):
         return_activations: bool = False,
         reverse: bool = False,
         keep_order: bool = False,
+        recurrence: str = "auto",
         unroll: int = 1,
         gradient: str = "auto",
         segment: int = 0,
@@ -92,6 +100,7 @@ class RNN(nnx.Module):
         self.return_activations = return_activations
         self.reverse = reverse
         self.keep_order = keep_order
+        self.recurrence = _possible(fields.one_of("recurrence", recurrence, RECURRENCES), cell)
         self.gradient = fields.one_of("gradient", gradient, GRADIENTS)
         self.segment = fields.integer("segment", segment, 0)
         self.unroll = fields.integer("unroll", unroll, 1)
@@ -209,15 +218,7 @@ class RNN(nnx.Module):
             start, initial_carry = (
                 placed(lambda c: step((variables, c), now)[0][1], c) for c in (start, initial_carry)
             )
-        (variables, carry), seen = scan(
-            step,
-            (variables, initial_carry),
-            xs,
-            reverse=reverse,
-            unroll=self.unroll,
-            gradient=self.gradient,
-            segment=self.segment,
-        )
+        (variables, carry), seen = self._scan(step, (variables, initial_carry), xs, reverse)
         if variables is not None:
             nnx.update(self.cell, variables)
         last = self.output(carry) if follows else last_output(seen[0], lengths, reverse)
@@ -225,6 +226,19 @@ class RNN(nnx.Module):
             seen = jax.tree.map(lambda a: flipped(a, lengths), seen)
         outputs, activations, carries = jax.tree.map(from_time_major, seen)
         return Run(carry, outputs, activations, carries, last)
+
+    def _scan(self, step: Any, carry: Any, xs: Any, reverse: bool) -> Any:
+        if self.recurrence in FORMS:
+            return parallel_scan(step, carry, xs, reverse, form=self.recurrence)
+        return scan(
+            step,
+            carry,
+            xs,
+            reverse=reverse,
+            unroll=self.unroll,
+            gradient=self.gradient,
+            segment=self.segment,
+        )
 
     def output(self, carry: Carry) -> Array:
         """What the layer above sees of a carry, (*batch, hidden)."""
@@ -245,6 +259,17 @@ class RNN(nnx.Module):
                 f"{type(self.cell).__name__} has no in_features, the size of its inputs"
             )
         return self.cell.initialize_carry((*batch, features), nnx.Rngs(0))
+
+
+def _possible(recurrence: str, cell: nnx.RNNCellBase) -> str:
+    """The recurrence, if the cell allows it."""
+    if recurrence in FORMS and isinstance(cell, Cell):
+        carry = cell.initialize_carry((cell.in_features,))
+        x = jax.ShapeDtypeStruct((cell.in_features,), cell.state_dtype)
+        if not is_linear(cell, carry, x):
+            allowed = f"auto or scan, since {type(cell).__name__} is not linear in its state"
+            raise fields.FieldError("recurrence", recurrence, allowed)
+    return recurrence
 
 
 def _advance(

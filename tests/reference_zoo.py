@@ -55,6 +55,18 @@ def min_lstm(w, x, h):
 
 
 @looped
+def lru(w, x, re, im, _):
+    size, angle = np.exp(-np.exp(w["nu"])), np.exp(w["theta"])
+    real, imaginary = size * np.cos(angle), size * np.sin(angle)
+    scale = np.exp(w["gamma"])
+    re, im = (
+        real * re - imaginary * im + scale * (x @ w["real"]["kernel"]),
+        imaginary * re + real * im + scale * (x @ w["imaginary"]["kernel"]),
+    )
+    return re, im, heard(w["output_real"], x, re) - heard(w["output_imaginary"], x, im)
+
+
+@looped
 def indrnn(w, x, h):
     return (relu(heard(w["candidate"], x, h)),)
 

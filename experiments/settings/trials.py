@@ -23,7 +23,15 @@ from gru_jax import FieldError, fields
 # not be counted one by one.
 AS_BY_DEFAULT = {
     f"model.{name}": common.get_config().model[name]
-    for name in ("keeping_bias", "chrono_max", "dtype", "gradient", "segment", "unroll")
+    for name in (
+        "keeping_bias",
+        "chrono_max",
+        "dtype",
+        "recurrence",
+        "gradient",
+        "segment",
+        "unroll",
+    )
 }
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=+-]{0,99}")
 

@@ -8,6 +8,7 @@ from gru_jax.cells.gru import GRUCell
 from gru_jax.cells.independent import IndRNNCell
 from gru_jax.cells.janet import JANETCell
 from gru_jax.cells.lem import LEMCell
+from gru_jax.cells.lru import LRUCell
 from gru_jax.cells.lstm import LSTMCell
 from gru_jax.cells.minimal import MinGRUCell, MinLSTMCell
 from gru_jax.cells.orthogonal import ExpRNNCell
@@ -21,6 +22,7 @@ CELLS: dict[str, type[Cell]] = {
     "vanilla": VanillaCell,
     "min_gru": MinGRUCell,
     "min_lstm": MinLSTMCell,
+    "lru": LRUCell,
     "janet": JANETCell,
     "brc": BRCCell,
     "nbrc": NBRCCell,
@@ -45,6 +47,7 @@ __all__ = [
     "IndRNNCell",
     "JANETCell",
     "LEMCell",
+    "LRUCell",
     "LSTMCell",
     "MinGRUCell",
     "MinLSTMCell",
