@@ -182,8 +182,10 @@ def _same_cell(form: Form, cell: Any) -> None:
     """Checks that a cell of `flax.nnx` computes the same as ours."""
     kind = next((kind for known, kind in NNX_CELLS.items() if isinstance(cell, known)), None)
     if kind != form.equations:
-        allowed = " or ".join(k.__name__ for k, kind in NNX_CELLS.items() if kind == form.equations)
-        raise ValueError(f"the cell of Flax is a {type(cell).__name__}: must be a {allowed}")
+        allowed = " or ".join(
+            f"nnx.{k.__name__}" for k, kind in NNX_CELLS.items() if kind == form.equations
+        )
+        raise ValueError(f"the cell of Flax is {type(cell).__name__}: must be {allowed}")
     if getattr(cell, "residual", False):
         raise ValueError("the nnx.SimpleCell has residual=True: must be False")
     same_function("activation_fn", form.activation, cell.activation_fn)
