@@ -78,22 +78,26 @@ def from_keras(module: Module, source: Any) -> None:
     layers = layers_of(module)
     pairs = _pairs(layers)
     if isinstance(source, Sequence) and all(hasattr(array, "shape") for array in source):
-        arrays = list(source)
+        size = len(source) // len(pairs)
+        if size not in (2, 3) or size * len(pairs) != len(source):
+            raise ValueError(
+                f"the weights of Keras are {counted(len(source), 'array')}: must be 2 or 3 for "
+                f"each cell, of which the module has {len(pairs)}"
+            )
+        arrays = [source[size * index : size * (index + 1)] for index in range(len(pairs))]
     else:
         theirs = list(_layers(source))
         same_layers(layers, theirs, "the Keras model")
         cells = [cell for layer in theirs for cell in layer]
         for pair, cell in zip(pairs, cells, strict=True):
             _same_cell(pair, cell)
-        arrays = [array for cell in cells for array in cell.get_weights()]
-    size = len(arrays) // len(pairs)
-    if size not in (2, 3) or size * len(pairs) != len(arrays):
-        raise ValueError(
-            f"the weights of Keras are {counted(len(arrays), 'array')}: must be 2 or 3 for each "
-            f"cell, of which the module has {len(pairs)}"
-        )
-    names = [name for pair in pairs for name in list(pair.layout.arrays)[:size]]
-    fill(pairs, {n: np.asarray(a) for n, a in zip(names, arrays, strict=True)})
+        arrays = [cell.get_weights() for cell in cells]
+    named = {
+        name: np.asarray(array)
+        for pair, own in zip(pairs, arrays, strict=True)
+        for name, array in zip(pair.layout.arrays, own, strict=False)  # there may be no bias
+    }
+    fill(pairs, named)
 
 
 def _pairs(layers: Sequence[Sequence[Any]]) -> list[Pair]:
@@ -140,10 +144,8 @@ def _layers(source: Any) -> Iterable[tuple[Any, ...]]:
 def _cells(layer: Any, *, backwards: bool) -> Sequence[Any]:
     """The cells of a layer of one direction, of which `RNN([...])` has several."""
     if layer.go_backwards != backwards:
-        raise ValueError(
-            f"go_backwards is {layer.go_backwards}: must be {backwards} for this direction of a "
-            "layer"
-        )
+        which = "the second direction" if backwards else "a layer of one direction, or the first"
+        raise ValueError(f"go_backwards is {layer.go_backwards}: must be {backwards} for {which}")
     return getattr(layer.cell, "cells", [layer.cell])
 
 

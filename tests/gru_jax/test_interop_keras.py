@@ -164,6 +164,44 @@ def test_bfloat16():
     jax.tree.map(np.testing.assert_array_equal, nnx.state(first), nnx.state(second))
 
 
+class StandIn:
+    """What `from_keras` reads of a layer, where Keras is not installed."""
+
+    def __init__(self, cell, go_backwards=False, **cell_options):
+        theirs = {"built": True, "activation": jnp.tanh, "recurrent_activation": jax.nn.sigmoid}
+        self.cell = type("LSTMCell", (), {})()
+        vars(self.cell).update(theirs | cell_options, get_weights=lambda: to_keras(cell))
+        self.go_backwards = go_backwards
+
+
+@pytest.mark.quick
+def test_layers_are_asked_what_they_compute():
+    first, second = (cell_of("lstm", seed=seed) for seed in (1, 2))
+    from_keras(second, StandIn(first))
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(first), nnx.state(second))
+    for layer, message in (
+        (
+            StandIn(first, go_backwards=True),
+            "go_backwards is True: must be False for a layer of one",
+        ),
+        (StandIn(first, built=False), "the layer has no weights yet"),
+        (
+            StandIn(first, activation=jax.nn.relu),
+            "activation is relu: must be tanh, that of the cell",
+        ),
+        (
+            StandIn(first, recurrent_activation=jax.nn.hard_sigmoid),
+            "recurrent_activation is hard_si",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            from_keras(second, layer)
+    with pytest.raises(
+        ValueError, match="layer is an LSTM: must be a GRU that resets after the pro"
+    ):
+        from_keras(cell_of("gru"), StandIn(first))
+
+
 def layer_of(keras, name, units=4, **options):
     layers = keras.layers
     if name == "gru_reset_before":

@@ -306,8 +306,11 @@ def test_tensors_of_torch(torch):
     h = torch.rand(2, 4)
     outputs, _ = larger["rnn"](x[None], h[None])
     agree(relu(jnp.asarray(h), jnp.asarray(x))[1], outputs[0].detach().numpy(), 1e-5)
-    for name, array in to_torch(relu).items():
-        larger["rnn"].get_parameter(name).data.copy_(torch.from_numpy(array))
+    lstm, theirs = LSTMCell(3, 4, rngs=nnx.Rngs(0)), torch.nn.LSTM(3, 4)
+    from_torch(lstm, theirs)
+    _, last = theirs(x[:, None])
+    carry, _ = RNN(lstm, return_carry=True)(jnp.asarray(x)[None])
+    agree(carry, [state.detach().numpy()[0] for state in last[::-1]], 1e-5)
 
 
 def test_nothing_is_changed_by_what_does_not_fit():
