@@ -124,6 +124,7 @@ def from_linen(module: Module, source: Any) -> None:
     Raises:
       ValueError: Flax has no cell that computes the same; or numbers of layers or directions,
         names or shapes differ.
+      TypeError: the source is neither a dict nor a list of them.
     """
     layers = layers_of(module)
     theirs = [_linen_cells(one) for one in (source if isinstance(source, Sequence) else [source])]
@@ -231,6 +232,8 @@ def _linen_pairs(layers: Sequence[Sequence[Any]]) -> list[Pair]:
 
 def _linen_cells(source: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The parameters of a layer's cells: of one, or those of both directions."""
+    if not isinstance(source, Mapping):
+        raise TypeError(f"source is {source!r}: must be a dict of parameters, or a list of them")
     if set(source) == set(DIRECTIONS):
         return [cell for way in DIRECTIONS for cell in _linen_cells(source[way])]
     inner = next(iter(source.values()), None)

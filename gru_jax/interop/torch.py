@@ -75,7 +75,10 @@ def from_torch(module: Module, source: Any, *, prefix: str | None = None) -> Non
     Raises:
       ValueError: PyTorch has no layer that computes the same as the cells; the source has no such
         layer, or several; or its nonlinearity, layers, directions, names or shapes differ.
+      TypeError: the source is neither a module nor a state dict.
     """
+    if not isinstance(source, Mapping) and not hasattr(source, "state_dict"):
+        raise TypeError(f"source is {source!r}: must be a module of PyTorch, or its state dict")
     state = source if isinstance(source, Mapping) else source.state_dict()
     prefix = _prefix(state, prefix)
     # A name with a further dot is one of a module within, as in a subclass of `nn.GRU`.

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from gru_jax import CELLS, RNN, GRUCell, LSTMCell, VanillaCell
-from gru_jax.interop import to_torch
+from gru_jax.interop import from_linen, from_torch, to_torch
 from tests.helpers import CLASSIC, randomise
 
 pytestmark = pytest.mark.usefixtures("least_effort")
@@ -94,6 +94,13 @@ def test_other_cells_claim_none():
         ValueError, match="PyTorch has no layer that computes this SimpleCell: it is"
     ):
         to_torch(RNN(nnx.SimpleCell(3, 4, rngs=nnx.Rngs(0))))
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("convert", [from_torch, from_linen])
+def test_what_is_no_source_at_all(convert):
+    with pytest.raises(TypeError, match=r"^source is 3: must be a "):
+        convert(GRUCell(3, 4, rngs=nnx.Rngs(0)), 3)
 
 
 @pytest.mark.quick
