@@ -103,7 +103,7 @@ def cells(module):
 def model_of(name):
     make, own = CELLS[name]
     cell = lambda *sizes, rngs: make(*sizes, rngs=rngs, **own)
-    sizes = {"hidden_sizes": (4, 2), "bidirectional": True}
+    sizes = {"hidden_sizes": (4, 4), "bidirectional": True}
     return lambda seed: randomise(SequenceModel(cell, 3, 1, rngs=nnx.Rngs(0), **sizes), seed)
 
 
