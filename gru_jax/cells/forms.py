@@ -4,7 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from gru_jax.cells.gates import Activation, Gate
+from flax import nnx
+
+from gru_jax.cells.gates import Activation, AnyGate, Gate
 
 # The equations that have a name elsewhere; each cell's docstring has them.
 EQUATIONS = {
@@ -22,7 +24,7 @@ class Form:
     Attributes:
       equations: which, a key of `EQUATIONS`.
       gates: the gates of these equations by name, as in the cell's activations; not all of them
-        need be a `Gate`, see `fixed`.
+        need be a `Gate`, see `unusual`.
       activation: the function of the candidate.
       gate_activation: that of the other gates; None if there are none.
       recurrent_bias: c_n of a "gru", added to its candidate's h U; None if it has none.
@@ -35,10 +37,14 @@ class Form:
     recurrent_bias: Any = None
 
     @property
-    def fixed(self) -> list[str]:
-        """The gates that are not learned functions of x and h."""
-        full = lambda gate: type(gate) is Gate and None not in (gate.kernel, gate.recurrent_kernel)
-        return [name for name, gate in self.gates.items() if not full(gate)]
+    def unusual(self) -> list[str]:
+        """The gates that are anything else than a learned x W + h U, perhaps with a bias."""
+
+        def learned(gate: AnyGate) -> bool:
+            parts = {"kernel", "recurrent_kernel"}
+            return isinstance(gate, Gate) and set(nnx.state(gate, nnx.Param)) - {"bias"} == parts
+
+        return [name for name, gate in self.gates.items() if not learned(gate)]
 
     @property
     def sizes(self) -> tuple[int, ...]:

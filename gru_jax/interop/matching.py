@@ -53,8 +53,8 @@ def form_of(cell: Cell, library: str, equations: Iterable[str]) -> Form:
         reason = 'it is no standard GRU, LSTM or vanilla RNN; a GRU needs update_gate="keep"'
     elif form.equations not in equations:
         reason = f"it is {EQUATIONS[form.equations]}"
-    elif form.fixed:
-        reason = f"its {form.fixed[0]} gate is not a learned function of input and state"
+    elif form.unusual:
+        reason = f"its {form.unusual[0]} gate is not a learned function of input and state alone"
     elif cell.initial_state is not None:
         reason = "its initial state is learned"
     elif len(form.sizes) > 2:

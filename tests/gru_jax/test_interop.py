@@ -70,7 +70,7 @@ def textbook(form, x, carry):
 def test_what_claims_standard_equations_has_them(make, options):
     cell = randomise(make(3, 4, rngs=nnx.Rngs(0), **options))
     form = cell.form()
-    if form is None or form.fixed:
+    if form is None or form.unusual:
         assert options.keys() & {"update_gate", "update", "reset", "input", "forget", "output"}
         return
     random = np.random.default_rng(1)
@@ -101,6 +101,16 @@ def test_other_cells_claim_none():
 def test_what_is_no_source_at_all(convert):
     with pytest.raises(TypeError, match=r"^source is 3: must be a "):
         convert(GRUCell(3, 4, rngs=nnx.Rngs(0)), 3)
+
+
+@pytest.mark.quick
+def test_a_gate_that_has_more_parameters_is_not_usual():
+    cell = LSTMCell(3, 4, rngs=nnx.Rngs(0))
+    cell.output_gate.peephole = nnx.Param(jnp.zeros(4))
+    with pytest.raises(
+        ValueError, match="its output gate is not a learned function of input and s"
+    ):
+        to_torch(cell)
 
 
 @pytest.mark.quick
