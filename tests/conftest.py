@@ -14,6 +14,7 @@ from gru_jax import devices
 collect_ignore = [
     "mgu.py",  # it registers a cell, for the tests that ask for that
     "golden/make_torch.py",  # it needs PyTorch
+    "golden/make_keras.py",  # it needs Keras
 ]
 
 devices.use_cpu_cores(seeds=4, batch=4, cores=4)
@@ -93,3 +94,16 @@ def torch():
 
         return torch
     return pytest.importorskip("torch", reason="install the parity extra to compare with torch")
+
+
+@pytest.fixture(scope="session")
+def keras(tmp_path_factory):
+    """Keras 3 on JAX; its absence is that of PyTorch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KERAS_BACKEND", "jax")
+        patch.setenv("KERAS_HOME", str(tmp_path_factory.mktemp("keras")))
+        if os.environ.get("GRU_JAX_PARITY") == "required":
+            import keras
+
+            return keras
+        return pytest.importorskip("keras", reason="install the parity extra to compare with keras")

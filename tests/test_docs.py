@@ -10,8 +10,10 @@ import re
 from pathlib import Path
 
 import pytest
+from flax import nnx
 
 import gru_jax
+from gru_jax import interop
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 
@@ -29,7 +31,8 @@ OTHERS = {
         lax.map lax.scan missed_heartbeat_callback optimization_barrier ParallelBatchMap
         tensorboardX.SummaryWriter EventsWriter xla_cpu_multi_thread_eigen
         xla_cpu_copy_insertion_use_region_analysis flax.nnx hk.GRU linen.GRUCell linen.MGUCell
-        nnx.Bidirectional nnx.GRUCell nnx.RNN nnx.Rngs JAX_COMPILATION_CACHE_DIR
+        nnx.Bidirectional nnx.GRUCell nnx.RNN nnx.Rngs nnx linen nnx.LSTMCell linen.LSTMCell
+        nnx.OptimizedLSTMCell get_weights go_backwards proj_size residual JAX_COMPILATION_CACHE_DIR
         JAX_DEFAULT_MATMUL_PRECISION
         JAX_ENABLE_COMPILATION_CACHE cuda12 tpu vmap
         xla_gpu_enable_command_buffer xla_gpu_graph_min_graph_size
@@ -49,6 +52,23 @@ def test_examples_run(page, tmp_path, monkeypatch):
     result = doctest.testfile(str(page), module_relative=False)
     assert result.failed == 0
     assert result.attempted > 0 or page.name not in ("README.md", "gru.md")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras
+@pytest.mark.parametrize("library", ["torch", "keras"])
+def test_examples_of_other_libraries_run(library, request):
+    request.getfixturevalue(library)
+    text = (ROOT / "docs" / "interop.md").read_text()
+    (block,) = re.findall(rf"```python\n(import {library}\n.*?)```", text, re.DOTALL)
+    names = {"nnx": nnx, **vars(gru_jax)}
+    exec(block, names)
+    back = getattr(interop, f"to_{library}")(names["model"])
+    own = (
+        names["encoder"]["rnn"].state_dict()
+        if library == "torch"
+        else names["theirs"].get_weights()
+    )
+    assert len(back) == len(own)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

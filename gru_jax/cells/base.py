@@ -14,6 +14,7 @@ from jax.nn.initializers import Initializer, zeros
 from gru_jax import arguments, fields
 from gru_jax.axes import Activations, Carry, State, StepInput
 from gru_jax.cells.factory import KEEPING, GateFactory
+from gru_jax.cells.forms import Form
 from gru_jax.cells.gates import (
     ACTIVATIONS,
     GATE_ACTIVATIONS,
@@ -40,6 +41,7 @@ __all__ = [
     "Cell",
     "CellOptions",
     "ConstantGate",
+    "Form",
     "Gate",
     "GateFactory",
     "activation",
@@ -95,6 +97,8 @@ class Cell(nnx.RNNCellBase):
         super().__init_subclass__(**options)
         if "TITLE" not in vars(cls):
             cls.TITLE = cls.__name__.removesuffix("Cell")
+        if "step" in vars(cls) and "form" not in vars(cls):
+            cls.form = Cell.form  # type: ignore[method-assign]  # new equations, unless it says so
 
     @classmethod
     def options(cls) -> dict[str, Any]:
@@ -142,12 +146,10 @@ class Cell(nnx.RNNCellBase):
         """The share of the old state that each unit keeps, or None if no gate decides that."""
         return None if self.KEEPING_GATE is None else activations[self.KEEPING_GATE]
 
-    def torch_gates(self) -> tuple[list[AnyGate], nnx.Param | None] | None:
-        """How to write this cell as a layer of PyTorch; None if no layer computes the same.
+    def form(self) -> Form | None:
+        """The equations that this cell has in common with other libraries; None if it has none.
 
-        Returns:
-          The gates in PyTorch's order, and the second bias of the last gate, the one that is
-          added to its h U, if PyTorch's layer needs it (as for a GRU), otherwise None.
+        `gru_jax.interop` converts the weights of what is described here.
         """
         return None
 

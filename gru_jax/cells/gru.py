@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Unpack
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import Initializer, zeros
@@ -130,12 +129,13 @@ class GRUCell(base.Cell):
         z = activations["update"]
         return z if self.keeps else 1 - z
 
-    def torch_gates(self) -> tuple[list[base.AnyGate], nnx.Param | None] | None:
-        usual = self.gate_activation is jax.nn.sigmoid and self.activation is jnp.tanh
-        known = usual and self.reset_after and self.keeps
-        if not known or self.candidate is None:
+    def form(self) -> base.Form | None:
+        if not self.keeps or self.candidate is None:
             return None
-        # PyTorch's candidate has both biases or none.
-        if (self.candidate.bias is None) != (self.recurrent_bias is None):
-            return None
-        return [self.reset, self.update, self.candidate], self.recurrent_bias
+        return base.Form(
+            equations="gru" if self.reset_after else "gru_reset_before",
+            gates={"reset": self.reset, "update": self.update, "candidate": self.candidate},
+            activation=self.activation,
+            gate_activation=self.gate_activation,
+            recurrent_bias=self.recurrent_bias,
+        )

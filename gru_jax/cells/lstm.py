@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Unpack
 
-import jax
-import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import Initializer
 
@@ -104,8 +102,11 @@ class LSTMCell(base.Cell):
         h = o * self.activation(c)
         return (c, h), {"input": i, "forget": f, "candidate": g, "output": o}
 
-    def torch_gates(self) -> tuple[list[base.AnyGate], None] | None:
-        usual = self.gate_activation is jax.nn.sigmoid and self.activation is jnp.tanh
-        return (
-            ([self.input, self.forget, self.candidate, self.output_gate], None) if usual else None
-        )
+    def form(self) -> base.Form:
+        gates = {
+            "input": self.input,
+            "forget": self.forget,
+            "candidate": self.candidate,
+            "output": self.output_gate,
+        }
+        return base.Form("lstm", gates, self.activation, self.gate_activation)

@@ -2,8 +2,6 @@
 
 from typing import Unpack
 
-import jax
-import jax.numpy as jnp
 from flax import nnx
 from jax.nn.initializers import orthogonal, zeros
 
@@ -69,6 +67,5 @@ class VanillaCell(base.Cell):
         h = self.activation(self.candidate(x, h))
         return h, {"candidate": h}
 
-    def torch_gates(self) -> tuple[list[base.AnyGate], None] | None:
-        usual = self.activation in (jnp.tanh, jax.nn.relu)
-        return ([self.candidate], None) if usual else None
+    def form(self) -> base.Form:
+        return base.Form("vanilla", {"candidate": self.candidate}, self.activation)

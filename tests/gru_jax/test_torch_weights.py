@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gru_jax import CELLS, RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell
-from gru_jax.torch_weights import from_torch, to_torch
+from gru_jax.interop import from_torch, to_torch
 from tests.helpers import CLASSIC, agree, randomise
 
 pytestmark = pytest.mark.usefixtures("least_effort")
@@ -168,10 +168,11 @@ def test_a_state_dict_of_another_shape():
         from_torch(small, to_torch(large))
     model = model_of("gru", 3, (4, 4), bidirectional=False)
     for state, message in (
-        (to_torch(small), "lacks bias_hh_l1, bias_ih_l1, weight_hh_l1, weight_ih_l1$"),
-        (to_torch(model) | {"weight_hr_l0": np.zeros(3)}, "has weight_hr_l0, which the module lac"),
+        (to_torch(small), "PyTorch layer has 1 layer in one direction: must have 2 layers in one"),
+        (to_torch(model) | {"weight_hr_l0": np.zeros(3)}, "weights have weight_hr_l0, which the"),
+        ({n: a for n, a in to_torch(model).items() if n != "bias_hh_l1"}, "weights lack bias_hh"),
     ):
-        with pytest.raises(ValueError, match=f"^the state dict {message}"):
+        with pytest.raises(ValueError, match=f"^the {message}"):
             from_torch(model, state)
 
 
@@ -183,7 +184,7 @@ def test_weights_without_biases(name):
     assert {key.split("_")[0] for key in state} == {"weight"}
     from_torch(second, state)
     jax.tree.map(np.testing.assert_array_equal, nnx.state(first), nnx.state(second))
-    with pytest.raises(ValueError, match=r"has bias_hh_l0, bias_ih_l0, which the module lacks$"):
+    with pytest.raises(ValueError, match="the weights have biases that the cell lacks: candidate"):
         from_torch(first, to_torch(CELLS[name](3, 4, rngs=nnx.Rngs(0))))
 
 
@@ -222,5 +223,103 @@ def test_models_that_torch_lacks():
 def test_a_population_is_no_layer():
     make = nnx.vmap(lambda key: GRUCell(3, 4, rngs=nnx.Rngs(key)))
     population = make(jax.random.split(jax.random.key(0), 2))
-    with pytest.raises(ValueError, match=r"shape \(2, 3, 4\): must be those of one model, not sev"):
+    with pytest.raises(ValueError, match=r"shape \(2, 3, 4\), which must be that of one, not s"):
         to_torch(population)
+
+
+@pytest.mark.quick
+def test_several_layers_or_directions_are_named_as_such():
+    one, both = model_of("lstm", 3, (4,), False), model_of("lstm", 3, (4,), True)
+    cell = LSTMCell(3, 4, rngs=nnx.Rngs(0))
+    message = "^the PyTorch layer has {}: must have {}, as the module$"
+    two = model_of("lstm", 3, (4, 4), False)
+    directions = "1 layer in both directions", "1 layer in one direction"
+    for mine, theirs, words in (
+        (cell, two, ("2 layers in one direction", "1 layer in one direction")),
+        (cell, both, directions),
+        (both, one, directions[::-1]),
+    ):
+        with pytest.raises(ValueError, match=message.format(*words)):
+            from_torch(mine, to_torch(theirs))
+
+
+@pytest.mark.quick
+def test_a_list_and_the_layers_of_a_model_are_as_good_as_the_model():
+    model = randomise(model_of("gru", 3, (4, 4), bidirectional=False))
+    expected = to_torch(model)
+    for same in (list(model.layers), [layer.forward for layer in model.layers]):
+        found = to_torch(same)
+        assert list(found) == list(expected)
+        assert all((found[name] == expected[name]).all() for name in expected)
+
+
+@pytest.mark.quick
+@EVERY_CELL
+def test_names_of_torchs_cells(name):
+    first, second = (randomise(CELLS[name](3, 4, rngs=nnx.Rngs(0)), seed) for seed in (1, 2))
+    state = to_torch(first, cell=True)
+    assert set(state) == {"weight_ih", "weight_hh", "bias_ih", "bias_hh"}
+    from_torch(second, state)
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(first), nnx.state(second))
+    with pytest.raises(ValueError, match="cell is True: must be False for several layers or both"):
+        to_torch(model_of(name, 3, (4, 4), bidirectional=False), cell=True)
+
+
+@pytest.mark.quick
+def test_a_layer_is_found_in_a_larger_module():
+    first, second = (randomise(GRUCell(3, 4, rngs=nnx.Rngs(0)), seed) for seed in (1, 2))
+    state = {"readout.weight": np.zeros((2, 4)), **to_torch(first, prefix="encoder.rnn.")}
+    for prefix in (None, "encoder.rnn", "encoder.rnn."):
+        second = randomise(second, 2)
+        from_torch(second, state, prefix=prefix)
+        jax.tree.map(np.testing.assert_array_equal, nnx.state(first), nnx.state(second))
+    several = state | to_torch(second, prefix="decoder.", cell=True)
+    for prefix in (None, "coder"):
+        with pytest.raises(ValueError, match=r": must be 'encoder\.rnn\.' or 'decoder\.', where"):
+            from_torch(second, several, prefix=prefix)
+    with pytest.raises(ValueError, match="the state dict has no recurrent layer: no name ends in"):
+        from_torch(second, {"readout.weight": np.zeros((2, 4))})
+
+
+def test_bfloat16_there_and_back():
+    make = lambda seed: randomise(GRUCell(3, 4, param_dtype=jnp.bfloat16, rngs=nnx.Rngs(0)), seed)
+    first, second = make(1), make(2)
+    state = to_torch(first)
+    assert {array.dtype.name for array in state.values()} == {"float32"}
+    from_torch(second, state)
+    jax.tree.map(np.testing.assert_array_equal, nnx.state(first), nnx.state(second))
+
+
+def test_tensors_of_torch(torch):
+    """In bfloat16, with a gradient, of a cell, and of an `nn.RNN` within a module."""
+    cell = GRUCell(3, 4, rngs=nnx.Rngs(0))
+    theirs = torch.nn.GRUCell(3, 4).bfloat16()
+    from_torch(cell, dict(theirs.named_parameters()))
+    expected = theirs.weight_ih.detach().float().numpy()
+    np.testing.assert_array_equal(to_torch(cell, cell=True)["weight_ih"], expected)
+    larger = torch.nn.ModuleDict({"rnn": torch.nn.RNN(3, 4, nonlinearity="relu")})
+    with pytest.raises(ValueError, match="nonlinearity is relu: must be tanh"):
+        from_torch(VanillaCell(3, 4, rngs=nnx.Rngs(0)), larger)
+    relu = VanillaCell(3, 4, activation="relu", rngs=nnx.Rngs(0))
+    from_torch(relu, larger)
+    x = torch.randn(2, 3)
+    h = torch.rand(2, 4)
+    outputs, _ = larger["rnn"](x[None], h[None])
+    agree(relu(jnp.asarray(h), jnp.asarray(x))[1], outputs[0].detach().numpy(), 1e-5)
+    lstm, theirs = LSTMCell(3, 4, rngs=nnx.Rngs(0)), torch.nn.LSTM(3, 4)
+    from_torch(lstm, theirs)
+    _, last = theirs(x[:, None])
+    carry, _ = RNN(lstm, return_carry=True)(jnp.asarray(x)[None])
+    agree(carry, [state.detach().numpy()[0] for state in last[::-1]], 1e-5)
+
+
+def test_nothing_is_changed_by_what_does_not_fit():
+    model = randomise(model_of("gru", 3, (4, 4), bidirectional=False))
+    before = jax.tree.map(np.asarray, nnx.state(model))
+    state = {name: array + 1 for name, array in to_torch(model).items()}
+    state["weight_hh_l1"] = state["weight_hh_l1"][:, :3]
+    with pytest.raises(
+        ValueError, match=r"weight_hh_l1 has shape \(12, 3\): must be \(12, 4\), th"
+    ):
+        from_torch(model, state)
+    jax.tree.map(np.testing.assert_array_equal, before, nnx.state(model))
