@@ -8,7 +8,8 @@ from flax import nnx
 
 from gru_jax import arguments, fields
 from gru_jax.axes import Carry, Inputs, Lengths, Outputs, Resets, Sequence
-from gru_jax.recurrence import RNN, Run
+from gru_jax.recurrence import RNN
+from gru_jax.run import Run
 
 ENCODERS = ("none", "one_hot", "embedding", "scalar")
 

@@ -10,7 +10,8 @@ from flax import nnx
 from gru_jax import arguments, fields
 from gru_jax.axes import Carry, HiddenSequence, Inputs, Lengths, Outputs, Resets
 from gru_jax.layers import Encoder, Layer
-from gru_jax.recurrence import RNN, Run
+from gru_jax.recurrence import RNN
+from gru_jax.run import Run
 
 READOUTS = ("last", "every", "flatten")
 

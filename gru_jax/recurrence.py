@@ -1,47 +1,23 @@
 """A cell run over time."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 from gru_jax import arguments, fields
-from gru_jax.axes import Array, Carry, HiddenSequence, Lengths, Outputs, Resets, Sequence
+from gru_jax.axes import Array, Carry, HiddenSequence, Lengths, Resets, Sequence
 from gru_jax.bptt import GRADIENTS, scan
 from gru_jax.cells.base import Cell
 from gru_jax.padding import flipped, last_output, select
 from gru_jax.parallel import FORMS, is_linear, parallel_scan
 from gru_jax.placement import is_divided, placed
+from gru_jax.run import Run
 from gru_jax.variables import functional
 
 RECURRENCES = ("auto", "scan", "associative", "chunked")
-
-
-class Run(NamedTuple):
-    """What a recurrence computes.
-
-    carry: the carry after the last step.
-    outputs: (*batch, time, hidden).
-    activations: the gates at every step; None if not wanted.
-    carries: the carry after every step, in arrays like the outputs; None if not wanted.
-    last: the output that belongs to `carry`, (*batch, hidden).
-    """
-
-    carry: Carry
-    outputs: HiddenSequence
-    activations: Any
-    carries: Any
-    last: Outputs
-
-    def chosen(self, outputs: Any, return_carry: bool | str, return_activations: bool) -> Any:
-        """The outputs, or a tuple of them and whatever else is to be returned."""
-        result: tuple[Any, ...] = (outputs,)
-        if return_carry:
-            result = (self.carries if return_carry == "all" else self.carry, *result)
-        if return_activations:
-            result = (*result, self.activations)
-        return result if len(result) > 1 else outputs
+NARROW = 256  # the size of a state up to which steps side by side are faster: docs/performance.md
 
 
 class RNN(nnx.Module):
@@ -67,7 +43,8 @@ class RNN(nnx.Module):
         the order in which they are computed, as `nnx.RNN` does by default.
       recurrence: "scan": step by step, with any cell. "associative" or "chunked": many steps at
         once, with a cell that is linear in its state, such as `MinGRUCell`: see `parallel_scan`.
-        "auto": "scan". It changes speed and memory, not values.
+        "auto": "chunked" if the cell says that it is `LINEAR`, its state has at most 256 numbers
+        and `gradient` is "auto", otherwise "scan". It changes speed and memory, not values.
       gradient, segment, unroll: how the gradient of "scan" is computed, see `gru_jax.scan`; they,
         too, change speed and memory only.
 
@@ -228,8 +205,12 @@ class RNN(nnx.Module):
         return Run(carry, outputs, activations, carries, last)
 
     def _scan(self, step: Any, carry: Any, xs: Any, reverse: bool) -> Any:
-        if self.recurrence in FORMS:
-            return parallel_scan(step, carry, xs, reverse, form=self.recurrence)
+        form = self.recurrence
+        if form == "auto" and self.gradient == "auto" and getattr(self.cell, "LINEAR", False):
+            widest = max(leaf.size for leaf in jax.tree.leaves(carry))
+            form = "chunked" if widest <= NARROW else "scan"
+        if form in FORMS:
+            return parallel_scan(step, carry, xs, reverse, form=form)
         return scan(
             step,
             carry,

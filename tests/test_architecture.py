@@ -12,7 +12,7 @@ RANKS = {
     "": ["gru_jax", "configs", "experiments", "scripts"],
     "gru_jax": [
         "axes fields lapack",
-        "streams arguments padding placement variables",
+        "streams arguments padding placement variables run",
         "bptt initializers",
         "cells parallel",
         "recurrence",
@@ -20,7 +20,6 @@ RANKS = {
         "model tasks optimizer devices",
         "population",
         "training interop diagnostics",
-        "torch_weights",
     ],
     "gru_jax.bptt": ["jaxprs lists reverse_only", "recomputation step", "derivative", "loops"],
     "gru_jax.cells": ["gates", "factory forms", "base", "skew", "*"],

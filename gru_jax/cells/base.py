@@ -72,6 +72,8 @@ class Cell(nnx.RNNCellBase):
 
     TITLE: the name in tables and figures; by default the name of the class without "Cell".
     STATES: the names of its state arrays; the layer above sees the last one.
+    LINEAR: whether each unit's new state is linear in its old one, and in no other unit's: then
+      `RNN` may compute many steps at once, see its `recurrence`.
     KEEPING_GATE: the name, in its activations, of the gate that decides how much of the old
       state is kept; None if there is no such gate.
 
@@ -91,6 +93,7 @@ class Cell(nnx.RNNCellBase):
 
     TITLE: ClassVar[str] = ""
     STATES: ClassVar[tuple[str, ...]] = ("h",)
+    LINEAR: ClassVar[bool] = False
     KEEPING_GATE: ClassVar[str | None] = None
 
     def __init_subclass__(cls, **options: Any):

@@ -38,6 +38,7 @@ class MinGRUCell(base.Cell):
     """
 
     TITLE = "minGRU"
+    LINEAR = True
     KEEPING_GATE = "update"
 
     def __init__(
@@ -93,6 +94,7 @@ class MinLSTMCell(base.Cell):
     """
 
     TITLE = "minLSTM"
+    LINEAR = True
     KEEPING_GATE = "forget"
 
     def __init__(

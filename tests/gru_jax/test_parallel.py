@@ -12,6 +12,7 @@ from jax import lax
 from gru_jax import CELLS, RNN, FieldError
 from gru_jax.parallel import FORMS, NotLinearError, is_linear, parallel_scan
 from gru_jax.parallel.recurrence import solve
+from gru_jax.recurrence import NARROW
 from tests.helpers import randomise, split
 
 pytestmark = pytest.mark.usefixtures("least_effort")
@@ -207,9 +208,10 @@ def test_no_steps_and_one():
 
 @pytest.mark.quick
 @pytest.mark.parametrize("name", CELLS)
-def test_a_cell_that_is_not_linear_is_refused(name):
+def test_only_linear_cells_can_be_run_so(name):
     cell = CELLS[name](D, H, rngs=nnx.Rngs(0))
-    if name in LINEAR:
+    assert (name in LINEAR) == cell.LINEAR
+    if cell.LINEAR:
         assert RNN(cell, recurrence="chunked").recurrence == "chunked"
         return
     message = f"recurrence = 'chunked': must be auto or scan, since {type(cell).__name__} is not"
@@ -217,3 +219,15 @@ def test_a_cell_that_is_not_linear_is_refused(name):
         RNN(cell, recurrence="chunked")
     with pytest.raises(FieldError, match="recurrence = 'parallel': must be one of"):
         RNN(cell, recurrence="parallel")
+
+
+def test_auto_is_chunked_for_narrow_linear_cells():
+    loops = lambda rnn, batch: str(jax.make_jaxpr(rnn)(jnp.ones((batch, 16, D)))).count("length=16")
+    for name, batch, gradient, chunked in [
+        ("min_gru", 2, "auto", True),
+        ("min_gru", 2, "batched", False),
+        ("min_gru", NARROW // H + 1, "auto", False),
+        ("gru", 2, "auto", False),
+    ]:
+        cell = CELLS[name](D, H, rngs=nnx.Rngs(0))
+        assert (loops(RNN(cell, gradient=gradient), batch) == 0) == chunked, (name, batch, gradient)
