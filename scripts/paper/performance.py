@@ -1,7 +1,7 @@
 """The tables of docs/performance.md and README, and their figure, from what was timed.
 
-results/benchmark_NAME.json are `scripts.benchmark`'s, startup.json is
-`scripts.endurance.startup`'s.
+results/benchmark_NAME.json are `scripts.benchmark`'s, linear.json is `scripts.benchmark.linear`'s,
+startup.json is `scripts.endurance.startup`'s.
 """
 
 import json
@@ -12,6 +12,7 @@ from typing import Any
 from experiments.figures import families, style
 from experiments.system.files import write_bytes
 from gru_jax import CELLS, Cell, GRUCell, LSTMCell, VanillaCell
+from scripts.benchmark import linear as linear_cells
 from scripts.benchmark.contenders import Work
 from scripts.benchmark.entrants import FLOOR, OURS, WORKLOADS
 from scripts.endurance import startup
@@ -239,9 +240,29 @@ def first() -> str:
     return "\n".join([*lines, "", f"Measured {len(seconds)} times in turn: {_made(found)}"])
 
 
+def linear() -> str:
+    """Linear cells: how much faster many steps at once are than one after the other."""
+    found = json.loads(linear_cells.RESULTS.read_text())
+    lines = [
+        "| cell | batch | units | T | scan, ms | associative | chunked |",
+        "|---|--:|--:|--:|--:|--:|--:|",
+    ]
+    for work in found["works"]:
+        one = statistics.median(work["scan"])
+        times = (
+            statistics.median(a / b for a, b in zip(work["scan"], work[way], strict=True))
+            for way in ("associative", "chunked")
+        )
+        lines.append(
+            f"| {CELLS[work['cell']].TITLE} | {work['batch']} | {work['units']} "
+            f"| {work['length']:,} | {1e3 * one:.2f} | {' | '.join(f'{t:.2f}' for t in times)} |"
+        )
+    return "\n".join([*lines, "", f"Measured on one core: {_made(found)}"])
+
+
 def parts() -> dict[str, str]:
     """The tables of docs/performance.md."""
-    tables = (sizes, versus, derived, foreign, paths, population, formula, long, first)
+    tables = (sizes, versus, derived, foreign, paths, population, formula, long, linear, first)
     return {table.__name__: table() for table in tables}
 
 
