@@ -12,7 +12,7 @@ from jax._src import compiler
 from gru_jax import devices
 
 collect_ignore = [
-    "mgu.py",  # it registers a cell, for the tests that ask for that
+    "minimal_rnn.py",  # it registers a cell, for the tests that ask for that
     "golden/make_torch.py",  # it needs PyTorch
 ]
 

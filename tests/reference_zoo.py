@@ -41,6 +41,36 @@ def looped(step):
     return loop
 
 
+def gate(w, x, h):
+    """A gate; if refined, between f^2 and 1 - (1 - f)^2."""
+    if "refine" not in w:
+        return sigmoid(heard(w, x, h))
+    f, r = sigmoid(heard(w["gate"], x, h)), sigmoid(heard(w["refine"], x, h))
+    return r * (1 - (1 - f) ** 2) + (1 - r) * f**2
+
+
+@looped
+def gru(w, x, h, reset_after=True, update_gate="keep", **_):
+    r = gate(w["reset"], x, h) if "reset" in w else 1.0
+    z, n = gate(w["update"], x, h), w["candidate"]
+    if reset_after:
+        n = heard(n, x, 0 * h) + r * (h @ n["recurrent_kernel"] + w.get("recurrent_bias", 0.0))
+    else:
+        n = heard(n, x, r * h)
+    z = z if update_gate == "keep" else 1 - z
+    return (z * h + (1 - z) * np.tanh(n),)
+
+
+@looped
+def lstm(w, x, c, h, input="learned", output="learned", **_):
+    total = lambda name, c: heard(w[name], x, h) + w[name].get("peephole", 0.0) * c
+    f = gate(w["forget"], x, h) if "gate" in w["forget"] else sigmoid(total("forget", c))
+    i = 1 - f if input == "coupled" else sigmoid(total("input", c))
+    c = f * c + i * np.tanh(heard(w["candidate"], x, h))
+    o = 1.0 if output == "open" else sigmoid(total("output_gate", c))
+    return c, o * np.tanh(c)
+
+
 @looped
 def min_gru(w, x, h, activation="identity"):
     z, n = sigmoid(heard(w["update"], x, h)), heard(w["candidate"], x, h)
@@ -57,6 +87,12 @@ def min_lstm(w, x, h):
 @looped
 def indrnn(w, x, h):
     return (relu(heard(w["candidate"], x, h)),)
+
+
+@looped
+def mgu(w, x, h):
+    f = sigmoid(heard(w["forget"], x, h))
+    return ((1 - f) * h + f * np.tanh(heard(w["candidate"], x, f * h)),)
 
 
 @looped

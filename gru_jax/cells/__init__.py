@@ -9,6 +9,7 @@ from gru_jax.cells.independent import IndRNNCell
 from gru_jax.cells.janet import JANETCell
 from gru_jax.cells.lem import LEMCell
 from gru_jax.cells.lstm import LSTMCell
+from gru_jax.cells.mgu import MGUCell
 from gru_jax.cells.minimal import MinGRUCell, MinLSTMCell
 from gru_jax.cells.orthogonal import ExpRNNCell
 from gru_jax.cells.oscillatory import CoRNNCell
@@ -21,6 +22,7 @@ CELLS: dict[str, type[Cell]] = {
     "vanilla": VanillaCell,
     "min_gru": MinGRUCell,
     "min_lstm": MinLSTMCell,
+    "mgu": MGUCell,
     "janet": JANETCell,
     "brc": BRCCell,
     "nbrc": NBRCCell,
@@ -46,6 +48,7 @@ __all__ = [
     "JANETCell",
     "LEMCell",
     "LSTMCell",
+    "MGUCell",
     "MinGRUCell",
     "MinLSTMCell",
     "NBRCCell",

@@ -13,7 +13,7 @@ from jax.nn.initializers import Initializer, zeros
 
 from gru_jax import arguments, fields
 from gru_jax.axes import Activations, Carry, State, StepInput
-from gru_jax.cells.factory import KEEPING, GateFactory
+from gru_jax.cells.factory import BIASED, GATES, HEARING, KEEPING, GateFactory, chosen
 from gru_jax.cells.gates import (
     ACTIVATIONS,
     GATE_ACTIVATIONS,
@@ -24,6 +24,7 @@ from gru_jax.cells.gates import (
     Gate,
     activation,
     add_bias,
+    all_ordinary,
     keeping_start,
     mirror,
     parameter,
@@ -33,7 +34,10 @@ from gru_jax.cells.gates import (
 
 __all__ = [
     "ACTIVATIONS",
+    "BIASED",
+    "GATES",
     "GATE_ACTIVATIONS",
+    "HEARING",
     "KEEPING",
     "Activation",
     "AnyGate",
@@ -44,6 +48,8 @@ __all__ = [
     "GateFactory",
     "activation",
     "add_bias",
+    "all_ordinary",
+    "chosen",
     "keeping_start",
     "mirror",
     "parameter",
