@@ -22,7 +22,7 @@ RANKS = {
         "training torch_weights diagnostics",
     ],
     "gru_jax.bptt": ["jaxprs lists reverse_only", "recomputation step", "derivative", "loops"],
-    "gru_jax.cells": ["gates", "factory", "base", "skew", "*"],
+    "gru_jax.cells": ["gates", "factory", "base", "norm skew", "*"],
     "gru_jax.diagnostics": ["dynamics", "gradients", "spectrum", "gates"],
     "gru_jax.tasks": ["base", "dataset", "adding copy_memory", "*"],
     "configs": ["common variants", "*", "ablations gradients", "sweeps"],

@@ -10,6 +10,7 @@ import pytest
 from flax import nnx
 
 from gru_jax import RNN, FieldError, GRUCell, LSTMCell, parameter_count
+from gru_jax.cells import LayerNormLSTMCell
 from gru_jax.diagnostics import gates
 from gru_jax.initializers import Chrono
 from gru_jax.torch_weights import to_torch
@@ -95,6 +96,22 @@ def test_what_a_gate_does_not_hear_has_no_parameters():
     assert count(**both("constant")) == candidate + H, "c_n is b_n where r is constant"
     with pytest.raises(FieldError, match="bias = 'reset'"):
         count(reset="constant", bias="reset")
+
+
+@pytest.mark.parametrize("norm", ["products", "sum"])
+def test_a_norm_does_not_hear_how_loud_its_kernels_are_together(norm):
+    """One of the sum hears how loud W is beside U; one of each product does not."""
+    cell = made(LayerNormLSTMCell, norm=norm, param_dtype=jnp.float32)
+    before = outputs(cell)
+    for gate in (cell.input, cell.forget, cell.candidate, cell.output_gate):
+        gate.kernel[...] *= 30
+    apart = np.abs(outputs(cell) - before)[:, 1:].max()
+    assert (apart < 1e-3) == (norm == "products")
+    for gate in (cell.input, cell.forget, cell.candidate, cell.output_gate):
+        gate.recurrent_kernel[...] *= 30
+    np.testing.assert_allclose(outputs(cell)[:, 1:], before[:, 1:], atol=2e-2)
+    cell.input.kernel[...] *= 30
+    assert np.abs(outputs(cell) - before).max() > 0.01, "the gates are normalised together"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.usefixtures("least_effort")
 
 B, T, D, H = 2, 5, 2, 3
 OPTIONS = {
+    "ln_gru": [{}, {"norm": "sum"}],
+    "ln_lstm": [{}, {"norm": "sum"}],
     "min_gru": [{}, {"activation": "positive"}],
     "janet": [{}, {"beta": 0.3}],
     "lem": [{}, {"dt": 0.4}],
