@@ -13,7 +13,8 @@ from gru_jax import devices
 
 collect_ignore = [
     "minimal_rnn.py",  # it registers a cell, for the tests that ask for that
-    "golden/make_torch.py",  # it needs PyTorch
+    "golden/make_authors.py",  # these need PyTorch
+    "golden/make_torch.py",
 ]
 
 devices.use_cpu_cores(seeds=4, batch=4, cores=4)
