@@ -10,22 +10,23 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
-from gru_jax import CELLS, Cell, parameter_count
+from gru_jax import CELLS, Cell, GRUCell, LSTMCell, VanillaCell, parameter_count
+from gru_jax.cells import LayerNormGRUCell, MGUCell, MinGRUCell, SLSTMCell
 
 TERMS = ("D H", "H^2", "H", "")
 SIZES = ((1, 1), (2, 3), (3, 7), (5, 4), (4, 9))
-# What code of others was found to do, by cell or by the name of a setting.
-OTHERS = {
-    "ln_gru": 'a norm of the sum, as in Dreamer, is another model: `norm="sum"`',
-    "mgu": (
+# What code of others was found to do, by cell or by the name of one of SETTINGS.
+OTHERS: dict[type[Cell] | str, str] = {
+    LayerNormGRUCell: 'a norm of the sum, as in Dreamer, is another model: `norm="sum"`',
+    MGUCell: (
         "`linen.MGUCell` of Flax keeps where the paper's gate writes, and resets after the "
         "product; no change of signs maps one to the other"
     ),
-    "min_gru": (
+    MinGRUCell: (
         "the authors also have it in logarithms, with a candidate that cannot be negative: "
         '`activation="positive"`, without logarithms'
     ),
-    "slstm": (
+    SLSTMCell: (
         "the authors' plain code decides for a whole batch at once whether a step is the first: "
         "0 / 0 after a reset of some of its examples"
     ),
@@ -38,7 +39,7 @@ OTHERS = {
 class Setting:
     """A published cell that is a cell of the library with some options."""
 
-    cell: str
+    cell: type[Cell]
     options: dict[str, Any]
     source: str
 
@@ -48,34 +49,38 @@ class Setting:
             f'{name}="{value}"' if isinstance(value, str) else f"{name}={value}"
             for name, value in self.options.items()
         )
-        return f"{CELLS[self.cell].__name__}({options})"
+        return f"{self.cell.__name__}({options})"
 
 
 CHUNG = {"reset_after": False, "update_gate": "write"}
 GREFF = "Greff et al. 2017, there with peepholes"
 SETTINGS = {
-    "GRU of Cho": Setting("gru", {"reset_after": False}, "Cho et al. 2014, v3"),
-    "GRU of Chung": Setting("gru", CHUNG, "Chung et al. 2014"),
-    "GRU1": Setting("gru", {**CHUNG, "reset": "state", "update": "state"}, "Dey & Salem 2017"),
+    "GRU of Cho": Setting(GRUCell, {"reset_after": False}, "Cho et al. 2014, v3"),
+    "GRU of Chung": Setting(GRUCell, CHUNG, "Chung et al. 2014"),
+    "GRU1": Setting(GRUCell, {**CHUNG, "reset": "state", "update": "state"}, "Dey & Salem 2017"),
     "GRU2": Setting(
-        "gru",
+        GRUCell,
         {**CHUNG, "reset": "state", "update": "state", "bias": "candidate"},
         "Dey & Salem 2017",
     ),
     "GRU3": Setting(
-        "gru", {**CHUNG, "reset": "constant", "update": "constant"}, "Dey & Salem 2017"
+        GRUCell, {**CHUNG, "reset": "constant", "update": "constant"}, "Dey & Salem 2017"
     ),
-    "MUT2": Setting("gru", CHUNG, "Jozefowicz et al. 2015, with a kernel for x in the reset gate"),
-    "UGRNN": Setting("gru", {"reset": "open", "keeping_bias": 1.0}, "Collins et al. 2017"),
-    "UR-GRU": Setting("gru", {"update": "refined"}, "Gu et al. 2020"),
-    "Dreamer's GRU": Setting("ln_gru", {"norm": "sum", "keeping_bias": 1.0}, "Hafner et al. 2021"),
-    "LSTM of 1997": Setting("lstm", {"forget": "keep"}, "Hochreiter & Schmidhuber 1997"),
-    "LSTM with peepholes": Setting("lstm", {"peepholes": "all"}, "Gers & Schmidhuber 2000"),
-    "LSTM with coupled gates": Setting("lstm", {"input": "coupled"}, GREFF),
-    "LSTM without output gate": Setting("lstm", {"output": "open"}, GREFF),
-    "UR-LSTM": Setting("lstm", {"input": "coupled", "forget": "refined"}, "Gu et al. 2020"),
+    "MUT2": Setting(
+        GRUCell, CHUNG, "Jozefowicz et al. 2015, with a kernel for x in the reset gate"
+    ),
+    "UGRNN": Setting(GRUCell, {"reset": "open", "keeping_bias": 1.0}, "Collins et al. 2017"),
+    "UR-GRU": Setting(GRUCell, {"update": "refined"}, "Gu et al. 2020"),
+    "Dreamer's GRU": Setting(
+        LayerNormGRUCell, {"norm": "sum", "keeping_bias": 1.0}, "Hafner et al. 2021"
+    ),
+    "LSTM of 1997": Setting(LSTMCell, {"forget": "keep"}, "Hochreiter & Schmidhuber 1997"),
+    "LSTM with peepholes": Setting(LSTMCell, {"peepholes": "all"}, "Gers & Schmidhuber 2000"),
+    "LSTM with coupled gates": Setting(LSTMCell, {"input": "coupled"}, GREFF),
+    "LSTM without output gate": Setting(LSTMCell, {"output": "open"}, GREFF),
+    "UR-LSTM": Setting(LSTMCell, {"input": "coupled", "forget": "refined"}, "Gu et al. 2020"),
     "IRNN": Setting(
-        "vanilla", {"activation": "relu", "recurrent_start": "identity"}, "Le et al. 2015"
+        VanillaCell, {"activation": "relu", "recurrent_start": "identity"}, "Le et al. 2015"
     ),
 }
 
@@ -90,7 +95,7 @@ def table() -> str:
     for name, cell in CELLS.items():
         lines.append(
             f"| {cell.TITLE} | `{name}` | `{cell.__name__}` | {', '.join(cell.STATES)} "
-            f"| {cell.KEEPING_GATE or 'none'} | {parameters(cell)} | {OTHERS.get(name, '')} |"
+            f"| {cell.KEEPING_GATE or 'none'} | {parameters(cell)} | {OTHERS.get(cell, '')} |"
         )
     return "\n".join(lines)
 
@@ -102,7 +107,7 @@ def settings() -> str:
         "|---|---|---|---|---|",
     ]
     for name, setting in SETTINGS.items():
-        size = parameters(CELLS[setting.cell], setting.options)
+        size = parameters(setting.cell, setting.options)
         lines.append(
             f"| {name} | `{setting.code()}` | {setting.source} | {size} | {OTHERS.get(name, '')} |"
         )
@@ -117,7 +122,7 @@ def equations() -> str:
 def parameters(cell: type[Cell], options: dict[str, Any] | None = None) -> str:
     """The number of parameters as a polynomial in D and H.
 
-    >>> parameters(CELLS["vanilla"])
+    >>> parameters(VanillaCell)
     'D H + H^2 + H'
     """
     counts = [_count(cell, *sizes, **(options or {})) for sizes in SIZES]
