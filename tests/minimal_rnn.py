@@ -45,6 +45,6 @@ def get_config():
 
 
 def sweep(add):
-    add("gru", {"model.cell": "gru"}, parameters=200)
+    add("gru", {"model.cell": "gru", "model.gru.update": "refined"}, parameters=200)
     add("minimal_rnn", {}, parameters=200, reference="gru")
     add("minimal_rnn-0", {"model.minimal_rnn.update_bias": 0.0}, parameters=200, reference="gru")

@@ -1,4 +1,7 @@
-"""What a new cell takes: one file. The minimal RNN of tests/minimal_rnn.py, in every program."""
+"""What a new cell takes: one file. The minimal RNN of tests/minimal_rnn.py, in every program.
+
+The GRU beside it has a refined gate, so the programs are also those for a gate of another kind.
+"""
 
 import json
 
@@ -101,7 +104,7 @@ def test_its_gradients_are_measured_and_drawn(swept, tmp_path, monkeypatch):
 
 
 def test_its_memory_is_estimated(swept):
-    """Of a unit and step the gradient keeps r, z, n, h and a product in a GRU; here u, n and h."""
+    """Of a unit and step the gradient keeps r, z, n, h and more in a GRU; here u, n and h."""
     trials = SweepFolder(swept).trials()
     mesh = make_mesh(2, 1)
 
