@@ -134,7 +134,8 @@ class Gate(nnx.Module):
             total = self.project(inputs)
         else:
             total = self.project(inputs) + self.recur(state)
-        if self.peephole is not None and memory is not None:
+        if self.peephole is not None:
+            assert memory is not None, "a gate with a peephole is called with c as well"
             total = total + memory * spread(self.peephole, memory)
         return total if self.activation is None else self.activation(total)
 
