@@ -44,6 +44,21 @@ def evenly(first: float, last: float) -> Initializer:
     return init
 
 
+def uniform_gate() -> Initializer:
+    """b = log(u / (1 - u)) with u ~ U(1/H, 1 - 1/H), so that sigmoid(b) = u (Gu et al. 2020).
+
+    A gate that starts so covers time scales of up to about H steps, whatever the task.
+    """
+
+    def init(key, shape, dtype=jnp.float32, out_sharding=None):
+        del out_sharding
+        edge = 1 / max(2, shape[0])
+        u = jax.random.uniform(key, shape, dtype, edge, 1 - edge)
+        return jnp.log(u / (1 - u))
+
+    return init
+
+
 def rotations() -> Initializer:
     """A, whose A - A^T turns pairs of units by angles ~ U(-pi, pi) (Henaff et al. 2016).
 

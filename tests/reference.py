@@ -48,12 +48,12 @@ def vanilla(x, h, w, activation=np.tanh):
     return np.stack(states)
 
 
-def mgu(x, h, w):
+def minimal_rnn(x, h, w):
     """x (T, D), h (H,) -> states (T, H)."""
     states = []
     for x_t in x:
-        f = sigmoid(x_t @ w["W_f"] + h @ w["U_f"] + w["b_f"])
-        n = np.tanh(x_t @ w["W_n"] + (f * h) @ w["U_n"] + w["b_n"])
-        h = (1 - f) * h + f * n
+        n = np.tanh(x_t @ w["W_n"] + w["b_n"])
+        u = sigmoid(h @ w["U_z"] + n @ w["W_z"] + w["b_z"])
+        h = u * h + (1 - u) * n
         states.append(h)
     return np.stack(states)

@@ -41,6 +41,36 @@ def looped(step):
     return loop
 
 
+def gate(w, x, h):
+    """A gate; if refined, between f^2 and 1 - (1 - f)^2."""
+    if "refine" not in w:
+        return sigmoid(heard(w, x, h))
+    f, r = sigmoid(heard(w["gate"], x, h)), sigmoid(heard(w["refine"], x, h))
+    return r * (1 - (1 - f) ** 2) + (1 - r) * f**2
+
+
+@looped
+def gru(w, x, h, reset_after=True, update_gate="keep", **_):
+    r = gate(w["reset"], x, h) if "reset" in w else 1.0
+    z, n = gate(w["update"], x, h), w["candidate"]
+    if reset_after:
+        n = heard(n, x, 0 * h) + r * (h @ n["recurrent_kernel"] + w.get("recurrent_bias", 0.0))
+    else:
+        n = heard(n, x, r * h)
+    z = z if update_gate == "keep" else 1 - z
+    return (z * h + (1 - z) * np.tanh(n),)
+
+
+@looped
+def lstm(w, x, c, h, input="learned", output="learned", **_):
+    total = lambda name, c: heard(w[name], x, h) + w[name].get("peephole", 0.0) * c
+    f = gate(w["forget"], x, h) if "gate" in w["forget"] else sigmoid(total("forget", c))
+    i = 1 - f if input == "coupled" else sigmoid(total("input", c))
+    c = f * c + i * np.tanh(heard(w["candidate"], x, h))
+    o = 1.0 if output == "open" else sigmoid(total("output_gate", c))
+    return c, o * np.tanh(c)
+
+
 @looped
 def min_gru(w, x, h, activation="identity"):
     z, n = sigmoid(heard(w["update"], x, h)), heard(w["candidate"], x, h)
@@ -69,6 +99,77 @@ def lru(w, x, re, im, _):
 @looped
 def indrnn(w, x, h):
     return (relu(heard(w["candidate"], x, h)),)
+
+
+@looped
+def mgu(w, x, h):
+    f = sigmoid(heard(w["forget"], x, h))
+    return ((1 - f) * h + f * np.tanh(heard(w["candidate"], x, f * h)),)
+
+
+@looped
+def mut1(w, x, h):
+    z, r = sigmoid(heard(w["update"], x, h)), sigmoid(heard(w["reset"], x, h))
+    n = np.tanh(heard(w["candidate"], x, r * h) + np.tanh(x @ w["inputs"]["kernel"]))
+    return (n * z + h * (1 - z),)
+
+
+@looped
+def mut3(w, x, h):
+    z, r = sigmoid(heard(w["update"], x, np.tanh(h))), sigmoid(heard(w["reset"], x, h))
+    return (np.tanh(heard(w["candidate"], x, r * h)) * z + h * (1 - z),)
+
+
+def normed(a, gain):
+    """LN of one vector, whose numbers have the gains of several gates in turn."""
+    centred = a - a.mean()
+    return gain.reshape(-1) * centred / np.sqrt((centred**2).mean() + 1e-5)
+
+
+def side_by_side(w, gates):
+    """The kernels W and U and the biases of several gates as one."""
+    parts = ("kernel", "recurrent_kernel", "bias")
+    return [np.concatenate([w[name][part] for name in gates], axis=-1) for part in parts]
+
+
+def normed_sums(w, x, h, gates, norm):
+    """Of several gates: LN(x W) + LN(h U) + b, LN(x W + h U) + b, or LN(x W) + h U + b."""
+    kernel, recurrent, b = side_by_side(w, gates)
+    gain = w["norm"]["first"]["gain"]
+    if norm == "sum":
+        total = normed(x @ kernel + h @ recurrent, gain)
+    elif norm == "products":
+        total = normed(x @ kernel, gain) + normed(h @ recurrent, w["norm"]["second"]["gain"])
+    else:
+        total = normed(x @ kernel, gain) + h @ recurrent
+    return np.split(total + b, len(gates))
+
+
+@looped
+def ln_gru(w, x, h, norm="products"):
+    if norm == "sum":
+        r, z, n = normed_sums(w, x, h, ("reset", "update", "candidate"), norm)
+        n = np.tanh(sigmoid(r) * n)
+    else:
+        r, z = normed_sums(w, x, h, ("reset", "update"), norm)
+        along = normed(x @ w["candidate"]["kernel"], w["along"]["gain"])
+        across = normed(h @ w["candidate"]["recurrent_kernel"], w["across"]["gain"])
+        n = np.tanh(along + sigmoid(r) * across + w["candidate"]["bias"])
+    return ((1 - sigmoid(z)) * h + sigmoid(z) * n,)
+
+
+@looped
+def ln_lstm(w, x, c, h, norm="products"):
+    gates = ("input", "forget", "candidate", "output_gate")
+    i, f, g, o = normed_sums(w, x, h, gates, norm)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return c, sigmoid(o) * np.tanh(normed(c, w["memory_norm"]["gain"]) + w["memory_bias"])
+
+
+@looped
+def li_gru(w, x, h):
+    z, n = normed_sums(w, x, h, ("update", "candidate"), "inputs")
+    return (sigmoid(z) * h + (1 - sigmoid(z)) * relu(n),)
 
 
 @looped

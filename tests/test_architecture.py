@@ -22,7 +22,7 @@ RANKS = {
         "training interop diagnostics",
     ],
     "gru_jax.bptt": ["jaxprs lists reverse_only", "recomputation step", "derivative", "loops"],
-    "gru_jax.cells": ["gates", "factory forms", "base", "skew", "*"],
+    "gru_jax.cells": ["gates", "factory forms", "base", "norm skew", "*"],
     "gru_jax.parallel": ["linear recurrence", "steps", "scan"],
     "gru_jax.diagnostics": ["dynamics", "gradients", "spectrum", "gates"],
     "gru_jax.interop": ["layout", "matching", "*"],

@@ -11,6 +11,7 @@ import numpy as np
 from experiments.runs import Run
 from gru_jax import FieldError, Task, fields
 from gru_jax.diagnostics import half_life
+from gru_jax.diagnostics.gates import gates_of
 from gru_jax.tasks.base import Example, evaluation_batch
 from gru_jax.tasks.dataset import Dataset
 
@@ -59,7 +60,7 @@ def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
 
     found = jax.jit(jax.vmap(member))(run.state.final)
     kept = cell.kept(found)
-    gates = {name: np.asarray(values) for name, values in found.items() if name != "candidate"}
+    gates = jax.tree.map(np.asarray, gates_of(cell, found))
     if not gates:
         raise FieldError(
             "config.model.cell", run.settings.config["model"]["cell"], "one with gates"

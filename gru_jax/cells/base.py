@@ -13,7 +13,7 @@ from jax.nn.initializers import Initializer, zeros
 
 from gru_jax import arguments, fields
 from gru_jax.axes import Activations, Carry, State, StepInput
-from gru_jax.cells.factory import KEEPING, GateFactory
+from gru_jax.cells.factory import BIASED, GATES, HEARING, KEEPING, GateFactory, chosen
 from gru_jax.cells.forms import Form
 from gru_jax.cells.gates import (
     ACTIVATIONS,
@@ -34,7 +34,10 @@ from gru_jax.cells.gates import (
 
 __all__ = [
     "ACTIVATIONS",
+    "BIASED",
+    "GATES",
     "GATE_ACTIVATIONS",
+    "HEARING",
     "KEEPING",
     "Activation",
     "AnyGate",
@@ -46,6 +49,7 @@ __all__ = [
     "GateFactory",
     "activation",
     "add_bias",
+    "chosen",
     "keeping_start",
     "mirror",
     "parameter",

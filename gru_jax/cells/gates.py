@@ -70,6 +70,8 @@ class Gate(nnx.Module):
       recurrent: "full"; "diagonal", where each unit hears itself alone, and h * u takes the place
         of h U; or "none", where the gate hears x only.
       inputs: whether the gate hears x; if not, the sum is h U + b.
+      peephole: whether the gate also hears c, the memory of an LSTM, each unit its own: c * p is
+        added to the sum. p starts at 0.
       bias_init: initialiser of b; None for a gate without bias.
       rngs: the source of the parameters.
       options: see `CellOptions`.
@@ -90,12 +92,13 @@ class Gate(nnx.Module):
         activation: Activation | None = None,
         recurrent: str = "full",
         inputs: bool = True,
+        peephole: bool = False,
         bias_init: Initializer | None = zeros,
         rngs: nnx.Rngs,
         **options: Unpack[CellOptions],
     ):
-        known = ("activation", "recurrent", "inputs", "bias_init", *CellOptions.__annotations__)
-        fields.known_options(Gate, options, known)
+        own = ("activation", "recurrent", "inputs", "peephole", "bias_init")
+        fields.known_options(Gate, options, (*own, *CellOptions.__annotations__))
         param_dtype = options.get("param_dtype", jnp.float32)
         self.dtype = options.get("dtype") or param_dtype
         self.state_dtype = state_dtype(param_dtype)
@@ -119,14 +122,20 @@ class Gate(nnx.Module):
         self.bias = (
             parameter(bias_init, rngs, (hidden_features,), param_dtype) if bias_init else None
         )
+        self.peephole = (
+            parameter(zeros, rngs, (hidden_features,), param_dtype) if peephole else None
+        )
 
-    def __call__(self, inputs: StepInput, state: State) -> State:
+    def __call__(self, inputs: StepInput, state: State, memory: State | None = None) -> State:
         if self.kernel is None:
             total = add_bias(self.recur(state), self.bias)
         elif self.recurrent_kernel is None:
             total = self.project(inputs)
         else:
             total = self.project(inputs) + self.recur(state)
+        if self.peephole is not None:
+            assert memory is not None, "a gate with a peephole is called with c as well"
+            total = total + memory * spread(self.peephole, memory)
         return total if self.activation is None else self.activation(total)
 
     def project(self, inputs: StepInput) -> State:
@@ -164,9 +173,37 @@ class ConstantGate(nnx.Module):
         self.activation = activation
         self.bias = parameter(bias_init, rngs, (hidden_features,), param_dtype)
 
-    def __call__(self, inputs: StepInput, state: State) -> State:
-        del inputs
+    def __call__(self, inputs: StepInput, state: State, memory: State | None = None) -> State:
+        del inputs, memory
         return jnp.broadcast_to(self.activation(self.bias[...].astype(state.dtype)), state.shape)
+
+
+class RefinedGate(nnx.Module):
+    """A gate f that a second gate r refines: r pushes it up (r > 1/2) or down (r < 1/2).
+
+        g = 2 r f + (1 - 2 r) f^2,  which goes from f^2 (r = 0) to 1 - (1 - f)^2 (r = 1)
+
+    So g reaches values near 0 and 1 where neither f nor r is saturated (Gu et al. 2020, "Improving
+    the gating mechanism of recurrent neural networks"). Where 1 - f takes the place of f, and
+    1 - r that of r, 1 - g takes the place of g.
+
+    Args:
+      gate: f.
+      refine: r; if the gates have biases, that of r starts at minus that of f.
+    """
+
+    def __init__(self, gate: Gate, refine: Gate):
+        self.gate, self.refine = gate, refine
+        if refine.bias is not None:
+            mirror(gate, refine)
+
+    @property
+    def bias(self) -> nnx.Param | None:
+        return self.gate.bias
+
+    def __call__(self, inputs: StepInput, state: State, memory: State | None = None) -> State:
+        f, r = self.gate(inputs, state, memory), self.refine(inputs, state)
+        return 2 * r * f + (1 - 2 * r) * f**2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,16 +212,16 @@ class PinnedGate:
 
     value: float
 
-    def __call__(self, inputs: StepInput, state: State) -> State:
-        del inputs
+    def __call__(self, inputs: StepInput, state: State, memory: State | None = None) -> State:
+        del inputs, memory
         return jnp.full_like(state, self.value)
 
 
-AnyGate = Gate | ConstantGate | PinnedGate
+AnyGate = Gate | ConstantGate | RefinedGate | PinnedGate
 
 
 def keeping_start(
-    bias: float | Initializer | None, default: float = 0.0, keep: bool = True
+    bias: float | Initializer | None, default: float | Initializer = 0.0, keep: bool = True
 ) -> Initializer:
     """The initialiser of a keeping gate's bias.
 
@@ -203,7 +240,7 @@ def keeping_start(
 
 def mirror(forget: AnyGate, input: AnyGate) -> None:
     """Sets b_i = -b_f: a unit that forgets slowly also takes in little at each step."""
-    assert isinstance(forget, Gate | ConstantGate)
+    assert not isinstance(forget, PinnedGate)
     assert isinstance(input, Gate)
     assert forget.bias is not None
     assert input.bias is not None

@@ -29,9 +29,9 @@ class GRUCell(base.Cell):
     (`nnx.GRUCell` has no c_n); `reset_after=False` with "keep" is that of Cho et al. (2014, v3),
     and with "write" that of Chung et al. (2014). docs/gru.md compares them.
 
-    Parameters that could not affect the output do not exist: c_n exists only if the reset gate is
-    learned and acts after the product; if the update gate always keeps the state, neither the
-    reset gate nor the candidate exist.
+    Parameters that could not affect the output do not exist: c_n exists only if the reset gate
+    hears something and acts after the product; if the update gate always keeps the state, neither
+    the reset gate nor the candidate exist.
 
     Args:
       in_features, hidden_features: D and H.
@@ -39,12 +39,14 @@ class GRUCell(base.Cell):
       update_gate: what z = 1 does to the old state: "keep" or "write" (over it).
       bias: which biases exist: "all", "none", or names among "reset", "update", "candidate" and
         "recurrent" (c_n).
-      reset: "learned", or "open" (r = 1).
-      update: "learned"; "keep" (the state never changes); "replace" (h' = n); or "constant", one
-        learned value for each unit, whatever x and h are.
-      keeping_bias: start of b_z, 0 by default: a number, or an initialiser such as
-        `initializers.Chrono`. A positive value keeps in both conventions, so for "write" b_z
-        starts at its negative.
+      reset: "learned"; "inputs" or "state", a gate that hears x or h alone; "constant", one
+        learned value for each unit, whatever x and h are; or "open" (r = 1).
+      update: "learned", "inputs", "state" or "constant", as for `reset`; "refined" by a second
+        gate (Gu et al. 2020), see `gates.RefinedGate`; "keep" (the state never changes); or
+        "replace" (h' = n).
+      keeping_bias: start of b_z, 0 by default (`initializers.uniform_gate` for "refined"): a
+        number, or an initialiser such as `initializers.Chrono`. A positive value keeps in both
+        conventions, so for "write" b_z starts at its negative.
       gate_activation: "sigmoid", "hard_sigmoid" or a function.
       activation: that of the candidate: "tanh", "relu", "softsign", "identity" or a function.
       rngs: the source of the parameters.
@@ -83,7 +85,7 @@ class GRUCell(base.Cell):
         super().__init__(in_features, hidden_features, rngs=rngs, **options)
         self.reset_after = fields.boolean("reset_after", reset_after)
         self.keeps = fields.one_of("update_gate", update_gate, ("keep", "write")) == "keep"
-        fields.one_of("reset", reset, ("learned", "open"))
+        fields.one_of("reset", reset, base.GATES)
         fields.one_of("update", update, base.KEEPING)
         self.gate_activation = base.activation(
             "gate_activation", gate_activation, base.GATE_ACTIVATIONS
@@ -91,19 +93,19 @@ class GRUCell(base.Cell):
         self.activation = base.activation("activation", activation, base.ACTIVATIONS)
 
         writes = update != "keep"
-        gated = writes and reset == "learned"
+        heard = writes and reset in base.HEARING
         exists = {
-            "reset": gated,
-            "update": update == "learned",
+            "reset": heard,
+            "update": update in base.BIASED,
             "candidate": writes,
-            "recurrent": gated and reset_after,
+            "recurrent": heard and reset_after,
         }
         available = [name for name, there in exists.items() if there]
         gates = base.GateFactory(
             in_features, hidden_features, bias, available, rngs=rngs, **options
         )
         act = self.gate_activation
-        self.reset = gates.open_or_learned("reset", "learned" if gated else "open", act)
+        self.reset = gates.gate("reset", reset if writes else "open", act)
         self.update = gates.keeping("update", update, act, keeping_bias, keep=self.keeps)
         self.candidate = gates.learned("candidate") if writes else None
         self.recurrent_bias = (

@@ -23,18 +23,26 @@ class LSTMCell(base.Cell):
         h' = o * tanh(c')
 
     x has shape (*batch, D), everything else (*batch, H). Gates are reported under the names
-    "input", "forget", "candidate" and "output". As in cuDNN and PyTorch, there are no peepholes.
+    "input", "forget", "candidate" and "output", and c' under "c". As in cuDNN and PyTorch, there
+    are no peepholes by default. With them (Gers & Schmidhuber 2000) the sums of i and f also
+    contain c * p_i and c * p_f, and that of o contains c' * p_o: each unit sees its own memory.
 
     Args:
       in_features, hidden_features: D and H.
       bias: which biases exist: "all", "none", or names among "input", "forget", "candidate" and
         "output".
-      input: "learned", or "open" (i = 1).
-      forget: "learned"; "keep" (f = 1, the cell of 1997); "replace" (f = 0); or "constant", one
-        learned value for each unit, whatever x and h are.
-      output: "learned", or "open" (o = 1).
-      keeping_bias: start of b_f, 1 by default, after Jozefowicz et al. (2015): a number, or an
-        initialiser. `initializers.Chrono` also starts b_i, at -b_f (Tallec & Ollivier 2018).
+      input: "learned"; "inputs" or "state", a gate that hears x or h alone; "constant", one
+        learned value for each unit, whatever x and h are; "open" (i = 1); or "coupled"
+        (i = 1 - f, which Greff et al. 2017 call CIFG).
+      forget: "learned", "inputs", "state" or "constant", as for `input`; "refined" by a second
+        gate (Gu et al. 2020, who also couple i), see `gates.RefinedGate`; "keep" (f = 1, the cell
+        of 1997); or "replace" (f = 0).
+      output: "learned", "inputs", "state", "constant" or "open" (o = 1), as for `input`.
+      peepholes: which gates have them: "none", "all", or names among "input", "forget" and
+        "output"; a gate must be "learned", "inputs" or "state" to have one.
+      keeping_bias: start of b_f, 1 by default, after Jozefowicz et al. (2015), or
+        `initializers.uniform_gate` for "refined": a number, or an initialiser.
+        `initializers.Chrono` also starts b_i, at -b_f (Tallec & Ollivier 2018).
       gate_activation: "sigmoid", "hard_sigmoid" or a function.
       activation: that of the candidate and of c' in h': "tanh", "relu", "softsign", "identity"
         or a function.
@@ -58,6 +66,7 @@ class LSTMCell(base.Cell):
         input: str = "learned",
         forget: str = "learned",
         output: str = "learned",
+        peepholes: str | Sequence[str] = "none",
         keeping_bias: float | Initializer | None = None,
         gate_activation: str | base.Activation = "sigmoid",
         activation: str | base.Activation = "tanh",
@@ -65,28 +74,36 @@ class LSTMCell(base.Cell):
         **options: Unpack[base.CellOptions],
     ):
         super().__init__(in_features, hidden_features, rngs=rngs, **options)
-        fields.one_of("input", input, ("learned", "open"))
+        fields.one_of("input", input, (*base.GATES, "coupled"))
         fields.one_of("forget", forget, base.KEEPING)
-        fields.one_of("output", output, ("learned", "open"))
+        fields.one_of("output", output, base.GATES)
+        if input == "coupled" and forget in ("keep", "replace"):
+            allowed = f'another mode with forget = "{forget}", where 1 - f is one number'
+            raise fields.FieldError("input", input, allowed)
         self.gate_activation = act = base.activation(
             "gate_activation", gate_activation, base.GATE_ACTIVATIONS
         )
         self.activation = base.activation("activation", activation, base.ACTIVATIONS)
 
-        exists = {
-            "input": input == "learned",
-            "forget": forget == "learned",
-            "candidate": True,
-            "output": output == "learned",
-        }
-        available = [name for name, there in exists.items() if there]
+        modes = {"input": input, "forget": forget, "candidate": "learned", "output": output}
         gates = base.GateFactory(
-            in_features, hidden_features, bias, available, rngs=rngs, **options
+            in_features,
+            hidden_features,
+            bias,
+            [name for name, mode in modes.items() if mode in base.BIASED],
+            peepholes=base.chosen(
+                "peepholes",
+                peepholes,
+                [n for n, mode in modes.items() if mode in base.HEARING and n != "candidate"],
+            ),
+            rngs=rngs,
+            **options,
         )
-        self.input = gates.open_or_learned("input", input, act)
+        self.coupled = input == "coupled"  # then there is no gate but f
+        self.input = gates.gate("input", "open" if self.coupled else input, act)
         self.forget = gates.keeping("forget", forget, act, keeping_bias, default=1.0)
         self.candidate = gates.learned("candidate", self.activation)
-        self.output_gate = gates.open_or_learned("output", output, act)
+        self.output_gate = gates.gate("output", output, act)
         if isinstance(keeping_bias, Chrono) and "input" in gates.biases:
             base.mirror(self.forget, self.input)
 
@@ -94,13 +111,15 @@ class LSTMCell(base.Cell):
         self, carry: tuple[State, State], x: StepInput
     ) -> tuple[tuple[State, State], Activations]:
         c, h = carry
-        i = self.input(x, h)
-        f = self.forget(x, h)
+        i = self.input(x, h, c)
+        f = self.forget(x, h, c)
+        if self.coupled:
+            i = 1 - f
         g = self.candidate(x, h)
-        o = self.output_gate(x, h)
         c = f * c + i * g
+        o = self.output_gate(x, h, c)
         h = o * self.activation(c)
-        return (c, h), {"input": i, "forget": f, "candidate": g, "output": o}
+        return (c, h), {"input": i, "forget": f, "candidate": g, "output": o, "c": c}
 
     def form(self) -> base.Form:
         gates = {

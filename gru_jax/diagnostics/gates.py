@@ -29,10 +29,13 @@ def gates(model: Model, inputs: Inputs) -> tuple[dict[str, HiddenSequence], ...]
     >>> {name: values.shape for name, values in found.items()}
     {'reset': (7, 4), 'update': (7, 4)}
     """
-    return tuple(
-        {name: values for name, values in activations.items() if name != "candidate"}
-        for _, activations in _recorded(model, inputs)
-    )
+    return tuple(gates_of(*recorded) for recorded in _recorded(model, inputs))
+
+
+def gates_of(cell: Cell, activations: dict[str, HiddenSequence]) -> dict[str, HiddenSequence]:
+    """Those of a cell's activations that are gates: neither its candidate nor one of its states."""
+    others = {"candidate", *cell.STATES}
+    return {name: values for name, values in activations.items() if name not in others}
 
 
 def kept(model: Model, inputs: Inputs) -> tuple[HiddenSequence, ...]:

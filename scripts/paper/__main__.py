@@ -34,7 +34,11 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
     },
     "CONTRIBUTING.md": lambda: {"times": reliability.times()},
     "docs/ablations.md": results.ablations,
-    "docs/cells.md": lambda: {"cells": cells.table(), "equations": cells.equations()},
+    "docs/cells.md": lambda: {
+        "cells": cells.table(),
+        "settings": cells.settings(),
+        "equations": cells.equations(),
+    },
     "docs/gradients.md": lambda: {
         "initial": gradients.initial(),
         "trained": gradients.trained(),

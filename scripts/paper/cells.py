@@ -1,29 +1,115 @@
 """docs/cells.md: every cell of the library, from its class: equations, source, parameters."""
 
+import dataclasses
 import inspect
 import re
 import sys
 import textwrap
+from typing import Any
 
 import numpy as np
 from flax import nnx
 
-from gru_jax import CELLS, Cell, parameter_count
+from gru_jax import CELLS, Cell, GRUCell, LSTMCell, VanillaCell, parameter_count
+from gru_jax.cells import LayerNormGRUCell, MGUCell, MinGRUCell, SLSTMCell
 
 TERMS = ("D H", "H^2", "H", "")
 SIZES = ((1, 1), (2, 3), (3, 7), (5, 4), (4, 9))
+# What code of others was found to do, by cell or by the name of one of SETTINGS.
+OTHERS: dict[type[Cell] | str, str] = {
+    LayerNormGRUCell: 'a norm of the sum, as in Dreamer, is another model: `norm="sum"`',
+    MGUCell: (
+        "`linen.MGUCell` of Flax keeps where the paper's gate writes, and resets after the "
+        "product; no change of signs maps one to the other"
+    ),
+    MinGRUCell: (
+        "the authors also have it in logarithms, with a candidate that cannot be negative: "
+        '`activation="positive"`, without logarithms'
+    ),
+    SLSTMCell: (
+        "the authors' plain code decides for a whole batch at once whether a step is the first: "
+        "0 / 0 after a reset of some of its examples"
+    ),
+    "GRU1": "one public version shares one layer between both gates, in GRU1 to GRU3",
+    "UR-LSTM": "state-spaces/s4 has the refining gate without -b",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """A published cell that is a cell of the library with some options."""
+
+    cell: type[Cell]
+    options: dict[str, Any]
+    source: str
+
+    def code(self) -> str:
+        """What makes it."""
+        options = ", ".join(
+            f'{name}="{value}"' if isinstance(value, str) else f"{name}={value}"
+            for name, value in self.options.items()
+        )
+        return f"{self.cell.__name__}({options})"
+
+
+CHUNG = {"reset_after": False, "update_gate": "write"}
+GREFF = "Greff et al. 2017, there with peepholes"
+SETTINGS = {
+    "GRU of Cho": Setting(GRUCell, {"reset_after": False}, "Cho et al. 2014, v3"),
+    "GRU of Chung": Setting(GRUCell, CHUNG, "Chung et al. 2014"),
+    "GRU1": Setting(GRUCell, {**CHUNG, "reset": "state", "update": "state"}, "Dey & Salem 2017"),
+    "GRU2": Setting(
+        GRUCell,
+        {**CHUNG, "reset": "state", "update": "state", "bias": "candidate"},
+        "Dey & Salem 2017",
+    ),
+    "GRU3": Setting(
+        GRUCell, {**CHUNG, "reset": "constant", "update": "constant"}, "Dey & Salem 2017"
+    ),
+    "MUT2": Setting(
+        GRUCell, CHUNG, "Jozefowicz et al. 2015, with a kernel for x in the reset gate"
+    ),
+    "UGRNN": Setting(GRUCell, {"reset": "open", "keeping_bias": 1.0}, "Collins et al. 2017"),
+    "UR-GRU": Setting(GRUCell, {"update": "refined"}, "Gu et al. 2020"),
+    "Dreamer's GRU": Setting(
+        LayerNormGRUCell, {"norm": "sum", "keeping_bias": 1.0}, "Hafner et al. 2021"
+    ),
+    "LSTM of 1997": Setting(LSTMCell, {"forget": "keep"}, "Hochreiter & Schmidhuber 1997"),
+    "LSTM with peepholes": Setting(LSTMCell, {"peepholes": "all"}, "Gers & Schmidhuber 2000"),
+    "LSTM with coupled gates": Setting(LSTMCell, {"input": "coupled"}, GREFF),
+    "LSTM without output gate": Setting(LSTMCell, {"output": "open"}, GREFF),
+    "UR-LSTM": Setting(LSTMCell, {"input": "coupled", "forget": "refined"}, "Gu et al. 2020"),
+    "IRNN": Setting(
+        VanillaCell, {"activation": "relu", "recurrent_start": "identity"}, "Le et al. 2015"
+    ),
+}
 
 
 def table() -> str:
     """One row for each cell."""
     lines = [
-        "| cell | `config.model.cell` | class | states | gate that keeps | parameters |",
-        "|---|---|---|---|---|---|",
+        "| cell | `config.model.cell` | class | states | gate that keeps | parameters "
+        "| what others do differently |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, cell in CELLS.items():
         lines.append(
             f"| {cell.TITLE} | `{name}` | `{cell.__name__}` | {', '.join(cell.STATES)} "
-            f"| {cell.KEEPING_GATE or 'none'} | {parameters(cell)} |"
+            f"| {cell.KEEPING_GATE or 'none'} | {parameters(cell)} | {OTHERS.get(cell, '')} |"
+        )
+    return "\n".join(lines)
+
+
+def settings() -> str:
+    """One row for each published cell that is a setting of another."""
+    lines = [
+        "| cell | setting | source | parameters | what others do differently |",
+        "|---|---|---|---|---|",
+    ]
+    for name, setting in SETTINGS.items():
+        size = parameters(setting.cell, setting.options)
+        lines.append(
+            f"| {name} | `{setting.code()}` | {setting.source} | {size} | {OTHERS.get(name, '')} |"
         )
     return "\n".join(lines)
 
@@ -33,13 +119,13 @@ def equations() -> str:
     return "\n\n".join(map(_section, CELLS.values()))
 
 
-def parameters(cell: type[Cell]) -> str:
+def parameters(cell: type[Cell], options: dict[str, Any] | None = None) -> str:
     """The number of parameters as a polynomial in D and H.
 
-    >>> parameters(CELLS["vanilla"])
+    >>> parameters(VanillaCell)
     'D H + H^2 + H'
     """
-    counts = [_count(cell, *sizes) for sizes in SIZES]
+    counts = [_count(cell, *sizes, **(options or {})) for sizes in SIZES]
     terms = np.array([(d * h, h * h, h, 1) for d, h in SIZES])
     found, _, rank, _ = np.linalg.lstsq(terms, np.array(counts, float))
     assert rank == len(TERMS)
@@ -60,8 +146,9 @@ def _factor(half: int, name: str) -> str:
     return f"{half // 2 if half > 2 or not name else ''} {name}".strip()
 
 
-def _count(cell: type[Cell], inputs: int, hidden: int) -> int:
-    return parameter_count(nnx.eval_shape(lambda: cell(inputs, hidden, rngs=nnx.Rngs(0))))
+def _count(cell: type[Cell], inputs: int, hidden: int, **options: Any) -> int:
+    make = lambda: cell(inputs, hidden, rngs=nnx.Rngs(0), **options)
+    return parameter_count(nnx.eval_shape(make))
 
 
 def _section(cell: type[Cell]) -> str:

@@ -17,11 +17,12 @@ pytestmark = pytest.mark.usefixtures("least_effort")
 OPTIONS = {
     "reset_after": [False],
     "update_gate": ["write"],
-    "reset": ["open"],
-    "update": ["keep", "replace", "constant"],
-    "input": ["open"],
-    "forget": ["keep", "replace", "constant"],
-    "output": ["open"],
+    "reset": ["open", "inputs", "state", "constant"],
+    "update": ["keep", "replace", "constant", "inputs", "state", "refined"],
+    "input": ["open", "inputs", "state", "constant", "coupled"],
+    "forget": ["keep", "replace", "constant", "inputs", "state", "refined"],
+    "output": ["open", "inputs", "state", "constant"],
+    "peepholes": ["all"],
     "bias": ["none"],
     "gate_activation": ["hard_sigmoid"],
     "activation": ["relu", "softsign", "identity"],
@@ -71,7 +72,8 @@ def test_what_claims_standard_equations_has_them(make, options):
     cell = randomise(make(3, 4, rngs=nnx.Rngs(0), **options))
     form = cell.form()
     if form is None or form.unusual:
-        assert options.keys() & {"update_gate", "update", "reset", "input", "forget", "output"}
+        gates = {"update", "reset", "input", "forget", "output"}
+        assert options.keys() & (gates | {"update_gate", "peepholes"})
         return
     random = np.random.default_rng(1)
     carry = jax.tree.map(
@@ -105,8 +107,7 @@ def test_what_is_no_source_at_all(convert):
 
 @pytest.mark.quick
 def test_a_gate_that_has_more_parameters_is_not_usual():
-    cell = LSTMCell(3, 4, rngs=nnx.Rngs(0))
-    cell.output_gate.peephole = nnx.Param(jnp.zeros(4))
+    cell = LSTMCell(3, 4, peepholes="output", rngs=nnx.Rngs(0))
     with pytest.raises(
         ValueError, match="its output gate is not a learned function of input and s"
     ):

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.usefixtures("least_effort")
 
 B, T, D, H = 2, 5, 2, 3
 OPTIONS = {
+    "ln_gru": [{}, {"norm": "sum"}],
+    "ln_lstm": [{}, {"norm": "sum"}],
     "min_gru": [{}, {"activation": "positive"}],
     "janet": [{}, {"beta": 0.3}],
     "lem": [{}, {"dt": 0.4}],
@@ -22,7 +24,25 @@ OPTIONS = {
     "antisymmetric": [{}, {"gated": True, "epsilon": 0.6, "gamma": 0.2}],
 }
 ZOO = [name for name in CELLS if name not in CLASSIC]  # the others have tests of their own
-CASES = [(name, options) for name in ZOO for options in OPTIONS.get(name, [{}])]
+VARIANTS = {
+    "gru": [
+        {"reset": "state", "update": "state"},
+        {"reset": "inputs", "update": "inputs", "reset_after": False, "update_gate": "write"},
+        {"reset": "constant", "update": "constant", "bias": "candidate"},
+        {"update": "refined"},
+        {"update": "refined", "update_gate": "write", "reset": "open"},
+    ],
+    "lstm": [
+        {"peepholes": "all"},
+        {"input": "coupled", "peepholes": "all", "output": "open"},
+        {"input": "coupled", "forget": "refined", "output": "inputs", "peepholes": "output"},
+        {"input": "state", "forget": "constant", "output": "constant", "bias": "candidate"},
+    ],
+}
+CASES = [
+    *((name, options) for name in ZOO for options in OPTIONS.get(name, [{}])),
+    *((name, options) for name, several in VARIANTS.items() for options in several),
+]
 
 
 def made(name, dtype=jnp.float64, **options):
@@ -164,7 +184,7 @@ def test_a_keeping_bias_keeps(name):
     cell = CELLS[name](D, H, keeping_bias=9.0, rngs=nnx.Rngs(0))
     h = jnp.linspace(-0.9, 0.9, H)
     np.testing.assert_allclose(cell(h, jnp.full(D, 0.1))[0], h, atol=0.03)
-    assert set(KEEPING) >= {"min_gru", "min_lstm", "janet", "brc", "nbrc", "fastgrnn"}
+    assert set(KEEPING) >= {"mgu", "min_gru", "min_lstm", "janet", "brc", "nbrc", "fastgrnn"}
 
 
 def test_slstm_keeps_a_mean_and_its_first_step_replaces_it():
