@@ -15,6 +15,8 @@ RANKS = {
         "streams arguments padding placement variables",
         "bptt initializers",
         "cells",
+        "regularizers",
+        "masking",
         "recurrence",
         "layers",
         "model tasks optimizer devices",

@@ -37,6 +37,7 @@ class VanillaCell(base.Cell):
     """
 
     TITLE = "vanilla RNN"
+    CANDIDATES = ()
 
     def __init__(
         self,

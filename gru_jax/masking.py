@@ -1,0 +1,272 @@
+"""How a pass over time is regularised, whatever cell it runs, see `regularizers`.
+
+A cell's `step` knows nothing of all this. Its gates are copied, and the copies multiply what they
+hear by a mask. What a cell reports as its candidate is masked where the equations of its step, as
+JAX traces them, compute it. And a state is held after the step.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from gru_jax.axes import Array, Carry, Sequence
+from gru_jax.bptt.jaxprs import bind, trace, value_of, variables
+from gru_jax.cells.base import Cell
+from gru_jax.cells.gates import Gate
+from gru_jax.fields import FieldError
+from gru_jax.regularizers import Draws, Regularizer, dropped
+
+Advance = Callable[[Carry, bool], Any]  # the carry, and whether activations are wanted
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pass:
+    """One pass of a layer over its inputs.
+
+    regularizer: what it is regularised with.
+    cell: the cell, with masks in its gates and noise on its weights.
+    steps: the inputs, (time, *batch, ...), without those that dropout leaves out.
+    masks: booleans (time, *batch, hidden), by the names of candidates and states: which to keep,
+      and which to hold.
+    constant: the candidates' masks, where those are drawn once a sequence.
+    """
+
+    regularizer: Regularizer
+    cell: Any
+    steps: Sequence
+    masks: dict[str, dict[str, Array]] = dataclasses.field(default_factory=dict)
+    constant: dict[str, Array] = dataclasses.field(default_factory=dict)
+
+    def step(self, advance: Advance, carry: Carry, masks: Any, wanted: bool) -> Any:
+        """One step: the carry after it, its output, and its activations if wanted.
+
+        Args:
+          advance: the step without regularisers.
+          masks: those of this step.
+        """
+        candidates = {**self.constant, **masks.get("candidate", {})}
+        if candidates:
+            rate = self.regularizer.candidate_dropout
+            after, (output, seen) = with_candidates(advance, carry, candidates, rate)
+        else:
+            after, (output, seen) = advance(carry, wanted)
+        if any(self.regularizer.zoneout):
+            after = _held(self.cell, self.regularizer, carry, after, masks.get("held"))
+            output = self.cell.output(after)
+        return after, (output, seen if wanted else None)
+
+
+def begin(regularizer: Regularizer, cell: Any, steps: Sequence, draws: Draws | None) -> Pass:
+    """Draws all masks and noise of a pass; without `draws`, there are none.
+
+    Args:
+      steps: the inputs, (time, *batch, *features).
+    """
+    if draws is None or not regularizer.is_random:
+        return Pass(regularizer, cell, steps)
+    time, *leading = steps.shape
+    batch, features = _divided(leading, cell.num_feature_axes)
+    cell = noisy(cell, regularizer.weight_noise, draws)
+    if rate := regularizer.input_dropout:
+        dtype = jnp.promote_types(steps.dtype, jnp.float32)
+        if regularizer.tied:
+            steps = steps * draws.at("input").mask(rate, batch, features, dtype)
+        else:
+            masks = {
+                path: draws.at("input", path).mask(rate, batch, features, dtype)
+                for path in gates(cell)
+            }
+            cell = with_masks(cell, "input_mask", masks)
+    if rate := regularizer.recurrent_dropout:
+        shape = (cell.hidden_features,)
+        place = lambda path: draws.at("state") if regularizer.tied else draws.at("state", path)
+        masks = {
+            path: place(path).mask(rate, batch, shape, cell.state_dtype) for path in gates(cell)
+        }
+        cell = with_masks(cell, "state_mask", masks)
+    if rate := regularizer.weight_drop:
+        cell = _weights_dropped(cell, rate, draws.at("weight drop"))
+    every_step = lambda draws, rate: jnp.moveaxis(
+        draws.chosen(rate, batch, time, cell.hidden_features), len(batch), 0
+    )
+    masks, constant = {}, {}
+    if rate := regularizer.candidate_dropout:
+        each = {name: draws.at("candidate", name) for name in cell.CANDIDATES}
+        if regularizer.candidate_mask == "sequence":
+            units = cell.hidden_features
+            constant = {n: each[n].chosen(1 - rate, batch, units) for n in each}
+        else:
+            masks["candidate"] = {n: every_step(each[n], 1 - rate) for n in each}
+    if any(regularizer.zoneout):
+        rates = zoneout_rates(cell, regularizer)
+        masks["held"] = {n: every_step(draws.at("held", n), p) for n, p in rates.items() if p}
+    return Pass(regularizer, cell, steps, masks, constant)
+
+
+def gates(cell: nnx.Module) -> dict[str, Gate]:
+    """The gates of a cell, by the names of its attributes."""
+    return {
+        ".".join(map(str, path)): module
+        for path, module in nnx.iter_modules(cell)
+        if isinstance(module, Gate)
+    }
+
+
+def with_masks(cell: nnx.Module, name: str, masks: Mapping[str, Array]) -> Any:
+    """A copy of the cell whose gates have these masks under an attribute's name."""
+    cell = nnx.merge(*nnx.split(cell))
+    for path, gate in gates(cell).items():
+        setattr(gate, name, nnx.Variable(masks[path]))
+    return cell
+
+
+def with_candidates(advance: Advance, carry: Carry, kept: dict[str, Array], rate: float) -> Any:
+    """What `advance(carry, True)` returns, where dropout is applied to some activations.
+
+    It is applied where the step has computed the activation, before anything else reads it.
+
+    Args:
+      kept: booleans by the names of the activations: which values to keep.
+    """
+    leaves, structure = jax.tree.flatten(carry)
+    found: Any = None
+
+    def flat(leaves):
+        nonlocal found
+        outputs, found = jax.tree.flatten(advance(jax.tree.unflatten(structure, leaves), True))
+        return outputs
+
+    program = trace(flat, leaves)
+    _, (_, activations) = jax.tree.unflatten(found, program.outputs)
+    names = {activations[name]: name for name in kept}
+    values = program.constants | dict(zip(program.inputs, leaves, strict=True))
+    for equation in program.equations:
+        results = bind(equation, [value_of(atom, values) for atom in equation.invars])
+        for variable, value in zip(equation.outvars, results, strict=True):
+            name = names.get(variable)
+            values[variable] = value if name is None else dropped(value, kept[name], rate)
+    return jax.tree.unflatten(found, [value_of(atom, values) for atom in program.outputs])
+
+
+def noisy(module: Any, deviation: float, draws: Draws) -> Any:
+    """The module with Gaussian noise on all parameters, whose gradients are those without."""
+    if not deviation:
+        return module
+    graph, params, rest = nnx.split(module, nnx.Param, ...)  # type: ignore[misc]
+
+    def moved(path, value):
+        key = draws.at("weight noise", jax.tree_util.keystr(path)).key
+        dtype = jnp.promote_types(value.dtype, jnp.float32)
+        noise = deviation * jax.random.normal(key, value.shape, dtype)
+        return (value + noise).astype(value.dtype)
+
+    return nnx.merge(graph, jax.tree.map_with_path(moved, params), rest)
+
+
+def zoneout_rates(cell: Cell, regularizer: Regularizer) -> dict[str, float]:
+    """The rate of each state of the cell."""
+    rates = regularizer.zoneout
+    each = rates * len(cell.STATES) if len(rates) == 1 else rates
+    return dict(zip(cell.STATES, each, strict=True))
+
+
+def _held(
+    cell: Cell, regularizer: Regularizer, before: Carry, after: Carry, held: dict[str, Any] | None
+) -> Carry:
+    """The carry after zoneout; its expectation if `held` is None."""
+
+    def one(name: str, rate: float, before: Array, after: Array) -> Array:
+        if not rate:
+            return after
+        if held is None:
+            return rate * before + (1 - rate) * after
+        return jnp.where(held[name], before, after)
+
+    several = len(cell.STATES) > 1
+    pairs = zip(before, after, strict=True) if several else [(before, after)]
+    rates = zoneout_rates(cell, regularizer).items()
+    states = [one(*rate, *pair) for rate, pair in zip(rates, pairs, strict=True)]
+    return tuple(states) if several else states[0]
+
+
+def _weights_dropped(cell: Cell, rate: float, draws: Draws) -> Cell:
+    cell = nnx.merge(*nnx.split(cell))
+    for path, gate in gates(cell).items():
+        if gate.recurrent_kernel is not None:
+            kernel = gate.recurrent_kernel[...]
+            kept = jax.random.bernoulli(draws.at(path).key, 1 - rate, kernel.shape)
+            gate.recurrent_kernel = nnx.Param(dropped(kernel, kept, rate))
+    return cell
+
+
+def _divided(shape: list[int], axes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    cut = len(shape) - axes
+    return tuple(shape[:cut]), tuple(shape[cut:])
+
+
+def check(regularizer: Regularizer, cell: nnx.RNNCellBase) -> None:
+    """Refuses what has no effect on a cell.
+
+    Raises:
+      FieldError: a regulariser does not apply to the cell.
+    """
+    name = type(cell).__name__
+
+    def refused(field: str, allowed: str) -> FieldError:
+        return FieldError(f"regularizer.{field}", getattr(regularizer, field), allowed)
+
+    if regularizer.dropout:
+        raise refused("dropout", "0: there is only one layer")
+    off = {"tied": True, "zoneout": (), "weight_drop": 0}
+    inside = ("recurrent_dropout", "tied", "candidate_dropout", "zoneout", "weight_drop")
+    chosen = [field for field in inside if getattr(regularizer, field) != off.get(field, 0)]
+    if not chosen:
+        return
+    if not isinstance(cell, Cell) or type(cell).__call__ is not Cell.__call__:
+        raise refused(chosen[0], f"{off.get(chosen[0], 0)}: {name} is not a Cell defined by a step")
+    start, x = cell.initialize_carry((cell.in_features,)), jnp.zeros(cell.in_features)
+    mask = jnp.ones(cell.hidden_features)
+
+    def masked(attribute: str, mask: Array) -> Carry:
+        copy = with_masks(cell, attribute, dict.fromkeys(gates(cell), mask))
+        return copy.step(start, x)[0]
+
+    if regularizer.recurrent_dropout and not _has_say(lambda m: masked("state_mask", m), mask):
+        raise refused("recurrent_dropout", f"0: no Gate of {name} hears the state")
+    heard = lambda: _has_say(lambda m: masked("input_mask", m), jnp.ones(cell.in_features))
+    if not regularizer.tied and (len(gates(cell)) < 2 or not heard()):
+        raise refused("tied", f"True: {name} has no two Gates that hear the input")
+    advance = lambda carry, _: _advanced(cell, carry, x)
+    for candidate in cell.CANDIDATES if regularizer.candidate_dropout else ():
+        run = lambda m, candidate=candidate: with_candidates(advance, start, {candidate: m}, 0)[0]
+        if candidate not in cell.step(start, x)[1] or not _has_say(run, mask > 0):
+            raise refused("candidate_dropout", f"0: {name} reports no activation {candidate!r}")
+    if regularizer.candidate_dropout and not cell.CANDIDATES:
+        raise refused("candidate_dropout", f"0: {name} adds nothing to an old state")
+    if len(regularizer.zoneout) not in (0, 1, len(cell.STATES)):
+        raise refused("zoneout", f"one rate, or one for each of {', '.join(cell.STATES)}")
+    if regularizer.zoneout and cell.HELD is not None:
+        rates = zoneout_rates(cell, regularizer)
+        fixed = [state for state in cell.STATES if state not in cell.HELD]
+        if any(rates[state] for state in fixed):
+            order, last = ", ".join(cell.STATES), ", ".join(fixed)
+            raise refused("zoneout", f"one rate for each of {order}, and 0 for {last}")
+    if regularizer.weight_drop and all(
+        gate.recurrent_kernel is None for gate in gates(cell).values()
+    ):
+        raise refused("weight_drop", f"0: no Gate of {name} has a recurrent kernel")
+
+
+def _advanced(cell: Cell, carry: Carry, x: Array) -> Any:
+    carry, activations = cell.step(carry, x)
+    return carry, (cell.output(carry), activations)
+
+
+def _has_say(function: Callable[[Array], Any], mask: Array) -> bool:
+    """Whether the value of a function depends on the mask."""
+    program = trace(lambda given: jax.tree.leaves(function(given[0])), [mask])
+    return not program.after(program.inputs).isdisjoint(variables(program.outputs))

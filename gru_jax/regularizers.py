@@ -1,0 +1,151 @@
+"""Regularisers of recurrent networks: dropout in its forms, zoneout, and noise on the weights.
+
+Everything random is drawn before the scan over time, from a key, and for masks from the number of
+the example. It is then an ordinary input or constant of the scan: the same for every `gradient`,
+on any number of devices, and after a run was killed and resumed. `masking` puts it to use.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from gru_jax import arguments, fields
+from gru_jax.axes import Array, Key
+from gru_jax.streams import REGULARIZERS, fold, stream
+
+MASKS = ("step", "sequence")
+
+
+@dataclasses.dataclass(frozen=True)
+class Regularizer:
+    """Which regularisers a model is trained with; by default none.
+
+    Masks are 0 with probability p and otherwise 1 / (1 - p), for each example on its own, so that
+    what they multiply keeps its mean. They are drawn where a model is called with a key.
+
+    dropout: p of the masks on what a layer hands to the next, one a step; none after the last
+      layer, as in PyTorch (Zaremba et al. 2014).
+    input_dropout, recurrent_dropout: p of the masks on the input of each layer, and on the state
+      as its gates hear it, one a sequence (Gal & Ghahramani 2016). With masks m and k, a GRU's
+      update gate is sigmoid((m * x) W_z + (k * h) U_z + b_z), and the rest of z * h + (1 - z) * n
+      stays as it is.
+    tied: whether the gates of a layer share their two masks, or each has its own.
+    candidate_dropout: p of the masks on what a step adds to the state, `Cell.CANDIDATES`
+      (Semeniuta et al. 2016): for an LSTM c' = f * c + i * (m * g). What is kept is never masked.
+    candidate_mask: "step" or "sequence": how often those are drawn.
+    zoneout: the probability p that a unit holds its old value (Krueger et al. 2017): one rate for
+      all states of the cell, or one for each, such as (0.5, 0.05) for an LSTM's c and h. In
+      training h' = d * h + (1 - d) * h~, where d is 1 with probability p and h~ is the new state;
+      without a key, the expectation h' = p * h + (1 - p) * h~.
+    weight_noise: the standard deviation of Gaussian noise on all parameters, drawn once a call
+      (Graves 2011): the gradient at W + e is that of W.
+    weight_drop: p of a mask on the recurrent kernels of all gates, drawn once a call for all
+      examples (DropConnect; Merity et al. 2018).
+
+    Raises:
+      FieldError: a value is outside what is allowed, or without effect.
+    """
+
+    dropout: float = 0.0
+    input_dropout: float = 0.0
+    recurrent_dropout: float = 0.0
+    tied: bool = True
+    candidate_dropout: float = 0.0
+    candidate_mask: str = "step"
+    zoneout: tuple[float, ...] = ()
+    weight_noise: float = 0.0
+    weight_drop: float = 0.0
+
+    def __post_init__(self):
+        for name in RATES:
+            fields.real(name, getattr(self, name), least=0, below=1)
+        fields.real("weight_noise", self.weight_noise, least=0)
+        fields.boolean("tied", self.tied)
+        if not (self.tied or self.input_dropout or self.recurrent_dropout):
+            allowed = "True: there is neither input_dropout nor recurrent_dropout"
+            raise fields.FieldError("tied", False, allowed)
+        fields.one_of("candidate_mask", self.candidate_mask, MASKS)
+        if self.candidate_mask != "step" and not self.candidate_dropout:
+            allowed = "'step': there is no candidate_dropout"
+            raise fields.FieldError("candidate_mask", self.candidate_mask, allowed)
+        for rate in fields.sequence("zoneout", self.zoneout, "a list of probabilities"):
+            fields.real("zoneout", rate, least=0, below=1)
+        object.__setattr__(self, "zoneout", tuple(self.zoneout))  # of a list, too
+
+    @property
+    def is_random(self) -> bool:
+        """Whether training draws anything."""
+        return any(getattr(self, name) for name in (*RATES, "weight_noise")) or any(self.zoneout)
+
+    @property
+    def of_a_layer(self) -> "Regularizer":
+        """That part which one layer takes care of, and not the whole model."""
+        return dataclasses.replace(self, dropout=0.0, weight_noise=0.0)
+
+
+RATES = ("dropout", "input_dropout", "recurrent_dropout", "candidate_dropout", "weight_drop")
+
+
+@dataclasses.dataclass(frozen=True)
+class Draws:
+    """Where masks and noise come from: a key, and the numbers of the examples.
+
+    key: a key of `jax.random`.
+    examples: whole numbers, (*batch,): masks of equal numbers are equal. None for 0, 1, 2, ...
+    """
+
+    key: Key
+    examples: Array | None = None
+
+    def at(self, *names: str | int) -> "Draws":
+        """Those of a part of the model, which are independent of those of any other."""
+        return dataclasses.replace(self, key=fold(self.key, *names))
+
+    def chosen(self, probability: float, batch: tuple[int, ...], *shape: int) -> Array:
+        """Booleans (*batch, *shape), each of which is True with this probability.
+
+        Raises:
+          ValueError: `examples` are not whole numbers of the shape `batch`.
+        """
+        known = self.examples is not None
+        numbers = self.examples if known else jnp.arange(math.prod(batch)).reshape(batch)
+        numbers = arguments.examples(numbers, batch).reshape(-1)
+        one = lambda number: jax.random.bernoulli(fold(self.key, number), probability, shape)
+        return jax.vmap(one)(numbers).reshape(*batch, *shape)
+
+    def mask(self, rate: float, batch: tuple[int, ...], shape: tuple[int, ...], dtype: Any) -> Any:
+        """0 with probability `rate`, otherwise 1 / (1 - rate); (*batch, *shape)."""
+        return dropped(jnp.ones((), dtype), self.chosen(1 - rate, batch, *shape), rate)
+
+
+def draws(key: Key | None, examples: Any = None) -> Draws | None:
+    """The draws of a call with a key; None without a key, where nothing is drawn."""
+    return None if key is None else Draws(key, examples)
+
+
+def training_draws(
+    regularizer: Regularizer, seed: int | Array, step: int | Array, examples: Array
+) -> dict[str, Any]:
+    """The arguments `key` and `examples` of a model in training; none where nothing is drawn."""
+    if not regularizer.is_random:
+        return {}
+    return {"key": stream(REGULARIZERS, seed, step), "examples": examples}
+
+
+def dropped(value: Array, kept: Array, rate: float) -> Array:
+    """The value with what is not kept set to 0, and the rest divided by 1 - rate."""
+    return jnp.where(kept, value / (1 - rate), jnp.zeros((), value.dtype))
+
+
+def checked(value: Any) -> Regularizer:
+    """Returns the value; the default for None.
+
+    Raises:
+      TypeError: it is not a `Regularizer`.
+    """
+    if not isinstance(value, Regularizer | None):
+        raise TypeError(f"regularizer is of type {type(value).__name__}: must be a Regularizer")
+    return value or Regularizer()
