@@ -6,7 +6,8 @@ JAX traces them, compute it. And a state is held after the step.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -68,43 +69,50 @@ def begin(regularizer: Regularizer, cell: Any, steps: Sequence, draws: Draws | N
     """
     if draws is None or not regularizer.is_random:
         return Pass(regularizer, cell, steps)
-    time, *leading = steps.shape
-    batch, features = _divided(leading, cell.num_feature_axes)
+    cut = steps.ndim - cell.num_feature_axes
+    time, *leading = steps.shape[:cut]
+    batch = tuple(leading)
+
+    def of_sequences(rate: float, draws: Draws, shape: tuple[int, ...], dtype: Any) -> list[Array]:
+        """Masks (*batch, *shape): one, or one for each gate."""
+        count = 1 if regularizer.tied else len(gates(cell))
+        kept = draws.chosen_by_example(1 - rate, batch, (count, *shape))
+        return list(jnp.moveaxis(dropped(jnp.ones((), dtype), kept, rate), len(batch), 0))
+
+    def of_steps(names: Any, probability: Any, draws: Draws, time: int) -> dict[str, Array]:
+        """Booleans (time, *batch, hidden) for each name."""
+        shape = len(names), time, cell.hidden_features
+        drawn = draws.chosen_by_example(probability, batch, shape)
+        return dict(zip(names, jnp.moveaxis(drawn, (-3, -2), (0, 1)), strict=True))
+
     cell = noisy(cell, regularizer.weight_noise, draws)
+    if rate := regularizer.weight_drop:
+        cell = _weights_dropped(cell, rate, draws.at("weight drop"))
     if rate := regularizer.input_dropout:
         dtype = jnp.promote_types(steps.dtype, jnp.float32)
+        masks = of_sequences(rate, draws.at("input"), steps.shape[cut:], dtype)
         if regularizer.tied:
-            steps = steps * draws.at("input").mask(rate, batch, features, dtype)
+            steps = steps * masks[0]
         else:
-            masks = {
-                path: draws.at("input", path).mask(rate, batch, features, dtype)
-                for path in gates(cell)
-            }
             cell = with_masks(cell, "input_mask", masks)
     if rate := regularizer.recurrent_dropout:
         shape = (cell.hidden_features,)
-        place = lambda path: draws.at("state") if regularizer.tied else draws.at("state", path)
-        masks = {
-            path: place(path).mask(rate, batch, shape, cell.state_dtype) for path in gates(cell)
-        }
-        cell = with_masks(cell, "state_mask", masks)
-    if rate := regularizer.weight_drop:
-        cell = _weights_dropped(cell, rate, draws.at("weight drop"))
-    every_step = lambda draws, rate: jnp.moveaxis(
-        draws.chosen(rate, batch, time, cell.hidden_features), len(batch), 0
-    )
-    masks, constant = {}, {}
+        masks = of_sequences(rate, draws.at("state"), shape, cell.state_dtype)
+        shared = len(gates(cell)) if regularizer.tied else 1
+        cell = with_masks(cell, "state_mask", masks * shared)
+    found = Pass(regularizer, cell, steps)
     if rate := regularizer.candidate_dropout:
-        each = {name: draws.at("candidate", name) for name in cell.CANDIDATES}
-        if regularizer.candidate_mask == "sequence":
-            units = cell.hidden_features
-            constant = {n: each[n].chosen(1 - rate, batch, units) for n in each}
+        once = regularizer.candidate_mask == "sequence"
+        kept = of_steps(cell.CANDIDATES, 1 - rate, draws.at("candidate"), 1 if once else time)
+        if once:
+            found.constant.update({name: mask[0] for name, mask in kept.items()})
         else:
-            masks["candidate"] = {n: every_step(each[n], 1 - rate) for n in each}
+            found.masks["candidate"] = kept
     if any(regularizer.zoneout):
         rates = zoneout_rates(cell, regularizer)
-        masks["held"] = {n: every_step(draws.at("held", n), p) for n, p in rates.items() if p}
-    return Pass(regularizer, cell, steps, masks, constant)
+        each = jnp.array(list(rates.values())).reshape(-1, 1, 1)
+        found.masks["held"] = of_steps(rates, each, draws.at("zoneout"), time)
+    return found
 
 
 def gates(cell: nnx.Module) -> dict[str, Gate]:
@@ -116,11 +124,11 @@ def gates(cell: nnx.Module) -> dict[str, Gate]:
     }
 
 
-def with_masks(cell: nnx.Module, name: str, masks: Mapping[str, Array]) -> Any:
+def with_masks(cell: nnx.Module, name: str, masks: list[Array]) -> Any:
     """A copy of the cell whose gates have these masks under an attribute's name."""
     cell = nnx.merge(*nnx.split(cell))
-    for path, gate in gates(cell).items():
-        setattr(gate, name, nnx.Variable(masks[path]))
+    for gate, mask in zip(gates(cell).values(), masks, strict=True):
+        setattr(gate, name, nnx.Variable(mask))
     return cell
 
 
@@ -157,14 +165,14 @@ def noisy(module: Any, deviation: float, draws: Draws) -> Any:
     if not deviation:
         return module
     graph, params, rest = nnx.split(module, nnx.Param, ...)  # type: ignore[misc]
-
-    def moved(path, value):
-        key = draws.at("weight noise", jax.tree_util.keystr(path)).key
-        dtype = jnp.promote_types(value.dtype, jnp.float32)
-        noise = deviation * jax.random.normal(key, value.shape, dtype)
-        return (value + noise).astype(value.dtype)
-
-    return nnx.merge(graph, jax.tree.map_with_path(moved, params), rest)
+    leaves, structure = jax.tree.flatten(params)
+    dtype = jnp.result_type(jnp.float32, *leaves)
+    noise = draws.at("weight noise").normal((sum(leaf.size for leaf in leaves),), dtype)
+    moved = [
+        (leaf + deviation * part).astype(leaf.dtype)
+        for leaf, part in zip(leaves, _parts(noise, leaves), strict=True)
+    ]
+    return nnx.merge(graph, jax.tree.unflatten(structure, moved), rest)
 
 
 def zoneout_rates(cell: Cell, regularizer: Regularizer) -> dict[str, float]:
@@ -194,18 +202,23 @@ def _held(
 
 
 def _weights_dropped(cell: Cell, rate: float, draws: Draws) -> Cell:
+    """A copy of the cell with dropout on the recurrent kernels of its gates."""
     cell = nnx.merge(*nnx.split(cell))
-    for path, gate in gates(cell).items():
-        if gate.recurrent_kernel is not None:
-            kernel = gate.recurrent_kernel[...]
-            kept = jax.random.bernoulli(draws.at(path).key, 1 - rate, kernel.shape)
-            gate.recurrent_kernel = nnx.Param(dropped(kernel, kept, rate))
+    those = [gate for gate in gates(cell).values() if gate.recurrent_kernel is not None]
+    kernels = [gate.recurrent_kernel[...] for gate in those]
+    kept = draws.chosen(1 - rate, (sum(kernel.size for kernel in kernels),))
+    for gate, kernel, part in zip(those, kernels, _parts(kept, kernels), strict=True):
+        gate.recurrent_kernel = nnx.Param(dropped(kernel, part, rate))
     return cell
 
 
-def _divided(shape: list[int], axes: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    cut = len(shape) - axes
-    return tuple(shape[:cut]), tuple(shape[cut:])
+def _parts(values: Array, like: list[Array]) -> list[Array]:
+    """One long vector as arrays of these shapes."""
+    ends = itertools.accumulate(array.size for array in like)
+    return [
+        values[end - array.size : end].reshape(array.shape)
+        for end, array in zip(ends, like, strict=True)
+    ]
 
 
 def check(regularizer: Regularizer, cell: nnx.RNNCellBase) -> None:
@@ -232,7 +245,7 @@ def check(regularizer: Regularizer, cell: nnx.RNNCellBase) -> None:
     mask = jnp.ones(cell.hidden_features)
 
     def masked(attribute: str, mask: Array) -> Carry:
-        copy = with_masks(cell, attribute, dict.fromkeys(gates(cell), mask))
+        copy = with_masks(cell, attribute, [mask] * len(gates(cell)))
         return copy.step(start, x)[0]
 
     if regularizer.recurrent_dropout and not _has_say(lambda m: masked("state_mask", m), mask):

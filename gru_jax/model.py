@@ -200,9 +200,10 @@ class SequenceModel(nnx.Module):
             initial_carry = arguments.carry(initial_carry, self.initialize_carry(batch))
         runs: list[Run] = []
         for index, layer in enumerate(self.layers):
-            here = None if draws is None else draws.at("layer", index)
+            here = None if draws is None else draws.at(f"layer {index}")
             if index and here is not None and (rate := self.regularizer.dropout):
-                kept = here.at("dropout").chosen(1 - rate, batch, *hidden.shape[-2:])
+                drop = here.at("dropout")
+                kept = drop.chosen_by_example(1 - rate, batch, hidden.shape[-2:])
                 hidden = dropped(hidden, kept, rate)
             run = layer(
                 hidden,

@@ -95,17 +95,34 @@ class Draws:
 
     key: a key of `jax.random`.
     examples: whole numbers, (*batch,): masks of equal numbers are equal. None for 0, 1, 2, ...
+    part: the part of the model that they are for. Those of any two parts are independent.
+
+    Each draw is made at once for all that is alike, since XLA takes a while to compile one.
     """
 
     key: Key
     examples: Array | None = None
+    part: str = ""
 
-    def at(self, *names: str | int) -> "Draws":
-        """Those of a part of the model, which are independent of those of any other."""
-        return dataclasses.replace(self, key=fold(self.key, *names))
+    def at(self, part: str) -> "Draws":
+        """Those of a part of this part."""
+        return dataclasses.replace(self, part=f"{self.part}/{part}")
 
-    def chosen(self, probability: float, batch: tuple[int, ...], *shape: int) -> Array:
-        """Booleans (*batch, *shape), each of which is True with this probability.
+    def normal(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """Numbers of the standard normal distribution, for all examples alike."""
+        return jax.random.normal(fold(self.key, self.part), shape, dtype)
+
+    def chosen(self, probability: Any, shape: tuple[int, ...]) -> Array:
+        """Booleans that are True with this probability, for all examples alike."""
+        return jax.random.bernoulli(fold(self.key, self.part), probability, shape)
+
+    def chosen_by_example(
+        self, probability: Any, batch: tuple[int, ...], shape: tuple[int, ...]
+    ) -> Array:
+        """Booleans (*batch, *shape) that are True with this probability.
+
+        Args:
+          probability: a number, or an array that broadcasts against `shape`.
 
         Raises:
           ValueError: `examples` are not whole numbers of the shape `batch`.
@@ -113,12 +130,9 @@ class Draws:
         known = self.examples is not None
         numbers = self.examples if known else jnp.arange(math.prod(batch)).reshape(batch)
         numbers = arguments.examples(numbers, batch).reshape(-1)
-        one = lambda number: jax.random.bernoulli(fold(self.key, number), probability, shape)
+        key = fold(self.key, self.part)
+        one = lambda number: jax.random.bernoulli(fold(key, number), probability, shape)
         return jax.vmap(one)(numbers).reshape(*batch, *shape)
-
-    def mask(self, rate: float, batch: tuple[int, ...], shape: tuple[int, ...], dtype: Any) -> Any:
-        """0 with probability `rate`, otherwise 1 / (1 - rate); (*batch, *shape)."""
-        return dropped(jnp.ones((), dtype), self.chosen(1 - rate, batch, *shape), rate)
 
 
 def draws(key: Key | None, examples: Any = None) -> Draws | None:

@@ -137,9 +137,7 @@ def test_gates_that_make_their_products_themselves_hear_a_masked_state():
     }
     x, h = drawn(1, B, T, D)[0], drawn(1, B, H, seed=1)[0]
     starts = {n: (h, h) if n == "lem" else h for n in cells}
-    run = lambda n: RNN(cells[n][0], regularizer=cells[n][1])(
-        x, initial_carry=starts[n], key=KEY
-    )
+    run = lambda n: RNN(cells[n][0], regularizer=cells[n][1])(x, initial_carry=starts[n], key=KEY)
     found = jax.jit(lambda: {n: run(n) for n in cells})()
     for name, (cell, chosen, options) in cells.items():
         masked, steps, *_ = masks_of(cell, chosen, x, 0)
