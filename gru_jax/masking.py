@@ -19,6 +19,7 @@ from gru_jax.bptt.jaxprs import bind, trace, value_of, variables
 from gru_jax.cells.base import Cell
 from gru_jax.cells.gates import Gate
 from gru_jax.fields import FieldError
+from gru_jax.placement import divided_like
 from gru_jax.regularizers import Draws, Regularizer, dropped
 
 Advance = Callable[[Carry, bool], Any]  # the carry, and whether activations are wanted
@@ -92,7 +93,7 @@ def begin(regularizer: Regularizer, cell: Any, steps: Sequence, draws: Draws | N
         dtype = jnp.promote_types(steps.dtype, jnp.float32)
         masks = of_sequences(rate, draws.at("input"), steps.shape[cut:], dtype)
         if regularizer.tied:
-            steps = steps * masks[0]
+            steps = steps.astype(dtype) * masks[0][None]
         else:
             cell = with_masks(cell, "input_mask", masks)
     if rate := regularizer.recurrent_dropout:
@@ -192,7 +193,7 @@ def _held(
             return after
         if held is None:
             return rate * before + (1 - rate) * after
-        return jnp.where(held[name], before, after)
+        return jnp.where(held[name], divided_like(before, jax.typeof(after)), after)
 
     several = len(cell.STATES) > 1
     pairs = zip(before, after, strict=True) if several else [(before, after)]
@@ -242,7 +243,7 @@ def check(regularizer: Regularizer, cell: nnx.RNNCellBase) -> None:
     if not isinstance(cell, Cell) or type(cell).__call__ is not Cell.__call__:
         raise refused(chosen[0], f"{off.get(chosen[0], 0)}: {name} is not a Cell defined by a step")
     start, x = cell.initialize_carry((cell.in_features,)), jnp.zeros(cell.in_features)
-    mask = jnp.ones(cell.hidden_features)
+    mask = jnp.ones(cell.hidden_features, cell.state_dtype)
 
     def masked(attribute: str, mask: Array) -> Carry:
         copy = with_masks(cell, attribute, [mask] * len(gates(cell)))
@@ -253,25 +254,29 @@ def check(regularizer: Regularizer, cell: nnx.RNNCellBase) -> None:
     heard = lambda: _has_say(lambda m: masked("input_mask", m), jnp.ones(cell.in_features))
     if not regularizer.tied and (len(gates(cell)) < 2 or not heard()):
         raise refused("tied", f"True: {name} has no two Gates that hear the input")
-    advance = lambda carry, _: _advanced(cell, carry, x)
+    once = lambda carry, _: _advanced(cell, carry, x)
     for candidate in cell.CANDIDATES if regularizer.candidate_dropout else ():
-        run = lambda m, candidate=candidate: with_candidates(advance, start, {candidate: m}, 0)[0]
+        run = lambda m, candidate=candidate: with_candidates(once, start, {candidate: m}, 0)[0]
         if candidate not in cell.step(start, x)[1] or not _has_say(run, mask > 0):
             raise refused("candidate_dropout", f"0: {name} reports no activation {candidate!r}")
     if regularizer.candidate_dropout and not cell.CANDIDATES:
         raise refused("candidate_dropout", f"0: {name} adds nothing to an old state")
-    if len(regularizer.zoneout) not in (0, 1, len(cell.STATES)):
-        raise refused("zoneout", f"one rate, or one for each of {', '.join(cell.STATES)}")
-    if regularizer.zoneout and cell.HELD is not None:
-        rates = zoneout_rates(cell, regularizer)
-        fixed = [state for state in cell.STATES if state not in cell.HELD]
-        if any(rates[state] for state in fixed):
-            order, last = ", ".join(cell.STATES), ", ".join(fixed)
-            raise refused("zoneout", f"one rate for each of {order}, and 0 for {last}")
-    if regularizer.weight_drop and all(
-        gate.recurrent_kernel is None for gate in gates(cell).values()
-    ):
+    if not _fits(regularizer.zoneout, cell):
+        states = ", ".join(cell.STATES)
+        fixed = [] if cell.HELD is None else [n for n in cell.STATES if n not in cell.HELD]
+        allowed = f"one rate for each of {states}, and 0 for {', '.join(fixed)}"
+        raise refused("zoneout", allowed if fixed else f"one rate, or one for each of {states}")
+    kernels = [gate.recurrent_kernel for gate in gates(cell).values()]
+    if regularizer.weight_drop and all(kernel is None for kernel in kernels):
         raise refused("weight_drop", f"0: no Gate of {name} has a recurrent kernel")
+
+
+def _fits(rates: tuple[float, ...], cell: Cell) -> bool:
+    """Whether these rates of zoneout are for states that the cell has, and that can be held."""
+    if len(rates) not in (0, 1, len(cell.STATES)):
+        return False
+    each = zip(cell.STATES, rates * len(cell.STATES), strict=False)
+    return cell.HELD is None or not any(rate for name, rate in each if name not in cell.HELD)
 
 
 def _advanced(cell: Cell, carry: Carry, x: Array) -> Any:

@@ -136,8 +136,18 @@ class Draws:
 
 
 def draws(key: Key | None, examples: Any = None) -> Draws | None:
-    """The draws of a call with a key; None without a key, where nothing is drawn."""
-    return None if key is None else Draws(key, examples)
+    """The draws of a call with a key; None without a key, where nothing is drawn.
+
+    Raises:
+      TypeError: `key` is something else.
+    """
+    if key is None:
+        return None
+    if not isinstance(key, jax.Array) or not (
+        jnp.issubdtype(key.dtype, jax.dtypes.prng_key) or key.dtype == jnp.uint32
+    ):
+        raise TypeError(f"key is of type {type(key).__name__}: must be one of jax.random.key")
+    return Draws(key, examples)
 
 
 def training_draws(
@@ -151,7 +161,7 @@ def training_draws(
 
 def dropped(value: Array, kept: Array, rate: float) -> Array:
     """The value with what is not kept set to 0, and the rest divided by 1 - rate."""
-    return jnp.where(kept, value / (1 - rate), jnp.zeros((), value.dtype))
+    return jnp.where(kept, value / (1 - rate), jnp.zeros_like(value))
 
 
 def checked(value: Any) -> Regularizer:

@@ -77,8 +77,8 @@ class Gate(nnx.Module):
     Raises:
       TypeError: an option is none of `CellOptions`.
 
-    A regularised pass gives copies of the gates masks, by which they multiply x and h before
-    anything else, see `regularizers`.
+    In a regularised pass a cell has copies of its gates, which multiply x and h by masks before
+    anything else, see `masking`.
 
     >>> gate = Gate(2, 3, activation=jax.nn.sigmoid, rngs=nnx.Rngs(0))
     >>> gate(jnp.ones((5, 2)), jnp.zeros((5, 3))).shape

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 from flax import nnx
+from jax.sharding import PartitionSpec as P
 
 from gru_jax import (
     CELLS,
@@ -317,6 +318,39 @@ def test_what_has_no_effect_on_a_cell_is_refused(name, options, message):
             regularizer=Regularizer(**options),
             rngs=nnx.Rngs(0),
         )
+
+
+def test_any_leading_axes_strict_settings_and_axes_over_devices():
+    tied = Regularizer(input_dropout=0.2, recurrent_dropout=0.2, zoneout=(0.3,), dropout=0.1)
+    mesh = jax.make_mesh((4,), ("batch",), axis_types=(jax.sharding.AxisType.Explicit,))
+    for regularizer in (ALL, tied):
+        model = model_of(regularizer)
+        graph, params = nnx.split(model)
+
+        def run(params, x, examples, graph=graph):
+            return nnx.merge(graph, params)(x, key=KEY, examples=examples).sum()
+
+        with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+            jax.eval_shape(jax.grad(run), params, X, jnp.arange(B))
+        with jax.set_mesh(mesh):
+            given = jax.device_put((X, jnp.arange(B)), jax.sharding.NamedSharding(mesh, P("batch")))
+            jax.eval_shape(jax.grad(run), params, *given)
+        for batch in ((), (0,), (2, 3)):
+            shape = jax.eval_shape(lambda x, m=model: m(x, key=KEY), jnp.ones((*batch, T, D))).shape
+            assert shape == (*batch, T, 2)
+
+
+def test_models_under_vmap_draw_what_each_draws_alone():
+    model = model_of(Regularizer(recurrent_dropout=0.5, zoneout=(0.2,)), GRUCell)
+    keys = jax.random.split(KEY, 2)
+    both = jax.jit(jax.vmap(lambda key: model(X, key=key)))(keys)
+    np.testing.assert_allclose(both[1], model(X, key=keys[1]), rtol=1e-5, atol=1e-6)
+
+
+def test_a_key_is_a_key():
+    run = RNN(GRUCell(D, H, rngs=nnx.Rngs(0)), regularizer=Regularizer(zoneout=(0.1,)))
+    with pytest.raises(TypeError, match=r"key is of type Rngs: must be one of jax.random.key"):
+        run(X, key=nnx.Rngs(0))
 
 
 def test_cells_of_others_take_what_needs_no_gates():
