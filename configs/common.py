@@ -40,6 +40,17 @@ def get_config() -> ConfigDict:
     model.segment = 0  # steps in a segment of a batched gradient; 0 to choose it by the sizes
     model.unroll = 1  # steps in an iteration of the loop, if gradient is plain
 
+    model.regularizer = regularizer = Section()  # in training only, see gru_jax.Regularizer
+    regularizer.dropout = 0.0  # of what a layer hands to the next, at each step
+    regularizer.input_dropout = 0.0  # of a layer's input, with one mask a sequence
+    regularizer.recurrent_dropout = 0.0  # of the state as gates hear it, with one mask a sequence
+    regularizer.tied = True  # the gates of a layer share these two masks
+    regularizer.candidate_dropout = 0.0  # of what a step adds to the state
+    regularizer.candidate_mask = "step"  # or sequence: how often its masks are drawn
+    regularizer.zoneout = ()  # the rate at which units hold their states: one, or one for each
+    regularizer.weight_noise = 0.0  # standard deviation of noise on all parameters, at each update
+    regularizer.weight_drop = 0.0  # of the entries of recurrent kernels, at each update
+
     for name, cell in CELLS.items():  # config.model.NAME has the options of that cell
         if name in model:
             raise FieldError("CELLS", name, "a name that is no field of config.model")

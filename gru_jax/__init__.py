@@ -7,6 +7,7 @@ from gru_jax.model import SequenceModel, parameter_count
 from gru_jax.optimizer import Optimizer
 from gru_jax.population import TrainState
 from gru_jax.recurrence import RNN
+from gru_jax.regularizers import Regularizer
 from gru_jax.tasks import TASKS, Adding, CopyMemory, Task
 from gru_jax.training import Experiment
 
@@ -25,6 +26,7 @@ __all__ = [
     "Gate",
     "LSTMCell",
     "Optimizer",
+    "Regularizer",
     "SequenceModel",
     "Task",
     "TrainState",

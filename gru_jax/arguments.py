@@ -90,6 +90,19 @@ def resets(value: Any, shape: tuple[int, ...], of: Array) -> Resets | None:
     return array
 
 
+def examples(value: Any, batch: tuple[int, ...]) -> Array:
+    """The numbers of the examples, (*batch,), by which a regularised model draws their masks.
+
+    Raises:
+      ValueError: they are not whole numbers, or have another shape.
+    """
+    array = _array("examples", value)
+    _check_kind("examples", array, "whole numbers", jnp.integer)
+    if array.shape != batch:
+        raise ValueError(f"examples have shape {array.shape}: must be {batch}, one an example")
+    return array
+
+
 def carry(value: Any, start: Carry) -> Carry:
     """The carry to start from, in the precision of `start`, which is the default.
 

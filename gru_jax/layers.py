@@ -9,6 +9,7 @@ from flax import nnx
 from gru_jax import arguments, fields
 from gru_jax.axes import Carry, Inputs, Lengths, Outputs, Resets, Sequence
 from gru_jax.recurrence import RNN
+from gru_jax.regularizers import Draws
 from gru_jax.run import Run
 
 ENCODERS = ("none", "one_hot", "embedding", "scalar")
@@ -88,6 +89,7 @@ class Layer(nnx.Module):
         resets: Resets | None = None,
         return_activations: bool = False,
         every_carry: bool = False,
+        draws: Draws | None = None,
     ) -> Run:
         """Runs the layer; the arguments are those of `RNN.run`.
 
@@ -103,6 +105,7 @@ class Layer(nnx.Module):
                 initial_carry=initial_carry,
                 seq_lengths=seq_lengths,
                 resets=resets,
+                draws=draws,
                 **options,
             )
         inputs = arguments.inputs(inputs, None)
@@ -111,7 +114,12 @@ class Layer(nnx.Module):
         resets = arguments.resets(resets, (*batch, time), inputs)
         starts = arguments.carry(initial_carry, self.initialize_carry(tuple(batch)))
         there = self.forward.run(
-            inputs, initial_carry=starts[0], seq_lengths=lengths, resets=resets, **options
+            inputs,
+            initial_carry=starts[0],
+            seq_lengths=lengths,
+            resets=resets,
+            draws=None if draws is None else draws.at("forward"),
+            **options,
         )
         back = self.backward.run(
             inputs,
@@ -120,6 +128,7 @@ class Layer(nnx.Module):
             resets=None if resets is None else _resets_going_back(resets, lengths),
             reverse=True,
             keep_order=True,
+            draws=None if draws is None else draws.at("backward"),
             **options,
         )
         both = lambda first, second: jnp.concatenate([first, second], axis=-1)

@@ -7,10 +7,11 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gru_jax import arguments, fields
-from gru_jax.axes import Carry, HiddenSequence, Inputs, Lengths, Outputs, Resets
+from gru_jax import arguments, fields, masking
+from gru_jax.axes import Array, Carry, HiddenSequence, Inputs, Key, Lengths, Outputs, Resets
 from gru_jax.layers import Encoder, Layer
 from gru_jax.recurrence import RNN
+from gru_jax.regularizers import Draws, Regularizer, checked, draws, dropped
 from gru_jax.run import Run
 
 READOUTS = ("last", "every", "flatten")
@@ -45,17 +46,27 @@ class SequenceModel(nnx.Module):
       bidirectional: every layer runs in both directions; the layer above sees both outputs.
       length: the number of time steps; needed for "flatten" only.
       recurrence, unroll, gradient, segment: see `RNN`.
+      regularizer: what a call with a key is regularised with, see `Regularizer`.
       rngs: the source of the parameters.
 
     Raises:
       FieldError: an argument has a value that is not allowed.
 
+    A model has no switch between training and evaluation: a call with a key is regularised, any
+    other is not. A new key is needed for every update, and `rngs.dropout()` makes one:
+
+    >>> import jax.numpy as jnp
+    >>> from gru_jax import GRUCell, Regularizer
+    >>> rngs = nnx.Rngs(0, dropout=1)
+    >>> model = SequenceModel(GRUCell, 4, 2, hidden_sizes=(8, 8), rngs=rngs,
+    ...                       regularizer=Regularizer(dropout=0.2, zoneout=(0.1,)))
+    >>> x = jnp.ones((3, 5, 4))
+    >>> trained, evaluated = model(x, key=rngs.dropout()), model(x)
+
     A model can also be fed step by step, as an agent does in reinforcement learning: it passes the
     carry on, and resets it at the first step of an episode. The outputs are the same as for all
     steps at once:
 
-    >>> import jax.numpy as jnp
-    >>> from gru_jax import GRUCell
     >>> model = SequenceModel(GRUCell, 4, 2, hidden_sizes=(8,), readout="every", rngs=nnx.Rngs(0))
     >>> carry = model.initialize_carry((3,))                        # three environments
     >>> observation, is_first = jnp.ones((3, 4)), jnp.array([False, True, False])
@@ -81,6 +92,7 @@ class SequenceModel(nnx.Module):
         unroll: int = 1,
         gradient: str = "auto",
         segment: int = 0,
+        regularizer: Regularizer | None = None,
         rngs: nnx.Rngs,
     ):
         self.readout_kind = fields.one_of("readout", readout, READOUTS)
@@ -90,12 +102,20 @@ class SequenceModel(nnx.Module):
         if not sizes:
             raise fields.FieldError("hidden_sizes", sizes, "one whole number a layer")
 
+        self.regularizer = checked(regularizer)
+        if len(sizes) == 1 and (rate := self.regularizer.dropout):
+            raise fields.FieldError("regularizer.dropout", rate, "0: there is only one layer")
+        options: dict[str, Any] = {
+            "recurrence": recurrence,
+            "unroll": unroll,
+            "gradient": gradient,
+            "segment": segment,
+        }
+
         def run(features: int, size: int) -> RNN:
             fields.integer("hidden_sizes", size, 1)
             cell = make_cell(features, size, rngs=rngs)
-            return RNN(
-                cell, recurrence=recurrence, unroll=unroll, gradient=gradient, segment=segment
-            )
+            return RNN(cell, regularizer=self.regularizer.of_a_layer, **options)
 
         layers, features = [], self.encoder.features
         for size in sizes:
@@ -120,6 +140,8 @@ class SequenceModel(nnx.Module):
         resets: Resets | None = None,
         return_carry: bool | str = False,
         return_activations: bool = False,
+        key: Key | None = None,
+        examples: Array | None = None,
     ) -> Any:
         """Runs the model over a batch of sequences.
 
@@ -131,6 +153,9 @@ class SequenceModel(nnx.Module):
           return_carry: return the carry after the last step as well (True), or the carry after
             every step (`"all"`), see `RNN`.
           return_activations: return the gates of all layers as well.
+          key: turns the regularisers on, which draw from it; None for evaluation.
+          examples: the numbers of the examples, (*batch,), on which their masks depend beside the
+            key; by default 0, 1, 2, ... A device that has a part of a batch has a part of these.
 
         Returns:
           outputs, (carry, outputs), (outputs, activations) or (carry, outputs, activations);
@@ -140,10 +165,12 @@ class SequenceModel(nnx.Module):
           ValueError: see `RNN`; or the inputs of an encoder are not tokens.
         """
         arguments.return_carry(return_carry)
-        run = self._run(
-            inputs, initial_carry, seq_lengths, resets, return_activations, return_carry == "all"
+        drawn, every = draws(key, examples), return_carry == "all"
+        model = masking.noisy(self, self.regularizer.weight_noise, drawn) if drawn else self
+        run = model._run(
+            inputs, initial_carry, seq_lengths, resets, return_activations, every, drawn
         )
-        outputs = self.read(run.last, run.outputs)
+        outputs = model.read(run.last, run.outputs)
         return run.chosen(outputs, return_carry, return_activations)
 
     def recur(
@@ -171,6 +198,7 @@ class SequenceModel(nnx.Module):
         resets: Resets | None,
         return_activations: bool,
         every_carry: bool = False,
+        draws: Draws | None = None,
     ) -> Run:
         """The run of the top layer, but with carries and activations of all layers."""
         hidden = self.encoder(inputs, stepwise=initial_carry is not None)
@@ -179,6 +207,11 @@ class SequenceModel(nnx.Module):
             initial_carry = arguments.carry(initial_carry, self.initialize_carry(batch))
         runs: list[Run] = []
         for index, layer in enumerate(self.layers):
+            here = None if draws is None else draws.at(f"layer {index}")
+            if index and here is not None and (rate := self.regularizer.dropout):
+                drop = here.at("dropout")
+                kept = drop.chosen_by_example(1 - rate, batch, hidden.shape[-2:])
+                hidden = dropped(hidden, kept, rate)
             run = layer(
                 hidden,
                 initial_carry=None if initial_carry is None else initial_carry[index],
@@ -186,6 +219,7 @@ class SequenceModel(nnx.Module):
                 resets=resets,
                 return_activations=return_activations,
                 every_carry=every_carry,
+                draws=here,
             )
             runs.append(run)
             hidden = run.outputs

@@ -16,7 +16,7 @@ def placed(step: Callable[[Any], Any], carry: Any) -> Any:
     """The carry, divided over devices as what `step` makes of it."""
     while True:
         after = jax.eval_shape(step, carry)
-        found = jax.tree.map(_divided_like, carry, after)
+        found = jax.tree.map(divided_like, carry, after)
         if jax.tree.map(jax.typeof, found) == jax.tree.map(jax.typeof, carry):
             return found
         carry = found
@@ -33,7 +33,8 @@ def is_explicit(tree: Any) -> bool:
     return any(any(jax.typeof(leaf).sharding.spec) for leaf in jax.tree.leaves(tree))
 
 
-def _divided_like(value: Any, like: Any) -> Any:
+def divided_like(value: Any, like: Any) -> Any:
+    """The value, divided over devices as an array of the type `like` is."""
     mine = jax.typeof(value)
     if like.manual_axis_type is not None:
         axes = like.manual_axis_type.varying - mine.manual_axis_type.varying

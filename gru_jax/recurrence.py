@@ -6,13 +6,14 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from gru_jax import arguments, fields
-from gru_jax.axes import Array, Carry, HiddenSequence, Lengths, Resets, Sequence
+from gru_jax import arguments, fields, masking
+from gru_jax.axes import Array, Carry, HiddenSequence, Key, Lengths, Resets, Sequence
 from gru_jax.bptt import GRADIENTS, scan
 from gru_jax.cells.base import Cell
 from gru_jax.padding import flipped, last_output, select
 from gru_jax.parallel import FORMS, is_linear, parallel_scan
 from gru_jax.placement import is_divided, placed
+from gru_jax.regularizers import Draws, Regularizer, checked, draws
 from gru_jax.run import Run
 from gru_jax.variables import functional
 
@@ -47,11 +48,13 @@ class RNN(nnx.Module):
         and `gradient` is "auto", otherwise "scan". It changes speed and memory, not values.
       gradient, segment, unroll: how the gradient of "scan" is computed, see `gru_jax.scan`; they,
         too, change speed and memory only.
+      regularizer: what a call with a key is regularised with, see `Regularizer`.
 
     Raises:
       FieldError: `return_carry`, `recurrence`, `gradient`, `segment` or `unroll` has a value that
-        is not allowed, or the cell is not linear in its state, as `recurrence` needs it.
-      TypeError: `cell` is not a `nnx.RNNCellBase`.
+        is not allowed; the cell is not linear in its state, as `recurrence` needs it; or a
+        regulariser does not apply to the cell.
+      TypeError: `cell` is not a `nnx.RNNCellBase`, or `regularizer` not a `Regularizer`.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class RNN(nnx.Module):
         unroll: int = 1,
         gradient: str = "auto",
         segment: int = 0,
+        regularizer: Regularizer | None = None,
     ):
         if not isinstance(cell, nnx.RNNCellBase):
             kind = type(cell).__name__
@@ -81,6 +85,8 @@ class RNN(nnx.Module):
         self.gradient = fields.one_of("gradient", gradient, GRADIENTS)
         self.segment = fields.integer("segment", segment, 0)
         self.unroll = fields.integer("unroll", unroll, 1)
+        self.regularizer = checked(regularizer)
+        masking.check(self.regularizer, cell)
 
     def __call__(
         self,
@@ -95,6 +101,8 @@ class RNN(nnx.Module):
         reverse: bool | None = None,
         keep_order: bool | None = None,
         rngs: nnx.Rngs | nnx.RngStream | None = None,
+        key: Key | None = None,
+        examples: Array | None = None,
     ) -> HiddenSequence | tuple[Any, ...]:
         """Runs the cell over `inputs`. Options that are not given are those of the constructor.
 
@@ -105,6 +113,7 @@ class RNN(nnx.Module):
           resets: booleans shaped like the inputs without features. Before a step where it is
             True, the carry is set back to the cell's initial state.
           rngs: passed to the cell's `initialize_carry`; a `Cell` does not use it.
+          key, examples: turn the regularisers on, see `SequenceModel`.
 
         Returns:
           outputs, (carry, outputs), (outputs, activations) or (carry, outputs, activations).
@@ -128,6 +137,7 @@ class RNN(nnx.Module):
             reverse=pick(reverse, self.reverse),
             keep_order=pick(keep_order, self.keep_order),
             rngs=rngs,
+            draws=draws(key, examples),
         )
         return run.chosen(run.outputs, return_carry, return_activations)
 
@@ -144,11 +154,13 @@ class RNN(nnx.Module):
         reverse: bool = False,
         keep_order: bool = True,
         rngs: nnx.Rngs | nnx.RngStream | None = None,
+        draws: Draws | None = None,
     ) -> Run:
         """Runs the cell over `inputs`; the arguments are those of `__call__`.
 
         Args:
           every_carry: whether the carry after every step is wanted.
+          draws: what the regularisers draw from; None to turn them off.
         """
         axes = self.cell.num_feature_axes
         inputs = arguments.inputs(inputs, getattr(self.cell, "in_features", None), axes)
@@ -168,20 +180,26 @@ class RNN(nnx.Module):
             # Zeros instead of padding: in the gradient, a NaN times 0 would still be NaN.
             steps = select(valid, steps, jnp.zeros_like(steps))
 
-        start = self.cell.initialize_carry(steps.shape[1:], nnx.Rngs(0) if rngs is None else rngs)
+        regular = masking.begin(self.regularizer, self.cell, steps, draws)
+        cell, steps, masks = regular.cell, regular.steps, regular.masks
+        start = cell.initialize_carry(steps.shape[1:], nnx.Rngs(0) if rngs is None else rngs)
         initial_carry = arguments.carry(initial_carry, start)
-        first = jax.ShapeDtypeStruct(steps.shape[1:], steps.dtype)
-        call = lambda cell, carry, inputs: _advance(cell, carry, inputs, return_activations)
-        advance, variables = functional(self.cell, call, initial_carry, first)
+        first = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), (steps, masks))
+
+        def call(cell, carry, inputs, masks):
+            once = lambda carry, wanted: _advance(cell, carry, inputs, wanted)
+            return regular.step(once, carry, masks, return_activations)
+
+        advance, variables = functional(cell, call, initial_carry, *first)
         follows = True
 
         def step(state, now):
             nonlocal follows
             variables, carry = state
-            inputs, is_valid, restart = now
+            inputs, is_valid, restart, masks = now
             before = select(restart, start, carry) if restarts is not None else carry
-            variables, (after, (output, activations)) = advance(variables, before, inputs)
-            follows = _follows(self.cell, after, output)
+            variables, (after, (output, activations)) = advance(variables, before, inputs, masks)
+            follows = _follows(cell, after, output)
             seen = output, activations, after if every_carry else None
             if valid is None:
                 return (variables, after), seen
@@ -189,8 +207,8 @@ class RNN(nnx.Module):
             nothing = jax.tree.map(jnp.zeros_like, seen)
             return (variables, select(is_valid, after, carry)), select(is_valid, seen, nothing)
 
-        xs = steps, valid, restarts
-        if is_divided((xs, nnx.state(self.cell), initial_carry)):
+        xs = steps, valid, restarts, masks
+        if is_divided((xs, nnx.state(cell), initial_carry)):
             now = jax.tree.map(lambda a: a[0], xs)
             start, initial_carry = (
                 placed(lambda c: step((variables, c), now)[0][1], c) for c in (start, initial_carry)

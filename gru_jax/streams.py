@@ -1,9 +1,10 @@
 """Where all random numbers of a run come from: streams of keys that never meet.
 
-    stream(INITIALISATION, seed)    a model's parameters, drawn one after the other
-    stream(TRAIN, seed, step)       the examples of one training step, by their index
-    stream(VALIDATION)              the examples that evaluations during training take
-    stream(TEST)                    examples that only judge a trained model
+    stream(INITIALISATION, seed)        a model's parameters, drawn one after the other
+    stream(TRAIN, seed, step)           the examples of one training step, by their index
+    stream(REGULARIZERS, seed, step)    the masks and noise of one training step
+    stream(VALIDATION)                  the examples that evaluations during training take
+    stream(TEST)                        examples that only judge a trained model
 
 A key depends on the stream's name and on the numbers beside it, and on nothing else: neither on
 the devices nor on other seeds or streams. A run that needs another kind of random numbers gives
@@ -17,7 +18,7 @@ import jax
 
 from gru_jax.axes import Array, Key
 
-INITIALISATION = "initialisation"
+INITIALISATION, REGULARIZERS = "initialisation", "regularizers"
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
@@ -28,11 +29,12 @@ def stream(name: str, *numbers: int | Array) -> Key:
     hashes collided. The name is hashed as well, since seeds that people choose are small: `key(0)`
     folded with a small number is what `nnx.Rngs(0)` draws.
     """
-    return fold(jax.random.key(0), zlib.crc32(name.encode()), *numbers)
+    return fold(jax.random.key(0), name, *numbers)
 
 
-def fold(key: Key, *numbers: int | Array) -> Key:
-    """The key with one number after the other folded in."""
-    for number in numbers:
+def fold(key: Key, *parts: str | int | Array) -> Key:
+    """The key with one number, or name, after the other folded in."""
+    for part in parts:
+        number = zlib.crc32(part.encode()) if isinstance(part, str) else part
         key = jax.random.fold_in(key, number)
     return key

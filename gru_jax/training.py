@@ -27,6 +27,7 @@ from gru_jax.population import (
     over_sets,
     per_seed,
 )
+from gru_jax.regularizers import training_draws
 from gru_jax.streams import INITIALISATION, stream
 from gru_jax.tasks.base import Task, evaluation_batch, training_batch
 
@@ -262,7 +263,9 @@ def _step(
     batch = training_batch(experiment.task, state.seed, state.step, indices, data)
 
     def mean_loss(params):
-        outputs = experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)
+        model = experiment.model(params)
+        drawn = training_draws(model.regularizer, state.seed, state.step, indices)
+        outputs = model(batch.inputs, seq_lengths=batch.lengths, **drawn)
         return experiment.task.loss(outputs, batch).mean(), outputs
 
     (loss, outputs), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
@@ -276,10 +279,7 @@ def _step(
     transform = experiment.optimizer.transform(state.learning_rate, state.clip_norm)
     update = functools.partial(transform.update, gradients, state.opt_state, state.params)
 
-    def learned():
-        updates, _ = update()
-        return optax.apply_updates(state.params, updates), True
-
+    learned = lambda: (optax.apply_updates(state.params, update()[0]), True)
     # The new parameters are made first, and the new moments wait for `took`: were both made of the
     # old moments in any order, XLA would have to copy the old moments (docs/log.md).
     params, took = jax.lax.cond(took, learned, lambda: (state.params, False))

@@ -17,13 +17,18 @@ def relu(a):
     return np.where(a.real > 0, a, 0)
 
 
+def hears(gate, h):
+    """The state without what dropout takes from this gate."""
+    return h * gate.get("state_mask", 1.0)
+
+
 def heard(gate, x, h):
     """x W + h U + b, of what there is; a vector of recurrent weights multiplies unit by unit."""
     total = gate.get("bias", 0.0)
     if "kernel" in gate:
-        total = total + x @ gate["kernel"]
+        total = total + (x * gate.get("input_mask", 1.0)) @ gate["kernel"]
     if "recurrent_kernel" in gate:
-        u = gate["recurrent_kernel"]
+        u, h = gate["recurrent_kernel"], hears(gate, h)
         total = total + (h @ u if u.ndim == 2 else h * u)
     return total
 
@@ -181,7 +186,8 @@ def janet(w, x, c, beta=1.0):
 @looped
 def brc(w, x, h):
     c, a = sigmoid(heard(w["update"], x, h)), 1 + np.tanh(heard(w["feedback"], x, h))
-    return (c * h + (1 - c) * np.tanh(x @ w["candidate"]["kernel"] + a * h),)
+    n = np.tanh(heard(w["candidate"], x, h) + a * hears(w["candidate"], h))
+    return (c * h + (1 - c) * n,)
 
 
 nbrc = brc
@@ -230,7 +236,7 @@ def skew(values, size):
 
 @looped
 def antisymmetric(w, x, h, gated=False, epsilon=0.1, gamma=0.01):
-    across = h @ (skew(w["skew"], len(h)) - gamma * np.eye(len(h)))
+    across = hears(w["candidate"], h) @ (skew(w["skew"], len(h)) - gamma * np.eye(len(h)))
     n = np.tanh(heard(w["candidate"], x, h) + across)
     z = sigmoid(heard(w["update"], x, h) + across) if gated else 1.0
     return (h + epsilon * z * n,)
@@ -238,6 +244,7 @@ def antisymmetric(w, x, h, gated=False, epsilon=0.1, gamma=0.01):
 
 @looped
 def exprnn(w, x, h):
-    total = heard(w["candidate"], x, h) + h @ scipy.linalg.expm(skew(w["skew"], len(h)))
+    turned = hears(w["candidate"], h) @ scipy.linalg.expm(skew(w["skew"], len(h)))
+    total = heard(w["candidate"], x, h) + turned
     size = np.where(total.real < 0, -total, total)
     return (np.sign(total.real) * relu(size + w["bias"]),)

@@ -15,6 +15,8 @@ RANKS = {
         "streams arguments padding placement variables run",
         "bptt initializers",
         "cells parallel",
+        "regularizers",
+        "masking",
         "recurrence",
         "layers",
         "model tasks optimizer devices",

@@ -7,7 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from gru_jax import CELLS, Cell, FieldError, SequenceModel, Task, fields
+from gru_jax import CELLS, Cell, FieldError, Regularizer, SequenceModel, Task, fields
 from gru_jax.initializers import Chrono
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -57,6 +57,10 @@ def _model_builder(
         encoder = "one_hot" if tokens else "none"
     elif not tokens:
         raise FieldError("encoder", encoder, "auto, since this task's inputs are not tokens")
+    try:
+        model["regularizer"] = Regularizer(**model["regularizer"])
+    except FieldError as error:
+        raise error.inside("regularizer") from None
     model["hidden_sizes"] = fields.sequence(
         "hidden_sizes", model["hidden_sizes"], "a list of whole numbers"
     )

@@ -16,6 +16,7 @@ from experiments.settings.resolution import Settings
 from experiments.system.files import RunError
 from gru_jax.devices import BATCH, SEED
 from gru_jax.population import takes_turns
+from gru_jax.regularizers import training_draws
 from gru_jax.tasks.base import evaluation_batch, training_batch
 
 GIB = 2**30
@@ -57,7 +58,9 @@ def needed(settings: Settings, mesh: Mesh) -> tuple[int, int]:
 
     def backward(params: Any, indices: Any) -> Any:
         batch = training_batch(task, jnp.int32(0), jnp.int32(0), indices)
-        outputs = lambda params: experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)
+        drawn = training_draws(experiment.model(params).regularizer, 0, 0, indices)
+        given = {"seq_lengths": batch.lengths, **drawn}
+        outputs = lambda params: experiment.model(params)(batch.inputs, **given)
         return jax.vjp(lambda params: task.loss(outputs(params), batch).mean(), params)[1]
 
     def forward(params: Any, indices: Any) -> Any:

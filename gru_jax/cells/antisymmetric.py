@@ -70,7 +70,8 @@ class AntisymmetricCell(base.Cell):
 
     def step(self, h: State, x: StepInput) -> tuple[State, Activations]:
         kernel = skew.kernel(self.skew, self.hidden_features, h.dtype)
-        across = self.candidate.product(h, kernel) - self.gamma * h
+        heard = self.candidate.hears(h)
+        across = self.candidate.product(heard, kernel) - self.gamma * heard
         n = jnp.tanh(self.candidate(x, h) + across)
         if self.update is None:
             return h + self.epsilon * n, {"candidate": n}

@@ -80,6 +80,9 @@ class Cell(nnx.RNNCellBase):
       `RNN` may compute many steps at once, see its `recurrence`.
     KEEPING_GATE: the name, in its activations, of the gate that decides how much of the old
       state is kept; None if there is no such gate.
+    CANDIDATES: the names, in its activations, of what a step adds to the old state, which
+      `Regularizer.candidate_dropout` masks; empty where a step replaces the old state.
+    HELD: the names of the states that zoneout may hold; by default all.
 
     A cell whose keeping gate has a bias takes the option `keeping_bias`, the start of that bias: a
     number or an initialiser, where a positive value makes the gate keep.
@@ -99,6 +102,8 @@ class Cell(nnx.RNNCellBase):
     STATES: ClassVar[tuple[str, ...]] = ("h",)
     LINEAR: ClassVar[bool] = False
     KEEPING_GATE: ClassVar[str | None] = None
+    CANDIDATES: ClassVar[tuple[str, ...]] = ("candidate",)
+    HELD: ClassVar[tuple[str, ...] | None] = None
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)

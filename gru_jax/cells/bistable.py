@@ -70,7 +70,7 @@ class BRCCell(base.Cell):
     def step(self, h: State, x: StepInput) -> tuple[State, Activations]:
         c = self.update(x, h)
         a = 1 + self.feedback(x, h)
-        n = jnp.tanh(self.candidate(x, h) + a * h)
+        n = jnp.tanh(self.candidate(x, h) + a * self.candidate.hears(h))
         return c * h + (1 - c) * n, {"update": c, "feedback": a, "candidate": n}
 
 

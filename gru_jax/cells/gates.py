@@ -79,10 +79,16 @@ class Gate(nnx.Module):
     Raises:
       TypeError: an option is none of `CellOptions`.
 
+    In a regularised pass a cell has copies of its gates, which multiply x and h by masks before
+    anything else, see `masking`.
+
     >>> gate = Gate(2, 3, activation=jax.nn.sigmoid, rngs=nnx.Rngs(0))
     >>> gate(jnp.ones((5, 2)), jnp.zeros((5, 3))).shape
     (5, 3)
     """
+
+    input_mask: nnx.Variable[Array] | None = None
+    state_mask: nnx.Variable[Array] | None = None
 
     def __init__(
         self,
@@ -140,14 +146,22 @@ class Gate(nnx.Module):
 
     def project(self, inputs: StepInput) -> State:
         """The input's part of the sum: x W + b."""
-        return add_bias(self.product(inputs, self.kernel[...]), self.bias)
+        return add_bias(self.along(inputs), self.bias)
+
+    def along(self, inputs: StepInput) -> State:
+        """x W, for a step that adds b later."""
+        return self.product(_masked(inputs, self.input_mask), self.kernel[...])
 
     def recur(self, state: State) -> State:
         """The state's part of the sum: h U, or h * u."""
-        recurrent = self.recurrent_kernel[...]
+        state, recurrent = self.hears(state), self.recurrent_kernel[...]
         if recurrent.ndim == 1:
             return state * spread(recurrent, state)
         return self.product(state, recurrent)
+
+    def hears(self, state: State) -> State:
+        """The state as this gate hears it, for a step that does not pass it to `recur`."""
+        return _masked(state, self.state_mask)
 
     def product(self, left: Array, kernel: Array) -> Array:
         """left @ kernel with operands of `dtype`, summed in `state_dtype`."""
@@ -264,6 +278,10 @@ def parameter(
 def add_bias(value: Array, bias: nnx.Param | None) -> Array:
     """`value + bias`, or `value` if there is no bias."""
     return value if bias is None else value + spread(bias, value)
+
+
+def _masked(value: Array, mask: nnx.Variable[Array] | None) -> Array:
+    return value if mask is None else value * mask[...]
 
 
 def spread(values: nnx.Param | Array, like: Array) -> Array:

@@ -31,6 +31,7 @@ class IndRNNCell(base.Cell):
     """
 
     TITLE = "IndRNN"
+    CANDIDATES = ()
 
     def __init__(
         self,

@@ -79,7 +79,7 @@ class LayerNormGRUCell(base.Cell):
         else:
             r, z = self.norm([self.reset, self.update], x, h)
             r, z = sigmoid(r), sigmoid(z)
-            (along,) = self.along(self.candidate.product(x, self.candidate.kernel[...]))
+            (along,) = self.along(self.candidate.along(x))
             (across,) = self.across(self.candidate.recur(h))
             n = jnp.tanh(base.add_bias(along, self.candidate.bias) + r * across)
         h = (1 - z) * h + z * n

@@ -39,6 +39,7 @@ class LEMCell(base.Cell):
     TITLE = "LEM"
     STATES = ("z", "y")
     KEEPING_GATE = "output_step"
+    CANDIDATES = ("memory", "candidate")
 
     def __init__(
         self,

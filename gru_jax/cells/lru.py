@@ -47,6 +47,7 @@ class LRUCell(base.Cell):
 
     TITLE = "LRU"
     STATES = ("re", "im", "y")
+    CANDIDATES = ()
     LINEAR = True
     KEEPING_GATE = "magnitude"
 

@@ -78,7 +78,7 @@ class NormedSums(nnx.Module):
         self.second = make() if form == "products" else None
 
     def __call__(self, gates: Sequence[Gate], x: StepInput, h: State) -> list[State]:
-        along = [gate.product(x, gate.kernel[...]) for gate in gates]
+        along = [gate.along(x) for gate in gates]
         across = [gate.recur(h) for gate in gates]
         if self.form == "sum":
             sums = self.first(*[a + b for a, b in zip(along, across, strict=True)])

@@ -34,6 +34,7 @@ class ExpRNNCell(base.Cell):
     """
 
     TITLE = "expRNN"
+    CANDIDATES = ()
 
     def __init__(
         self,
@@ -59,6 +60,6 @@ class ExpRNNCell(base.Cell):
 
     def step(self, h: State, x: StepInput) -> tuple[State, Activations]:
         kernel = expm(skew.kernel(self.skew, self.hidden_features, h.dtype))
-        a = self.candidate(x, h) + self.candidate.product(h, kernel)
+        a = self.candidate(x, h) + self.candidate.product(self.candidate.hears(h), kernel)
         h = jnp.sign(a) * jnp.maximum(base.add_bias(jnp.abs(a), self.bias), 0)
         return h, {"candidate": h}

@@ -36,6 +36,7 @@ class CoRNNCell(base.Cell):
 
     TITLE = "coRNN"
     STATES = ("z", "y")
+    CANDIDATES = ("force",)
 
     def __init__(
         self,

@@ -35,6 +35,7 @@ class VanillaCell(base.Cell):
     """
 
     TITLE = "vanilla RNN"
+    CANDIDATES = ()
 
     def __init__(
         self,

@@ -140,7 +140,8 @@ def defaults(cell):
 def test_every_base_field_has_a_comment():
     text = inspect.getsource(common.get_config) + inspect.getsource(common.collected)
     fields = re.compile(
-        r"(config|model|optimizer|population|train)[.\w]* = (?!.*(Section|get_config)\()"
+        r"(config|model|regularizer|optimizer|population|train)[.\w]* = "
+        r"(?!.*(Section|get_config)\()"
     )
     lines = [line for line in text.splitlines() if fields.match(line.strip())]
     assert len(lines) > 30

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gru_jax import Adding, Experiment, FieldError, training
+from gru_jax import Adding, Experiment, FieldError, Regularizer, training
 from gru_jax.devices import make_mesh
-from gru_jax.streams import INITIALISATION, TEST, TRAIN, VALIDATION, stream
+from gru_jax.regularizers import training_draws
+from gru_jax.streams import INITIALISATION, REGULARIZERS, TEST, TRAIN, VALIDATION, stream
 from gru_jax.tasks.base import Example, evaluation_batch, training_batch
 
 pytestmark = pytest.mark.quick
@@ -42,12 +43,14 @@ def drawn():
     """The keys of every stream, as training, evaluation and `init` use them."""
     task, ones = Keys(2), (1.0,) * len(SEEDS)
     population = training.init(Experiment(task, Drawn), make_mesh(1, 1), SEEDS, ones, ones)
-    steps = itertools.product(SEEDS, STEPS)
+    steps = list(itertools.product(SEEDS, STEPS))
     batches = [training_batch(task, seed, step, INDICES).inputs for seed, step in steps]
+    masks = [training_draws(Regularizer(dropout=0.1), *step, INDICES)["key"] for step in steps]
     evaluated = lambda split: evaluation_batch(task.judged_on(split), jnp.arange(4096)).inputs
     return {
         INITIALISATION: rows(population.params["keys"][...]),
         TRAIN: rows(jnp.stack(batches)),
+        REGULARIZERS: rows(jnp.stack([jax.random.key_data(key) for key in masks])),
         VALIDATION: rows(evaluated(VALIDATION)),
         TEST: rows(evaluated(TEST)),
     }
@@ -59,6 +62,7 @@ def test_no_two_streams_meet_and_none_comes_back_to_a_key():
     assert sizes == {
         INITIALISATION: len(SEEDS) * 64,
         TRAIN: len(SEEDS) * len(STEPS) * 64,
+        REGULARIZERS: len(SEEDS) * len(STEPS),
         VALIDATION: 4096,
         TEST: 4096,
     }
