@@ -72,6 +72,7 @@ def test_training_sees_pieces_of_its_split_only(music, window):
         assert starts == {(number, 0) for number in range(4)}
 
 
+@pytest.mark.quick
 def test_an_evaluation_takes_the_whole_split_and_counts_steps(music):
     path, pieces = music
     task = load_task("piano", path=str(path))

@@ -25,6 +25,7 @@ def test_what_gates_say_is_what_a_unit_keeps_where_nothing_else_carries_it():
     np.testing.assert_allclose(own_half_life(own), by_gate, rtol=1e-9)
 
 
+@pytest.mark.quick
 def test_the_gate_that_keeps_of_every_cell():
     x = sequence()
     carry = jnp.ones(H)

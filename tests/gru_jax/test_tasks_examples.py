@@ -21,10 +21,9 @@ from gru_jax.tasks import (
 from gru_jax.tasks.base import Example
 from tests.batches import batch_of, unpadded
 
-pytestmark = pytest.mark.usefixtures("least_effort")
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("least_effort")]
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("length", [2, 3, 100])
 @pytest.mark.parametrize("protocol", ["halves", "anywhere"])
 def test_adding(length, protocol):
@@ -67,7 +66,6 @@ def test_adding_hochreiter():
     assert (inputs[..., 0] < -0.5).any()
 
 
-@pytest.mark.quick
 def test_worked_examples_of_the_docstrings():
     task = Adding(6)
     perfect = task.metrics(jnp.array([[1.4]]), jax.tree.map(lambda a: a[None], _adding_example()))
@@ -83,7 +81,6 @@ def _adding_example():
     return Example(jnp.array([values, marks]).T, jnp.array([1.4]))
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("length", [1, 2, 40])
 @pytest.mark.parametrize("protocol", ["arjovsky", "tcn"])
 def test_copy(length, protocol):
@@ -98,7 +95,6 @@ def test_copy(length, protocol):
     assert set(np.unique(inputs[:, :10])) == set(range(1, 9))
 
 
-@pytest.mark.quick
 def test_copy_metrics():
     task = CopyMemory(5)
     batch = batch_of(task, 3)
@@ -145,7 +141,6 @@ def test_copy_first():
     np.testing.assert_allclose(batch.inputs.std(axis=0), 1, atol=0.06)
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize(("length", "ignore"), [(2, 0.5), (40, 0.0), (40, 0.8), (7, 0.5)])
 def test_flip_flop(length, ignore):
     task = FlipFlop(length, ignore)
@@ -177,7 +172,6 @@ def test_the_last_token_of_a_flip_flop_asks_whatever_is_ignored():
     assert np.isin(np.asarray(batch.targets)[:, -1], (0, 1)).all()
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize(("length", "relevant"), [(10, 2), (10, 3), (100, 2), (100, 3)])
 def test_temporal_order(length, relevant):
     task = TemporalOrder(length, relevant)
@@ -257,7 +251,6 @@ def test_savings(rate):
     np.testing.assert_allclose(unordered, task.unordered_loss, rtol=0.1, atol=1e-9)
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("where", ["end", "start"])
 def test_verdict(where):
     task = Verdict(60, where)

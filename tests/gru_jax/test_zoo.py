@@ -179,6 +179,7 @@ KEEPING = [
 ]
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("name", KEEPING)
 def test_a_keeping_bias_keeps(name):
     cell = CELLS[name](D, H, keeping_bias=9.0, rngs=nnx.Rngs(0))
@@ -200,6 +201,7 @@ def test_slstm_keeps_a_mean_and_its_first_step_replaces_it():
     assert np.isfinite(m).all()
 
 
+@pytest.mark.quick
 def test_starts():
     make = lambda name, **options: CELLS[name](2, 64, rngs=nnx.Rngs(0), **options)
     u = make("indrnn").candidate.recurrent_kernel[...]
