@@ -10,8 +10,8 @@ from ml_collections import ConfigDict
 
 from configs import adding, cumulative_sum
 from configs.ablations import RATES, base, overrides
+from configs.common import CELLS
 from configs.variants import Variants, product, values
-from gru_jax import CELLS
 
 PARAMETERS = 3000
 BATCH = 32

@@ -24,7 +24,8 @@ RESULTS = ROOT / "results" / "linear.json"
 WAYS = ("scan", "associative", "chunked")
 WORKS = [
     (cell, batch, length, units)
-    for cell in ("min_gru", "lru")
+    for cell, made in CELLS.items()
+    if made.LINEAR
     for batch, units in ((1, 16), (1, 256), (8, 32), (32, 32), (32, 128))
     for length in (100, 2000)
 ]

@@ -94,8 +94,8 @@ def test_each_trial_has_the_size_that_its_own_cell_task_and_number_ask_for():
         ([("a", {"model.cel": 1})], r"trial a: config.model.cel = 1: .*did you mean 'cell'"),
         ([("a", {"modle.cell": "gru"})], r"trial a: modle.cell = 'gru': .*did you mean 'model'"),
         (
-            [("a", {"model.cell": "gur"})],
-            r"trial a: config.model.cell = 'gur': .*did you mean 'gru'",
+            [("a", {"model.cell": "ggru"})],
+            r"trial a: config.model.cell = 'ggru': .*did you mean 'gru'",
         ),
         ([("a", {}, 3)], r"trial a: parameters = 3: must be at least \d+, the size with one unit"),
         ([("a", {}, "many")], r"trial a: parameters = 'many': must be a whole number"),
