@@ -1,5 +1,6 @@
 """Every field of a run's config, with its default; --config.FIELD=None unsets a field."""
 
+import functools
 import typing
 from typing import Any
 
@@ -102,21 +103,26 @@ def options(cell: type[Cell]) -> ConfigDict:
     is `keeping_bias`, which `config.model` has for all cells.
     """
     section = Section()
+    for name, kind, default in _options(cell):
+        section[name] = placeholder(kind) if default is None else default
+    return section
+
+
+@functools.cache
+def _options(cell: type[Cell]) -> list[tuple[str, type, Any]]:
+    """The name, type and default of every option."""
+    found = []
     try:
         hints = typing.get_type_hints(cell.__init__)
     except NameError:  # an annotation uses a name that is imported for type checkers only
         hints = {}
     for name, default in cell.options().items():
-        if name == "keeping_bias":
-            continue
         kind = _kind(hints.get(name))
-        if default is None:
-            section[name] = placeholder(kind)
-        elif kind is float and type(default) is int:
-            section[name] = float(default)  # `scale: float = 1` may become 0.5
-        elif _plain(default):
-            section[name] = default
-    return section
+        if kind is float and type(default) is int:
+            default = float(default)  # `scale: float = 1` may become 0.5
+        if name != "keeping_bias" and (default is None or _plain(default)):
+            found.append((name, kind, default))
+    return found
 
 
 def _kind(hint: Any) -> type:

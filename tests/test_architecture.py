@@ -20,7 +20,7 @@ RANKS = {
         "recurrence",
         "layers",
         "model tasks optimizer devices",
-        "population",
+        "population experiment",
         "training interop diagnostics",
     ],
     "gru_jax.bptt": ["jaxprs lists reverse_only", "recomputation step", "derivative", "loops"],

@@ -13,18 +13,25 @@ from gru_jax.devices import one_device
 
 def start(settings: Settings) -> training.TrainState:
     """The population before training, on one device of this process."""
-    return training.init(
-        settings.experiment,
-        one_device(),
-        settings.seeds,
-        settings.learning_rates,
-        settings.clip_norms,
-    )
+    return _start(settings.experiment, *_seeds(settings))
 
 
 def abstract_state(settings: Settings) -> training.TrainState:
     """The shapes of the run's state."""
-    return jax.eval_shape(functools.partial(start, settings))
+    return _abstract(settings.experiment, *_seeds(settings))
+
+
+def _start(experiment: training.Experiment, *seeds: Any) -> training.TrainState:
+    return training.init(experiment, one_device(), *seeds)
+
+
+@functools.lru_cache(maxsize=64)
+def _abstract(experiment: training.Experiment, *seeds: Any) -> training.TrainState:
+    return jax.eval_shape(functools.partial(_start, experiment, *seeds))
+
+
+def _seeds(settings: Settings) -> tuple[Any, ...]:
+    return settings.seeds, settings.learning_rates, settings.clip_norms
 
 
 def flat(state: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Turns a config into the library's objects. All bad values are found here, before any work."""
 
 import dataclasses
+import functools
 import hashlib
 import inspect
 import json
@@ -129,9 +130,16 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     experiment = within(
         "config.train", Experiment, task=task, build=build, optimizer=optimizer, **loop
     )
+    experiment = _known(*vars(experiment).values())
     # Finds bad sizes that only show when the model is built (with shapes only).
     within("config.model", lambda: experiment.parameters)
     return Settings(raw, experiment, seeds, learning_rates, clip_norms, **budget)
+
+
+@functools.lru_cache(maxsize=64)
+def _known(*values: Any) -> Experiment:
+    """One object for equal experiments, so that a process compiles their programs once."""
+    return Experiment(*values)
 
 
 def resolve_task(section: dict[str, Any]) -> Task:

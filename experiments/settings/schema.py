@@ -5,7 +5,9 @@ added later, with a default that changes nothing, therefore does not affect earl
 """
 
 import contextlib
+import copy
 import dataclasses
+import functools
 import inspect
 import re
 from collections.abc import Sequence
@@ -184,9 +186,19 @@ def within(section: str, function: Any, *args: Any, **kwargs: Any) -> Any:
         raise error.inside(section) from None
 
 
+def _base() -> Config:
+    """All fields that every config has, at their defaults, with the options of all cells."""
+    return copy.deepcopy(_base_of(tuple(CELLS.items())))
+
+
+@functools.lru_cache(maxsize=1)
+def _base_of(_: Any) -> Config:
+    return plain(common.get_config())
+
+
 def _defaults(config: Config) -> Config:
     """The fields of a config with this task and this cell, at their defaults."""
-    found = plain(common.get_config())
+    found = _base()
     for name in CELLS.keys() - {_word(config, "model", "cell")}:
         del found["model"][name]
     task = _word(config, "task", "name")
@@ -244,7 +256,7 @@ def _drop_other_cells(raw: Config) -> None:
     if not isinstance(model, dict):
         return  # `_check_section` raises
     chosen = within("config.model", fields.one_of, "cell", model.get("cell"), CELLS)
-    base = plain(common.get_config())["model"]
+    base = _base()["model"]
     for name in [name for name in CELLS if name != chosen]:
         path, given = f"config.model.{name}", model.pop(name, base[name])
         _check_section(path, given, base[name])

@@ -206,10 +206,15 @@ OBJECTS = st.recursive(
 )
 
 
+@functools.cache
+def _known(task: str) -> dict[str, Any]:
+    return paths(default(task))
+
+
 @st.composite
 def _cases(draw: Any) -> Case:
     task = draw(st.sampled_from(TASKS))
-    known = paths(default(task))
+    known = _known(task)
     objects = draw(st.integers(0, 2)) == 0
     changes = [] if objects else [("model.cell", families.simplest())]
     for _ in range(draw(st.integers(1, 3))):

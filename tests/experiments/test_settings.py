@@ -54,8 +54,11 @@ def test_configs_resolve_and_every_field_is_read(name, tmp_path):
     config = get_config(name, *([str(FILES[name](tmp_path))] if name in FILES else []))
     assert resolve(config).name.startswith(name + "-")
     for path in leaves(config):
+        of_a_cell = path[1:2] and path[1] in CELLS
+        if of_a_cell and name != "adding":
+            continue  # the sections of cells are the same in all configs
         # Each cell's section is read when that cell is chosen.
-        chosen = path[1] if path[1:2] and path[1] in CELLS else config["model"]["cell"]
+        chosen = path[1] if of_a_cell else config["model"]["cell"]
         base = copy.deepcopy(config)
         others = {name: defaults(name) for name in CELLS if name != chosen}
         base["model"] |= {"cell": chosen, "chrono_max": 0.0, **others}

@@ -28,7 +28,7 @@ GATELESS = ("antisymmetric", "exprnn", "indrnn")
 
 @pytest.mark.parametrize("name", ZOO)
 def test_it_is_trained_read_back_shown_and_measured(name, tmp_path):
-    options = {"model.cell": name, "model.hidden_sizes": (4, 3), "train.steps": 20}
+    options = {"model.cell": name, "model.hidden_sizes": (8,), "train.steps": 20}
     run = train(tiny_config(**options), str(tmp_path / "run"), quiet=True)
     assert run.summary["status"] == "completed"
     losses = [row["loss"] for row in run.metrics if row["split"] == "train"]
@@ -53,9 +53,11 @@ def test_it_is_trained_read_back_shown_and_measured(name, tmp_path):
     assert np.isfinite(found[1]).all()
 
 
-@pytest.mark.parametrize("name", ZOO)
+# Of each kind one: linear in its state, one state with and without gates, two states, and four.
+@pytest.mark.parametrize("name", ["min_lstm", "lru", "janet", "exprnn", "lem", "slstm"])
 def test_its_memory_is_estimated(name):
-    sizes = {"model.hidden_sizes": (32,), "train.batch_size": 16, "task.length": 300}
+    # A state is too wide for `recurrence` to be other than "scan", where XLA shares more arrays.
+    sizes = {"model.hidden_sizes": (32,), "train.batch_size": 48, "task.length": 100}
     settings = resolve(tiny_config(**{"model.cell": name, **sizes}))
     mesh = make_mesh(*settings.mesh_sizes)
     states, passes = memory.needed(settings, mesh)

@@ -1,0 +1,90 @@
+"""What stays fixed while a population trains."""
+
+import dataclasses
+import functools
+import math
+from typing import Any
+
+import jax.numpy as jnp
+from flax import nnx
+
+from gru_jax import fields
+from gru_jax.axes import Array
+from gru_jax.model import BuildModel, SequenceModel, parameter_count
+from gru_jax.optimizer import Optimizer
+from gru_jax.tasks.base import Task
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Experiment:
+    """All that is fixed while a population trains.
+
+    task: the problem.
+    build: makes one model from random streams.
+    optimizer: how gradients become updates.
+    batch_size: examples for one step of one seed.
+    chunk: steps in one dispatch (`log_every`).
+    evaluation_examples: size of the fixed evaluation set.
+    target_metric, target: a seed has solved the task when this evaluation metric passes this
+      threshold: a loss falls below it, any other metric rises above it. None: never.
+    keep: "last": a run ends with its last models; "best": with those of the best evaluation
+      by the target metric, chosen for each seed separately.
+
+    Raises:
+      FieldError: a value is outside what is allowed.
+    """
+
+    task: Task
+    build: BuildModel
+    optimizer: Optimizer = dataclasses.field(default_factory=Optimizer)
+    batch_size: int = 64
+    chunk: int = 50
+    evaluation_examples: int = 512
+    target_metric: str = "loss"
+    target: float | None = None
+    keep: str = "last"
+
+    def __post_init__(self):
+        fields.integer("batch_size", self.batch_size, 1)
+        fields.integer("chunk", self.chunk, 1)
+        fields.integer("evaluation_examples", self.evaluation_examples, 1)
+        fields.one_of("target_metric", self.target_metric, self.task.metric_names)
+        if self.target is not None:
+            fields.real("target", self.target)
+        fields.one_of("keep", self.keep, ("last", "best"))
+
+    @property
+    def abstract_model(self) -> tuple[nnx.GraphDef[SequenceModel], Any]:
+        """The model's structure and its parameters' shapes; nothing is computed for them."""
+        return _abstract(self.build)
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers training adjusts in one model."""
+        return _parameters(self.build)
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts both batches and evaluation sets divide: `make_mesh`'s batch."""
+        return math.gcd(self.batch_size, self.evaluation_examples, *self.task.sizes)
+
+    def model(self, params: Any) -> SequenceModel:
+        """The model with these parameters, of one seed."""
+        return nnx.merge(self.abstract_model[0], params)
+
+    def solved(self, metrics: dict[str, Array]) -> Array:
+        """Per seed, whether evaluation metrics reach the target."""
+        value = metrics[self.target_metric]
+        if self.target is None:
+            return jnp.zeros(value.shape, bool)
+        return value < self.target if self.target_metric == "loss" else value > self.target
+
+
+@functools.lru_cache(maxsize=256)
+def _abstract(build: BuildModel) -> tuple[nnx.GraphDef[SequenceModel], Any]:
+    return nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
+
+
+@functools.lru_cache(maxsize=256)
+def _parameters(build: BuildModel) -> int:
+    return parameter_count(nnx.merge(*_abstract(build)))
