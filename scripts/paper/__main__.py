@@ -37,6 +37,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
     "docs/cells.md": lambda: {
         "cells": cells.table(),
         "settings": cells.settings(),
+        "zoo": results.across("zoo"),
         "equations": cells.equations(),
     },
     "docs/gradients.md": lambda: {

@@ -41,7 +41,7 @@ VARIANTS = {
     },
 }
 ABLATIONS = ("cells", *VARIANTS)
-SWEEPS = (*ABLATIONS, "tasks")
+SWEEPS = (*ABLATIONS, "tasks", "zoo")
 BLIND: dict[str, Any] = {"color": style.MARK, "lw": 0.9, "ls": style.DOTTED}
 
 
@@ -172,6 +172,31 @@ def table(sweep: str, some: tuple[str, ...] = ()) -> str:
             f"| {median:.3g} ({first:.3g}..{third:.3g}) | {result.row['baseline_loss']:.4g} "
             f"| {result.right:.0%} | {ahead} |"
         )
+    return "\n".join([*lines, "", _provenance(sweep)])
+
+
+def across(sweep: str) -> str:
+    """A sweep's results with a row for each variant and columns for each problem."""
+    told, chosen = variants(sweep), best(load(sweep))
+    problems = sorted({problem for problem, _ in chosen})
+    headings = [
+        f"{task}, T = {length}: solved | steps | loss | right | rate" for task, length in problems
+    ]
+    lines = [
+        f"| cell | {' | '.join(headings)} |",
+        "|---|" + "--:|--:|---|--:|--:|" * len(problems),
+    ]
+    for variant, title in told.items():
+        cells = []
+        for problem in problems:
+            result = chosen[problem, variant]
+            sums = result.outcomes
+            first, median, third = sums.loss
+            cells.append(
+                f"{sums.solved}/{sums.seeds} | {sums.steps} | {median:.2g} ({first:.2g}"
+                f"..{third:.2g}) | {result.right:.0%} | {result.rate:g}"
+            )
+        lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", _provenance(sweep)])
 
 

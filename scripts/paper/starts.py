@@ -7,6 +7,7 @@ WORDS = {
     "bias1": "{gate} bias 1",
     "chrono": "chrono",
     "wide": "as wide as the GRU",
+    "gated": "gated",
     "open": "{gate} bias 0, no reset gate",
     "before": "{gate} bias 0, reset before the product",
     "tanh-0.5": "tanh, 0.5 x orthogonal",
