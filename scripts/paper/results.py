@@ -178,24 +178,21 @@ def table(sweep: str, some: tuple[str, ...] = ()) -> str:
 def across(sweep: str) -> str:
     """A sweep's results with a row for each variant and columns for each problem."""
     told, chosen = variants(sweep), best(load(sweep))
-    problems = sorted({problem for problem, _ in chosen})
+    judged = {place[0]: each.row["train.target_metric"] for place, each in sorted(chosen.items())}
     headings = [
-        f"{task}, T = {length}: solved | steps | loss | right | rate" for task, length in problems
+        f"{task}, T = {length}: solved | steps | {'loss' if metric == 'loss' else 'right'} | rate"
+        for (task, length), metric in judged.items()
     ]
-    lines = [
-        f"| cell | {' | '.join(headings)} |",
-        "|---|" + "--:|--:|---|--:|--:|" * len(problems),
-    ]
+    lines = [f"| cell | {' | '.join(headings)} |", "|---|" + "--:|" * 4 * len(judged)]
     for variant, title in told.items():
         cells = []
-        for problem in problems:
+        for problem, metric in judged.items():
             result = chosen[problem, variant]
             sums = result.outcomes
             first, median, third = sums.loss
-            cells.append(
-                f"{sums.solved}/{sums.seeds} | {sums.steps} | {median:.2g} ({first:.2g}"
-                f"..{third:.2g}) | {result.right:.0%} | {result.rate:g}"
-            )
+            loss = f"{median:.2g} ({first:.2g}..{third:.2g})"
+            end = loss if metric == "loss" else f"{result.right:.0%}"
+            cells.append(f"{sums.solved}/{sums.seeds} | {sums.steps} | {end} | {result.rate:g}")
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", _provenance(sweep)])
 
