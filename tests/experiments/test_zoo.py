@@ -50,7 +50,7 @@ def test_it_is_trained_read_back_shown_and_measured(name, tmp_path):
     one = jax.jacrev(lambda state: system.step(system.params, state, x[-1]))
     first = one(system.states(x)[-2])
     np.testing.assert_allclose(np.exp(found[0][0]), np.linalg.norm(first, 2), rtol=1e-3)
-    assert np.isfinite(found[1]).all()
+    assert (found[1] < np.inf).all()  # minus infinity where no unit of a ReLU is active
 
 
 # Of each kind one: linear in its state, one state with and without gates, two states, and four.

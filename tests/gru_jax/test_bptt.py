@@ -62,7 +62,7 @@ def test_values_and_gradients_are_the_plain_scans(make, options):
 
 
 @pytest.mark.parametrize("make", CLASSIC.values())
-@pytest.mark.parametrize("masked", [False, pytest.param(True, marks=pytest.mark.quick)])
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.usefixtures("x64")
 def test_whatever_the_segment_and_the_direction(make, masked):
     for reverse in (False, True):

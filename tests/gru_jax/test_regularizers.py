@@ -31,7 +31,7 @@ from gru_jax.tasks.base import training_batch
 from tests.helpers import equations, randomise
 from tests.populations import member, mesh_of, same
 
-pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("least_effort")]
+pytestmark = pytest.mark.usefixtures("least_effort")
 
 B, T, D, H = 4, 6, 2, 8
 WIDE = 48  # so many units that no two masks are equal by chance
