@@ -15,7 +15,7 @@ from typing import NoReturn
 import jax
 from absl import flags
 
-from experiments.system import compilation, config_files, own
+from experiments.system import compilation, config_files, own, signals
 from experiments.system.arguments import written_out
 from experiments.system.files import RunError
 from gru_jax import FieldError, fields
@@ -82,7 +82,7 @@ def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
             print(f"  --{name}: {flags.FLAGS[name].help.splitlines()[0].rstrip(';')}")
         sys.exit(0)
     # Undoes what the package's __init__.py did for the time of the imports.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, signals.interrupt)
     status = _run(main)
     if status and jax.distributed.is_initialized():
         with contextlib.suppress(OSError):

@@ -10,6 +10,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import rich.console
 
@@ -17,12 +18,29 @@ HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2)
 STOPPED = 128  # plus the signal's number: the exit status after a stop by a signal
 
 
+_interrupts: list[int] = []
+
+
+def interrupt(number: int, _: Any) -> None:
+    """Python's own handler of Ctrl-C, which also remembers it.
+
+    Raised within a callback whose errors Python ignores, such as JAX's at a garbage collection, a
+    KeyboardInterrupt would be lost.
+    """
+    _interrupts.append(number)
+    raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
 def stop_requests() -> Iterator[Callable[[], int]]:
     """Yields a function that returns the signal that asked for a stop; 0 for none.
 
+    Raises KeyboardInterrupt if one was lost before.
+
     A thread receives the signals, because Python's own handlers wait until a compiled call returns.
     """
+    if _interrupts:
+        raise KeyboardInterrupt
     received: list[int] = []
     mine, written = socket.socketpair()
     written.setblocking(False)

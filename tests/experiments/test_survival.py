@@ -1,5 +1,6 @@
 """Runs that are killed, stopped, moved and extended: real processes and real signals."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import pytest
 from experiments.runs import load
 from experiments.runs.records import read_environment, read_metrics
 from experiments.settings.resolution import resolve
+from experiments.system import signals
 from experiments.system.files import RunError
 from experiments.train import train
 from experiments.training.loop import train_settings
@@ -113,6 +115,14 @@ def test_ctrl_c_while_starting_needs_no_traceback(tmp_path, seconds):
     _, complained = process.communicate(timeout=60)
     assert process.returncode in (-signal.SIGINT, 130)
     assert "Traceback" not in complained
+
+
+def test_a_ctrl_c_that_a_callback_has_lost_ends_the_run_before_it_begins(monkeypatch):
+    monkeypatch.setattr(signals, "_interrupts", [])
+    with contextlib.suppress(KeyboardInterrupt):
+        signals.interrupt(signal.SIGINT, None)
+    with pytest.raises(KeyboardInterrupt), signals.stop_requests():
+        pass
 
 
 def test_a_resume_reuses_the_recorded_number_of_cpu_devices(tmp_path):
