@@ -1,5 +1,6 @@
 """Turns a config into the library's objects. All bad values are found here, before any work."""
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
@@ -130,7 +131,9 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     experiment = within(
         "config.train", Experiment, task=task, build=build, optimizer=optimizer, **loop
     )
-    experiment = _known(*vars(experiment).values())
+    if not isinstance(task, Dataset):  # whose data would stay in memory
+        with contextlib.suppress(TypeError):  # a task of one's own may hold what has no hash
+            experiment = _known(*vars(experiment).values())
     # Finds bad sizes that only show when the model is built (with shapes only).
     within("config.model", lambda: experiment.parameters)
     return Settings(raw, experiment, seeds, learning_rates, clip_norms, **budget)

@@ -1,6 +1,7 @@
 """Every config: each field is read, and each bad value is one line that names it."""
 
 import copy
+import dataclasses
 import importlib
 import inspect
 import json
@@ -13,8 +14,9 @@ import pytest
 from configs import adding, common
 from experiments.settings.resolution import resolve
 from experiments.settings.trials import described
-from gru_jax import CELLS, FieldError, LSTMCell, VanillaCell
+from gru_jax import CELLS, TASKS, Adding, FieldError, LSTMCell, VanillaCell
 from tests.collected import music, texts
+from tests.programs import tiny_config
 
 CONFIGS = {
     path.stem: path
@@ -372,3 +374,15 @@ def test_numpy_scalars_in_the_overrides_of_a_trial():
         lambda add: add("T4", {"task.length": np.arange(4, 5)[0]}, parameters=np.int64(50)),
     )
     assert json.loads(json.dumps(trial.overrides))["task.length"] == 4
+
+
+def test_equal_experiments_are_one_unless_a_task_has_no_hash(monkeypatch):
+    @dataclasses.dataclass(frozen=True)
+    class Listed(Adding):
+        several: list = dataclasses.field(default_factory=list)
+
+    first, second, other = (resolve(tiny_config(**{"task.length": n})) for n in (9, 9, 10))
+    assert first.experiment is second.experiment
+    assert first.experiment is not other.experiment
+    monkeypatch.setitem(TASKS, "listed", Listed)
+    assert resolve(tiny_config(**{"task.name": "listed"})).experiment.task.several == []
