@@ -6,8 +6,11 @@ python -m experiments.sweep --config=configs/sweeps/nottingham.py:Nottingham.mat
 from ml_collections import ConfigDict
 
 from configs import piano
-from configs.sweeps.chorales import compare
+from configs.sweeps.chorales import large
+from configs.variants import Variants, product, values
 
+UNITS = {"vanilla": 100, "gru": 46, "lstm": 36}  # about 20,000 weights each
+RATES = (0.01, 0.003)
 LARGE = 1_000_000
 
 
@@ -24,4 +27,10 @@ def get_config(path: str = "") -> ConfigDict:
 
 
 def sweep(add) -> None:
-    compare(add, LARGE, {"train.steps": 2000, "optimizer.decay_steps": 2000})
+    cells: Variants = {
+        cell: {"model.cell": cell, "model.hidden_sizes": (units,)} for cell, units in UNITS.items()
+    }
+    rates = values("optimizer.learning_rate", RATES, "lr")
+    for name, overrides in product({"small": {}}, cells, rates).items():
+        add(name, overrides)
+    large(add, LARGE, {"train.steps": 2000, "optimizer.decay_steps": 2000})
