@@ -61,26 +61,37 @@ def of_cells(sweep, part, metric="loss"):
     }
 
 
-def theirs_of(sweep):
-    """By cell, the published loss at the larger size."""
-    (problem,) = (p for p in published.load() if (p["sweep"], p["trials"]) == (sweep, "large"))
+def theirs_of(sweep, part="large"):
+    """By cell, the published loss."""
+    (problem,) = (p for p in published.load() if (p["sweep"], p["trials"]) == (sweep, part))
     return {row["variant"]: float(row["number"]) for row in problem["rows"]}
 
 
 def test_chorales():
+    theirs, noise = theirs_of("chorales", "noise"), of_cells("chorales", "noise")
+    plain, large = of_cells("chorales", "plain"), of_cells("chorales", "large")
+    assert all(noise[cell][0] < theirs[cell] for cell in theirs)
+    assert theirs["gru"] < theirs["lstm"]
+    assert noise["lstm"][2] < noise["gru"][1]
+    for cell in theirs:
+        assert 0.09 < plain[cell][0] - noise[cell][0] < 0.13
+        assert noise[cell][2] < plain[cell][1]
     theirs = theirs_of("chorales")
-    small, large = of_cells("chorales", "small"), of_cells("chorales", "large")
-    for cell in ("gru", "lstm"):
-        assert theirs[cell] < large[cell][0] < theirs[cell] + 0.1
-        assert large[cell][2] < small[cell][1]  # the larger is better
+    for cell, behind in (("lstm", 0.03), ("gru", 0.13)):
+        assert theirs[cell] < large[cell][0] < theirs[cell] + behind
+        assert large[cell][1] < noise[cell][2]  # no difference to be seen
+        assert noise[cell][1] < large[cell][2]
     assert large["vanilla"][2] < theirs["vanilla"]
-    assert small["gru"][1] > 8.54
-    assert small["lstm"][2] < min(small["gru"][1], small["vanilla"][1])
-    assert small["gru"][1] < small["vanilla"][2]  # no difference to be seen
-    assert small["vanilla"][1] < small["gru"][2]
-    for trial in published.results.load("chorales"):
-        median = trial.row["curve"]["median"]
-        assert (min(median) < median[-1]) == (trial.row["trial"] != "large-lstm-lr0.003")
+    turned = [
+        trial.row["trial"]
+        for trial in published.results.load("chorales")
+        if min(trial.row["curve"]["median"]) < trial.row["curve"]["median"][-1]
+    ]
+    assert len(turned) == 24
+    for part in ("noise", "plain"):
+        for row in published.rows():
+            if row.sweep == "chorales" and row.trial.startswith(part):
+                assert published.chosen(row)["trial"] in turned
 
 
 def test_nottingham_ends_before_any_loss_rises():
