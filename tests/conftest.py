@@ -78,7 +78,8 @@ def least_effort():
     """XLA compiles in a third of the time what runs slower and rounds otherwise.
 
     For modules of tests within a tolerance; never for equal bits or speed. Memory is the same to
-    the byte, since it is planned before any code is made.
+    the byte, since it is planned before any code is made. The programs that a test starts are told
+    by their environment.
     """
     usual, effort = compiler.get_compile_options, known_options()
 
@@ -89,6 +90,9 @@ def least_effort():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiler, "get_compile_options", options)
+        given = os.environ.get("XLA_FLAGS", "")
+        told = [f"--{name}={str(value).lower()}" for name, value in effort.items()]
+        patch.setenv("XLA_FLAGS", " ".join([given, *told]))
         yield
 
 

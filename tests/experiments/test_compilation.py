@@ -3,9 +3,12 @@
 import os
 
 import jax
+import pytest
 
 from experiments.system import compilation
 from tests.programs import program, tiny
+
+pytestmark = pytest.mark.usefixtures("least_effort")
 
 
 def train(folder, name, **environment):

@@ -24,6 +24,8 @@ from gru_jax import CELLS, TASKS, Adding, Cell, FieldError, GRUCell
 from gru_jax.initializers import Chrono
 from tests.programs import ROOT, one_line, program, tiny, tiny_config
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 (CODE,) = re.findall(
     r"^## A cell of your own\n.*?```python\n(.*?)```",
     (ROOT / "README.md").read_text(),

@@ -1,7 +1,6 @@
 """One run on two real processes over loopback: the same data, one writer, and a death noticed."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -13,10 +12,11 @@ import pytest
 
 from experiments.runs import load
 from experiments.runs.records import read_environment, read_metrics
-from tests.experiments.test_survival import ENDLESS, wait_for_lines
-from tests.programs import ROOT, bits, one_line, program, tiny
+from tests.experiments.test_survival import ENDLESS, smaller_budget, wait_for_lines
+from tests.programs import ROOT, Started, bits, one_line, program, tiny
 
-EACH_STEP = {"train.log_every": 1, "train.checkpoint_every": 10}
+STEPS = 150  # more than a run has logged until it has been interrupted three times
+EACH_STEP = {"train.log_every": 1, "train.checkpoint_every": 10, "train.steps": STEPS}
 
 
 def by_flags(rank):
@@ -38,23 +38,13 @@ def by_slurm(rank):
 def start_two(workdir, how=by_flags, **overrides):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
+    options = ["--config=configs/adding.py", f"--workdir={workdir}", *tiny(**overrides)]
     started = []
     for rank in (0, 1):
         arguments, environment = how(rank)
-        started.append(
-            subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "experiments.train", "--config=configs/adding.py"),
-                    *(f"--workdir={workdir}", *tiny(**overrides), "--distributed"),
-                    *(argument.format(port=port) for argument in arguments),
-                ],
-                cwd=ROOT,
-                env=os.environ | {n: v.format(port=port) for n, v in environment.items()},
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-        )
+        arguments = [argument.format(port=port) for argument in arguments]
+        environment = {name: value.format(port=port) for name, value in environment.items()}
+        started.append(Started("train", *options, "--distributed", *arguments, env=environment))
     return started
 
 
@@ -66,7 +56,7 @@ def end(processes, status=0):
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory):
-    """Forty steps on two processes, each of them logged."""
+    """A run on two processes, each of its steps logged."""
     folder = tmp_path_factory.mktemp("together") / "run"
     printed = end(start_two(folder, **EACH_STEP))
     return folder, printed
@@ -106,7 +96,7 @@ def test_different_configs_are_refused(tmp_path):
 
 def test_the_first_losses_are_those_of_one_process(together, tmp_path):
     folder, _ = together
-    options = tiny(**EACH_STEP, **{"train.steps": 10})
+    options = tiny(**EACH_STEP | {"train.steps": 10})
     program("train", "--config=configs/adding.py", f"--workdir={tmp_path / 'one'}", *options)
     alone = read_metrics(tmp_path / "one")
     assert len(alone) == 40
@@ -117,42 +107,35 @@ def test_the_first_losses_are_those_of_one_process(together, tmp_path):
         np.testing.assert_allclose(two["loss"], one["loss"], rtol=1e-5)
 
 
-@pytest.mark.parametrize("victim", [0, 1])
-def test_when_one_is_killed_the_other_says_so_and_all_resume(together, tmp_path, victim):
-    folder, run = together[0], tmp_path / "run"
-    processes = start_two(run, **EACH_STEP, **ENDLESS)
-    wait_for_lines(run, processes[0], 8)
-    processes[victim].kill()
-    killed = time.monotonic()
-    survivor = processes[1 - victim]
-    _, complained = survivor.communicate(timeout=60)
-    assert time.monotonic() - killed < 60
-    assert survivor.returncode == 1, complained
-    # JAX's own threads may write their lines before it or behind it.
-    (said,) = [line for line in complained.splitlines() if line.startswith("error: ")]
-    assert said.startswith(f"error: process {victim} (")
-    assert f"pid {processes[victim].pid}) is gone" in said
-    processes[victim].communicate()
-    reached = read_metrics(run)[-1]["step"]
-    # The rest of a smaller budget: by hand, since --extend may only raise it.
-    budget = max(40, 10 * (reached // 10 + 2))
-    config = json.loads((run / "config.json").read_text())
-    config["train"]["steps"] = budget
-    (run / "config.json").write_text(json.dumps(config))
-    end(start_two(run, by_slurm, **EACH_STEP, **{"train.steps": budget}))
-    rows = lambda folder: [row for row in read_metrics(folder) if row["step"] <= 40]
-    assert rows(run) == rows(folder), "the same bits as if nobody had been killed"
-    if budget == 40:
-        assert bits(load(run)) == bits(load(folder))
-
-
-def test_a_signal_to_one_stops_all(tmp_path):
+def test_stopped_and_killed_it_resumes_to_the_same_bits(together, tmp_path):
     run = tmp_path / "run"
-    processes = start_two(run, **ENDLESS)
+    processes = start_two(run, **EACH_STEP | ENDLESS)
     wait_for_lines(run, processes[0])
     processes[1].send_signal(signal.SIGTERM)
     end(processes, 128 + signal.SIGTERM)
     assert json.loads((run / "summary.json").read_text())["status"] == "stopped"
+    for victim, how in enumerate((by_flags, by_slurm)):
+        reached = read_metrics(run)
+        processes = start_two(run, how, **EACH_STEP | ENDLESS)
+        wait_for_lines(run, processes[0], len(reached) + 8)
+        processes[victim].kill()
+        killed = time.monotonic()
+        survivor = processes[1 - victim]
+        _, complained = survivor.communicate(timeout=60)
+        assert time.monotonic() - killed < 60
+        assert survivor.returncode == 1, complained
+        # JAX's own threads may write their lines before it or behind it.
+        (said,) = [line for line in complained.splitlines() if line.startswith("error: ")]
+        assert said.startswith(f"error: process {victim} (")
+        assert f"pid {processes[victim].pid}) is gone" in said
+        processes[victim].communicate()
+    budget = max(STEPS, 10 * (read_metrics(run)[-1]["step"] // 10 + 2))
+    smaller_budget(run, budget)
+    end(start_two(run, **EACH_STEP | {"train.steps": budget}))
+    rows = lambda folder: [row for row in read_metrics(folder) if row["step"] <= STEPS]
+    assert rows(run) == rows(together[0]), "the same bits as if nobody had been killed"
+    if budget == STEPS:
+        assert bits(load(run)) == bits(load(together[0]))
 
 
 def test_processes_that_cannot_share_the_population(tmp_path):

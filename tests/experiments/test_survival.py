@@ -20,13 +20,13 @@ from experiments.system.files import RunError
 from experiments.train import train
 from experiments.training.loop import train_settings
 from scripts.endurance import kills
-from tests.programs import ROOT, bits, one_line, program, tiny, tiny_config
+from tests.programs import ROOT, Started, bits, one_line, program, tiny, tiny_config
 
 ENDLESS = {"train.steps": 100_000}
 
 
 def test_killed_and_started_again_it_ends_with_the_same_bits():
-    counts = kills.kill(25)
+    counts = kills.kill(20)
     assert counts["equal_runs"] == counts["runs"] > 0
     assert all(counts[f"waited for: {moment}"] >= 3 for moment in kills.MOMENTS), counts
     for meant in ("compiling", "a checkpoint being written", "no progress since the kill before"):
@@ -35,12 +35,16 @@ def test_killed_and_started_again_it_ends_with_the_same_bits():
 
 
 def start(workdir, *flags, **overrides):
+    """The run in the background."""
+    options = ("--config=configs/adding.py", f"--workdir={workdir}", *flags, *tiny(**overrides))
+    return Started("train", *options)
+
+
+def start_command(workdir, **overrides):
     """The real command, in the background."""
+    options = ["--config=configs/adding.py", f"--workdir={workdir}", *tiny(**overrides)]
     return subprocess.Popen(
-        [
-            *(sys.executable, "-u", "-m", "experiments.train", "--config=configs/adding.py"),
-            *(f"--workdir={workdir}", *flags, *tiny(**overrides)),
-        ],
+        [sys.executable, "-u", "-m", "experiments.train", *options],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -58,27 +62,32 @@ def wait_for_lines(workdir, process, lines=8):
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
-def test_a_signal_stops_the_run_between_chunks(tmp_path, number):
-    broken = tmp_path / "broken"
-    process = start(broken, **ENDLESS)
-    wait_for_lines(broken, process)
-    process.send_signal(number)
-    printed, complained = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
-    assert "the same command goes on from here" in printed
-    assert complained.startswith("stopping after this chunk")
-    summary = json.loads((broken / "summary.json").read_text())
-    assert summary["status"] == "stopped"
-    assert (broken / "curves.png").exists()
-    stopped = load(broken)
-    assert stopped.summary["step"] == stopped.metrics[-1]["step"] == int(stopped.state.step[0])
-    budget = stopped.summary["step"] + 20
-    # To the end of a smaller budget: by hand, since --extend may only raise it.
-    settings = {"train.steps": budget}
-    config = json.loads((broken / "config.json").read_text())
-    config["train"]["steps"] = budget
-    (broken / "config.json").write_text(json.dumps(config))
+def smaller_budget(run, steps):
+    """By hand, since --extend may only raise it."""
+    config = json.loads((run / "config.json").read_text())
+    config["train"]["steps"] = steps
+    (run / "config.json").write_text(json.dumps(config))
+
+
+def test_signals_stop_the_run_between_chunks(tmp_path):
+    """One after the other; then it ends as one that nobody has stopped."""
+    broken, lines = tmp_path / "broken", 0
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR2):
+        process = start(broken, **ENDLESS)
+        wait_for_lines(broken, process, lines + 8)
+        process.send_signal(number)
+        printed, complained = process.communicate(timeout=60)
+        assert process.returncode == 128 + number
+        assert "the same command goes on from here" in printed
+        assert complained.startswith("stopping after this chunk")
+        summary = json.loads((broken / "summary.json").read_text())
+        assert summary["status"] == "stopped"
+        assert (broken / "curves.png").exists()
+        stopped = load(broken)
+        assert stopped.summary["step"] == stopped.metrics[-1]["step"] == int(stopped.state.step[0])
+        lines = len(stopped.metrics)
+    settings = {"train.steps": stopped.summary["step"] + 20}
+    smaller_budget(broken, settings["train.steps"])
     program("train", "--config=configs/adding.py", f"--workdir={broken}", *tiny(**settings))
     whole = tmp_path / "whole"
     program("train", "--config=configs/adding.py", f"--workdir={whole}", *tiny(**settings))
@@ -89,7 +98,7 @@ def test_a_signal_stops_the_run_between_chunks(tmp_path, number):
 def test_a_second_ctrl_c_ends_a_long_chunk_at_once_and_nobody_else_may_write(tmp_path):
     workdir = tmp_path / "run"
     endless = {"train.steps": 10**8, "train.log_every": 10**8, "train.checkpoint_every": 10**8}
-    process = start(workdir, **endless)
+    process = start_command(workdir, **endless)
     assert process.stdout.readline() == "compiling\n"
     second = start(workdir, **endless)
     _, complained = second.communicate(timeout=60)
@@ -109,7 +118,7 @@ def test_a_second_ctrl_c_ends_a_long_chunk_at_once_and_nobody_else_may_write(tmp
 
 @pytest.mark.parametrize("seconds", [0.4, 0.8])
 def test_ctrl_c_while_starting_needs_no_traceback(tmp_path, seconds):
-    process = start(tmp_path / "run")
+    process = start_command(tmp_path / "run")
     time.sleep(seconds)
     process.send_signal(signal.SIGINT)
     _, complained = process.communicate(timeout=60)

@@ -22,6 +22,8 @@ from gru_jax import FieldError
 from tests.programs import one_line, program, tiny_config
 from tests.sweeping import rows, sweep_file
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 MIXED = """
     add("gru", {})
     add("slow", {"optimizer.learning_rate": 1e-3}, reference="gru")

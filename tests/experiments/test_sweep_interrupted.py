@@ -3,13 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 
 from experiments.runs import load
 from experiments.runs.records import read_metrics
 from experiments.sweeps.folder import SweepFolder
-from tests.programs import ROOT, program
+from tests.programs import Started, program
 from tests.sweeping import rows, sweep_file
 
 LONG = """
@@ -19,16 +18,7 @@ LONG = """
 
 
 def start(file, folder, *options):
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-m", "experiments.sweep", f"--config={file}"),
-            *(f"--workdir={folder}", *options),
-        ],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return Started("sweep", f"--config={file}", f"--workdir={folder}", *options)
 
 
 def wait_for(condition, seconds=120):

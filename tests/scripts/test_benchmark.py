@@ -13,7 +13,7 @@ from scripts.benchmark.__main__ import ALL
 from scripts.benchmark.contenders import LeftOutError, Work, reference
 from scripts.benchmark.entrants import CONTENDERS, WORKLOADS
 from tests.helpers import CLASSIC
-from tests.programs import ROOT, one_line
+from tests.programs import ROOT, one_line, program
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 
@@ -137,7 +137,6 @@ def test_a_cell_without_an_option_is_left_out(monkeypatch):
     ],
 )
 def test_bad_options_take_one_line(option, message):
-    out = benchmark(option)
-    assert out.returncode == 2
+    out = program("scripts.benchmark", option, expect=2)
     assert one_line(out.stderr)
     assert message in out.stderr

@@ -3,7 +3,7 @@
 from scripts.endurance import fuzz_calls
 
 
-def test_a_hundred_calls():
-    counts = fuzz_calls.fuzz(100, 0)
-    assert sum(counts.values()) >= 100
+def test_fifty_calls():
+    counts = fuzz_calls.fuzz(50, 0)
+    assert sum(counts.values()) >= 50
     assert {name.partition(":")[0] for name in counts} == set(fuzz_calls.TARGETS)

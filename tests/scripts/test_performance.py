@@ -1,5 +1,6 @@
 """What docs/performance.md predicts and shows, and how it is measured."""
 
+import itertools
 import json
 import os
 
@@ -18,14 +19,20 @@ from tests.helpers import equations
 pytestmark = pytest.mark.usefixtures("least_effort")
 
 
-@pytest.mark.parametrize("gradient", ["batched", "recomputed"])
-@pytest.mark.parametrize("cell", [name for name in CELLS if CELLS[name] in performance.KEPT])
+WORKS = [
+    Work(16, 911, 10, 128),  # some steps are left over
+    Work(64, 200, 3, 72),
+    Work(16, 300, 64, 512),  # weights are much of it
+]
+KEPT = [name for name in CELLS if CELLS[name] in performance.KEPT]
+PAIRS = list(itertools.product(KEPT, WORKS))  # each with one way, and both ways of each
+
+
 @pytest.mark.parametrize(
-    "work",
+    ("cell", "work", "gradient"),
     [
-        Work(16, 911, 10, 128),  # some steps are left over
-        Work(64, 200, 3, 72),
-        Work(16, 300, 64, 512),  # weights are much of it
+        (*pair, gradient)
+        for pair, gradient in zip(PAIRS, itertools.cycle(("batched", "recomputed")), strict=False)
     ],
     ids=str,
 )
