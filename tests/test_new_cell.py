@@ -91,7 +91,8 @@ def test_its_gates_are_shown(swept):
 
 
 def test_its_gradients_are_measured_and_drawn(swept, tmp_path, monkeypatch):
-    files = [f"--config={FILE}", f"--runs={swept}", f"--workdir={tmp_path}"]
+    run = swept / "trials" / "minimal_rnn"
+    files = [f"--config={FILE}", f"--runs={run}", f"--workdir={tmp_path}"]
     program("gradients", *files, "--inputs=1", "--exponents=1")
     found = json.loads((tmp_path / "gradients.json").read_text())
     assert found["initial"].keys() == {"gru", "minimal_rnn", "minimal_rnn-0"}

@@ -16,6 +16,8 @@ from experiments.runs.records import read_metrics
 from experiments.train import train
 from tests.programs import ROOT, bits, one_line, program, tiny, tiny_config
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):

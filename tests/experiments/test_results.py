@@ -1,6 +1,5 @@
 """What is committed in results/: complete, said how to repeat, and chosen by the stated rule."""
 
-import importlib
 import json
 import math
 import subprocess
@@ -11,11 +10,9 @@ from configs import ablations
 from configs import gradients as gradients_config
 from experiments.runs import environment
 from experiments.settings.schema import SCHEMA
-from experiments.settings.trials import described
 from experiments.system.files import RunError
 from scripts.paper import __main__ as documentation
 from scripts.paper import gradients, pages, performance, published, results, starts
-from tests.collected import music
 
 
 @pytest.fixture(params=[*results.SWEEPS, *sorted({row.sweep for row in published.rows()})])
@@ -42,17 +39,6 @@ def test_a_page_that_does_not_is_named(monkeypatch, tmp_path):
 def test_a_page_without_its_marks_is_an_error():
     with pytest.raises(AssertionError, match="'gates'"):
         pages.fill("<!-- gates -->\n", {"gates": "table"})
-
-
-def test_every_trial_of_the_sweep_is_there(sweep, tmp_path):
-    file = importlib.import_module(f"configs.sweeps.{sweep}")
-    # Any piano roll serves: all are 88 notes wide.
-    data = [str(music(tmp_path)[0])] if sweep in ("chorales", "nottingham") else []
-    described_now = described(file.get_config(*data).to_dict(), file.sweep)
-    assert [each.row["trial"] for each in results.load(sweep)] == [t.name for t in described_now]
-    for each, trial in zip(results.load(sweep), described_now, strict=True):
-        assert each.row["parameters"] == trial.settings.experiment.parameters
-        assert each.row["budget"] == trial.settings.steps
 
 
 def test_every_trial_says_what_it_takes_to_repeat_it(sweep):

@@ -11,6 +11,7 @@ from configs import adding
 from experiments.settings.trials import described, from_file, matched, overridden
 from experiments.system.files import RunError
 from gru_jax import FieldError
+from scripts.paper import published, results
 from tests.collected import music
 from tests.programs import ROOT, tiny_config
 
@@ -164,6 +165,13 @@ def test_the_sweeps_that_are_committed(path, tmp_path):
             share = trial.settings.experiment.parameters / theirs.experiment.parameters
             width, other = (s.config["model"]["hidden_sizes"] for s in (trial.settings, theirs))
             assert width == other if "wide" in trial.name else 0.95 < share < 1.05
+    shown = {*results.SWEEPS, *(row.sweep for row in published.rows())}
+    if path.stem in shown:  # its committed results are those of all its trials
+        committed = results.load(path.stem)
+        assert [each.row["trial"] for each in committed] == [trial.name for trial in found]
+        for each, trial in zip(committed, found, strict=True):
+            assert each.row["parameters"] == trial.settings.experiment.parameters
+            assert each.row["budget"] == trial.settings.steps
 
 
 def test_the_example_of_the_documentation():

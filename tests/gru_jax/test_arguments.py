@@ -9,7 +9,7 @@ from flax import nnx
 from gru_jax import RNN, GRUCell, LSTMCell, SequenceModel
 from tests.helpers import randomise
 
-pytestmark = pytest.mark.quick
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("least_effort")]
 
 BATCH, TIME, D, H = 4, 6, 3, 5
 X = jnp.asarray(np.random.default_rng(0).normal(size=(BATCH, TIME, D)), jnp.float32)

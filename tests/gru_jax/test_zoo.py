@@ -13,7 +13,7 @@ from tests.helpers import CLASSIC, randomise, split
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 
-B, T, D, H = 2, 5, 2, 3
+B, T, D, H = 2, 4, 2, 3
 OPTIONS = {
     "ln_gru": [{}, {"norm": "sum"}],
     "ln_lstm": [{}, {"norm": "sum"}],
