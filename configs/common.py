@@ -82,9 +82,10 @@ def get_config() -> ConfigDict:
     train.checkpoint_every = 250  # steps between checkpoints; a multiple of log_every
     train.checkpoints_kept = 2  # the newest ones; with only one, a damaged file loses the run
     train.evaluation_examples = 512  # in the fixed evaluation set; 0 for a data set's whole split
-    train.target_metric = "loss"  # the evaluation metric that decides when a seed is solved
+    train.target_metric = "loss"  # what decides, at two evaluations in a row, that one is solved
     train.keep = "last"  # or best: each seed ends with the model of its best evaluation
-    train.target = placeholder(float)  # solved when a loss is below it, or another metric above it
+    train.target = placeholder(float)  # solved when a loss is below it, or another metric above
+    train.patience = 0  # evaluations without a better target metric that end a seed; 0: never
     return config
 
 

@@ -26,7 +26,9 @@ class Experiment:
     chunk: steps in one dispatch (`log_every`).
     evaluation_examples: size of the fixed evaluation set.
     target_metric, target: a seed has solved the task when this evaluation metric passes this
-      threshold: a loss falls below it, any other metric rises above it. None: never.
+      threshold at two evaluations in a row: a loss falls below it, any other metric rises above
+      it. None: never.
+    patience: evaluations without a better target metric after which a seed ends; 0: never.
     keep: "last": a run ends with its last models; "best": with those of the best evaluation
       by the target metric, chosen for each seed separately.
 
@@ -43,6 +45,7 @@ class Experiment:
     target_metric: str = "loss"
     target: float | None = None
     keep: str = "last"
+    patience: int = 0
 
     def __post_init__(self):
         fields.integer("batch_size", self.batch_size, 1)
@@ -52,6 +55,7 @@ class Experiment:
         if self.target is not None:
             fields.real("target", self.target)
         fields.one_of("keep", self.keep, ("last", "best"))
+        fields.integer("patience", self.patience, 0)
 
     @property
     def abstract_model(self) -> tuple[nnx.GraphDef[SequenceModel], Any]:
@@ -72,8 +76,8 @@ class Experiment:
         """The model with these parameters, of one seed."""
         return nnx.merge(self.abstract_model[0], params)
 
-    def solved(self, metrics: dict[str, Array]) -> Array:
-        """Per seed, whether evaluation metrics reach the target."""
+    def reached(self, metrics: dict[str, Array]) -> Array:
+        """Per seed, whether the metrics of an evaluation reach the target."""
         value = metrics[self.target_metric]
         if self.target is None:
             return jnp.zeros(value.shape, bool)

@@ -24,12 +24,15 @@ class TrainState:
     seed: names the model's start and its stream of data.
     step: updates made.
     learning_rate, clip_norm: peak step size; bound on the gradient's global norm.
-    active: False once a seed has reached the target or is no longer finite. Its parameters then
-      stay as they are while the other seeds go on.
-    solved_step, diverged_step: the step at which that happened, else `NOT_YET`.
+    active: False once a seed has solved the task, is no longer finite, or has run out of patience.
+      Its parameters then stay as they are while the other seeds go on.
+    solved_step: the step of the evaluation that reached the target, if the next one did so again;
+      while a seed is active, that of the last evaluation, if it did; else `NOT_YET`.
+    diverged_step: the step at which a seed was no longer finite, else `NOT_YET`.
     gradient_norm: of the last update made, before clipping; NaN before the first.
-    best, best_score: with `keep="best"`, the parameters of the best evaluation so far, and
-      its target metric, with its sign turned where more is better.
+    best: with `keep="best"`, the parameters of the best evaluation so far.
+    best_score, best_step: with patience also, the target metric of that evaluation, with its sign
+      turned where more is better; and with patience alone, its step.
     """
 
     params: Any
@@ -44,11 +47,17 @@ class TrainState:
     gradient_norm: Array
     best: Any = None
     best_score: Array | None = None
+    best_step: Array | None = None
 
     @property
     def final(self) -> Any:
         """The parameters that a run ends with: the last, or the best where those are kept."""
         return self.params if self.best is None else self.best
+
+    @property
+    def held_step(self) -> Array:
+        """`solved_step` where two evaluations in a row reached the target, else `NOT_YET`."""
+        return jnp.where(self.active, NOT_YET, self.solved_step)
 
 
 def per_seed(mesh: Mesh) -> NamedSharding:

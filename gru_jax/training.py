@@ -73,6 +73,8 @@ def init(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _init(experiment: Experiment, mesh: Mesh, *of_seeds: Array) -> TrainState:
+    compares = experiment.keep == "best" or experiment.patience > 0
+
     def member(seed: Array, learning_rate: Array, clip_norm: Array) -> TrainState:
         params = nnx.state(experiment.build(nnx.Rngs(stream(INITIALISATION, seed))))
         transform = experiment.optimizer.transform(learning_rate, clip_norm)
@@ -88,7 +90,8 @@ def _init(experiment: Experiment, mesh: Mesh, *of_seeds: Array) -> TrainState:
             diverged_step=jnp.int32(NOT_YET),
             gradient_norm=jnp.float32(jnp.nan),
             best=params if experiment.keep == "best" else None,
-            best_score=jnp.float32(jnp.inf) if experiment.keep == "best" else None,
+            best_score=jnp.float32(jnp.inf) if compares else None,
+            best_step=jnp.int32(0) if experiment.patience else None,
         )
 
     # One seed after the other, since initialisers may call LAPACK: see gru_jax/lapack.py.
@@ -163,12 +166,19 @@ def evaluate(
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
 def judge(experiment: Experiment, state: TrainState, metrics: dict[str, Array]) -> TrainState:
-    """The state after an evaluation: solved seeds are frozen, and the best models are kept."""
-    solved = state.active & experiment.solved(metrics)
+    """The state after an evaluation.
+
+    A seed that reached the target at this evaluation and at the one before has solved the task,
+    and is frozen; so is one whose patience has ended. The best models are kept.
+    """
+    reached = experiment.reached(metrics)
+    before = state.solved_step != NOT_YET
+    first = jnp.where(before, state.solved_step, state.step)
+    solved_step = jnp.where(reached, first, NOT_YET)
     judged = dataclasses.replace(
         state,
-        active=state.active & ~solved,
-        solved_step=jnp.where(solved, state.step, state.solved_step),
+        active=state.active & ~(reached & before),
+        solved_step=jnp.where(state.active, solved_step, state.solved_step),
     )
     if state.best_score is None:
         return judged
@@ -176,11 +186,14 @@ def judge(experiment: Experiment, state: TrainState, metrics: dict[str, Array]) 
     score = score if experiment.target_metric == "loss" else -score
     better = state.active & (score < state.best_score)
     keep = lambda new, old: jnp.where(better.reshape(-1, *[1] * (new.ndim - 1)), new, old)
-    return dataclasses.replace(
-        judged,
-        best=jax.tree.map(keep, state.params, state.best),
-        best_score=keep(score, state.best_score),
-    )
+    if state.best is not None:
+        judged = dataclasses.replace(judged, best=jax.tree.map(keep, state.params, state.best))
+    if state.best_step is not None:
+        best_step = keep(state.step, state.best_step)
+        waited = state.step - best_step >= experiment.patience * experiment.chunk
+        going = judged.active & (reached | ~waited)
+        judged = dataclasses.replace(judged, active=going, best_step=best_step)
+    return dataclasses.replace(judged, best_score=keep(score, state.best_score))
 
 
 def _step(
@@ -221,6 +234,7 @@ def _step(
             step=state.step + took,
             active=took,
             diverged_step=jnp.where(state.active & ~finite, state.step, state.diverged_step),
+            solved_step=jnp.where(state.active & ~finite, NOT_YET, state.solved_step),
             gradient_norm=keep_old(gradient_norm, state.gradient_norm),
         ),
         measured,

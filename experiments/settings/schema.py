@@ -24,6 +24,7 @@ from gru_jax import CELLS, TASKS, FieldError, fields
 # It can still be read, reported and evaluated, but neither resumed nor extended.
 CHANGES = {
     2: "parameters, training data and evaluation data have been given separate random streams",
+    3: "a seed has solved its task once two evaluations in a row have reached the target",
 }
 SCHEMA = max(CHANGES)
 # Schema 2 also has one name for what several cells share. What schema 1 called it in the section of

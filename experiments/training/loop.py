@@ -206,7 +206,7 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
         step += experiment.chunk
         learning = active
         trained, evaluated, active, solved, diverged = to_host(
-            (trained, evaluated, state.active, state.solved_step, state.diverged_step)
+            (trained, evaluated, state.active, state.held_step, state.diverged_step)
         )
         now = time.monotonic()
         for member in going:
@@ -246,7 +246,7 @@ def _summary(
     progress: dict[str, Any],
 ) -> dict[str, Any]:
     reached = lambda steps: [None if s == training.NOT_YET else s for s in steps.tolist()]
-    solved, diverged = reached(state.solved_step), reached(state.diverged_step)
+    solved, diverged = reached(state.held_step), reached(state.diverged_step)
     norms = zip(diverged, state.gradient_norm.tolist(), strict=True)
     return {
         "status": "diverged" if None not in diverged else status,

@@ -145,8 +145,8 @@ def test_learning_rate_and_clip_differ_by_seed():
 def test_targets_of_metrics_other_than_the_loss_are_reached_from_below():
     experiment = experiment_of(target=0.9, target_metric="correct")
     metrics = {"loss": jnp.zeros(2), "correct": jnp.array([0.95, 0.85])}
-    assert experiment.solved(metrics).tolist() == [True, False]
-    assert not experiment_of().solved(metrics).any()
+    assert experiment.reached(metrics).tolist() == [True, False]
+    assert not experiment_of().reached(metrics).any()
 
 
 def test_a_diverging_seed_keeps_its_last_finite_parameters():
@@ -172,8 +172,73 @@ def test_a_diverged_seed_is_not_solved_whatever_its_parameters_do():
     state, _ = population(experiment, seeds=(0, 1))
     state = dataclasses.replace(state, active=jnp.array([True, False]))
     metrics = {"loss": jnp.array([0.4, 0.4]), "correct": jnp.zeros(2)}
-    judged = training.judge(experiment, state, metrics)
-    assert np.asarray(judged.solved_step).tolist() == [3, -1]
+    for _ in range(2):
+        state = training.judge(experiment, state, metrics)
+    assert np.asarray(state.solved_step).tolist() == [3, -1]
+    assert np.asarray(state.held_step).tolist() == [3, -1]
+
+
+def judged(experiment, *losses, keep=("solved_step", "held_step", "active")):
+    """One seed after evaluations with these losses, one every `chunk` steps; no step is made."""
+    state, _ = population(experiment, seeds=(0,))
+    for number, loss in enumerate(losses, 1):
+        state = dataclasses.replace(state, step=jnp.array([experiment.chunk * number], jnp.int32))
+        metrics = {"loss": jnp.array([loss]), "correct": jnp.zeros(1)}
+        state = training.judge(experiment, state, metrics)
+    return {name: np.asarray(getattr(state, name)).tolist()[0] for name in keep}
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("losses", "solved", "held"),
+    [
+        ((0.6,), -1, -1),
+        ((0.4,), 3, -1),  # not yet: it has to hold
+        ((0.4, 0.6), -1, -1),
+        ((0.4, 0.6, 0.4), 9, -1),
+        ((0.6, 0.4, 0.3), 6, 6),
+        ((0.4, 0.4, 0.6), 3, 3),  # once solved it is frozen
+        ((0.4, np.nan, 0.4), 9, -1),
+    ],
+)
+def test_a_seed_has_solved_its_task_at_the_first_of_two_evaluations_that_reach_it(
+    losses, solved, held
+):
+    found = judged(experiment_of(target=0.5), *losses)
+    assert found == {"solved_step": solved, "held_step": held, "active": held == -1}
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("keep", ["last", "best"])
+@pytest.mark.parametrize(
+    ("losses", "active", "best_step"),
+    [
+        ((0.9, 0.8, 0.7), True, 9),
+        ((0.9, 0.8, 0.85), True, 6),
+        ((0.9, 0.8, 0.8, 0.9), False, 6),  # as good is not better
+        ((np.nan, np.nan), False, 0),
+        ((0.2, 0.8, 0.2, 0.3), False, 3),  # solved, since it came back
+        ((0.2, 0.8, 0.3), True, 3),  # it waits for the second evaluation that reaches the target
+    ],
+)
+def test_a_seed_ends_after_so_many_evaluations_without_a_better_one(
+    keep, losses, active, best_step
+):
+    experiment = experiment_of(target=0.5, patience=2, keep=keep)
+    expected = {"active": active, "best_step": best_step}
+    assert judged(experiment, *losses, keep=("active", "best_step")) == expected
+
+
+def test_what_has_diverged_after_one_evaluation_at_the_target_is_not_solved():
+    experiment = experiment_of(target=0.5)
+    state, _ = population(experiment, seeds=(0,))
+    state = training.judge(experiment, state, {"loss": jnp.array([0.4]), "correct": jnp.zeros(1)})
+    broken = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), state.params)
+    state, _ = training.train_chunk(
+        experiment, mesh_of(1, 1), dataclasses.replace(state, params=broken)
+    )
+    assert np.asarray(state.diverged_step).tolist() == [3]
+    assert np.asarray(state.held_step).tolist() == [-1]
 
 
 def test_adding_is_learned_far_below_what_a_blind_predictor_reaches():
