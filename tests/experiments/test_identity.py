@@ -2,8 +2,8 @@
 
 tests/golden/sweep was left by `python -m experiments.sweep --config=old.py --workdir=sweep` at the
 commit that its environment.json names, with `get_config` and `sweep` as below. One trial of it was
-killed after its first checkpoint. What is made anew was taken out. tests/golden/schema1 was left in
-the same way by a commit whose configs were of schema 1.
+killed after its first checkpoint. What is made anew was taken out. tests/golden/schema1 and schema2
+were left in the same way by commits whose configs were of these schemas.
 """
 
 import copy
@@ -33,7 +33,8 @@ from experiments.training.loop import train_settings
 from gru_jax import CELLS, TASKS, FieldError, Optimizer, VanillaCell
 from tests.programs import ROOT, one_line, program
 
-OLD, FIRST = ROOT / "tests" / "golden" / "sweep", ROOT / "tests" / "golden" / "schema1"
+GOLDEN = ROOT / "tests" / "golden"
+OLD = GOLDEN / "sweep"
 NAMES = {"gru": "old-f50fc5ee", "lstm": "old-9f927f3e"}
 
 
@@ -192,27 +193,37 @@ def test_what_was_taken_away_is_one_line(tmp_path, monkeypatch):
     (workdir / "config.json").write_text(json.dumps(config))
     with pytest.raises(FieldError, match=r"^config.model.lstm.novelty = 0.0: must be left out"):
         load(workdir)
-    (workdir / "config.json").write_text(json.dumps({**config, "schema": 3}))
-    with pytest.raises(FieldError, match=r"^config.schema = 3: must be in 1..2: another version"):
+    (workdir / "config.json").write_text(json.dumps({**config, "schema": 4}))
+    with pytest.raises(FieldError, match=r"^config.schema = 4: must be in 1..3: another version"):
         load(workdir)
 
 
 @pytest.fixture
 def first(tmp_path):
     """A copy of the sweep whose random streams were others."""
-    return SweepFolder(shutil.copytree(FIRST, tmp_path / "first"))
+    return SweepFolder(shutil.copytree(GOLDEN / "schema1", tmp_path / "first"))
 
 
-def test_a_run_of_schema_1_is_loaded_evaluated_and_reported(first):
-    run = load(first.workdir("lstm"))
-    assert run.settings.config["schema"] == 1
-    losses = evaluate(run)["loss"]  # of other examples than those of its own time
-    assert losses == pytest.approx(run.summary["eval"]["loss"]["per_seed"], rel=0.9)
-    write_results(first)
-    (row,) = map(json.loads, (first.path / "results.jsonl").read_text().splitlines())
-    assert (row["trial"], row["schema"]) == ("lstm", 1)
-    write_report([first.path], first.path / "report.html", "again")
-    assert "adding, T = 4" in (first.path / "report.html").read_text()
+@pytest.fixture(params=[1, 2])
+def earlier(request, tmp_path):
+    """A copy of a sweep of an earlier schema, and its number."""
+    copied = shutil.copytree(GOLDEN / f"schema{request.param}", tmp_path / "earlier")
+    return SweepFolder(copied), request.param
+
+
+def test_a_run_of_an_earlier_schema_is_loaded_evaluated_and_reported(earlier):
+    folder, schema = earlier
+    run = load(folder.workdir("lstm"))
+    assert run.settings.config["schema"] == schema
+    losses = evaluate(run)["loss"]
+    # In schema 1, evaluations took other examples.
+    tolerance = 0.9 if schema == 1 else 1e-4
+    assert losses == pytest.approx(run.summary["eval"]["loss"]["per_seed"], rel=tolerance)
+    write_results(folder)
+    (row,) = map(json.loads, (folder.path / "results.jsonl").read_text().splitlines())
+    assert (row["trial"], row["schema"]) == ("lstm", schema)
+    write_report([folder.path], folder.path / "report.html", "again")
+    assert "adding, T = 4" in (folder.path / "report.html").read_text()
 
 
 def test_a_run_of_schema_1_has_the_start_that_it_had(first):
@@ -226,10 +237,11 @@ def test_a_run_of_schema_1_has_the_start_that_it_had(first):
     assert resolve(stored).config["model"]["keeping_bias"] == 0.0
 
 
-REFUSED = r"holds a run of schema 1, which can be read but .* streams; start in another folder$"
+REFUSED = r"holds a run of schema \d, which can be read but .* target; start in another folder$"
 
 
-def test_a_run_of_schema_1_does_not_go_on(first):
+def test_a_run_of_an_earlier_schema_does_not_go_on(earlier):
+    first, _ = earlier
     workdir = first.workdir("gru")
     files = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
     for config in (trials()["gru"].settings.config, first.trials()["gru"].settings.config):
@@ -244,8 +256,9 @@ def test_a_run_of_schema_1_does_not_go_on(first):
         first.open(list(trials().values()))
 
 
-def test_a_trial_of_schema_1_that_has_not_begun_does_not_begin(first):
+def test_a_trial_of_an_earlier_schema_that_has_not_begun_does_not_begin(earlier):
     """As a job of a cluster would that is queued again after the code has changed."""
+    first, _ = earlier
     workdir = first.workdir("later")
     with pytest.raises(RunError, match=REFUSED):
         train(first.trials()["gru"].settings.config, str(workdir), quiet=True)
