@@ -5,8 +5,8 @@ python -m scripts.endurance.mutants --only=lstm   those whose file or descriptio
 python -m scripts.endurance.mutants --check       only whether each of them can still be planted
 
 A fault is tried on the tests of `make quick`, then on the rest of `make test`: first those that
-have caught the most faults of its folder, then those that mirror its file. The same command again tries what has no result yet; to try all anew, delete the
-results.
+have caught the most faults of its folder, then those that mirror its file. The same command again
+tries what has no result yet; to try all anew, delete the results.
 """
 
 import argparse
