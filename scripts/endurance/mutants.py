@@ -4,12 +4,13 @@ python -m scripts.endurance.mutants               all of mutants.toml, to result
 python -m scripts.endurance.mutants --only=lstm   those whose file or description matches
 python -m scripts.endurance.mutants --check       only whether each of them can still be planted
 
-A fault is tried on the tests of `make quick`, then on the rest of `make test`, those that mirror
-its file first. The same command again tries what has no result yet; to try all anew, delete the
-results.
+A fault is tried on the tests of `make quick`, then on the rest of `make test`: first those that
+have caught the most faults of its folder, then those that mirror its file. The same command again
+tries what has no result yet; to try all anew, delete the results.
 """
 
 import argparse
+import collections
 import contextlib
 import dataclasses
 import json
@@ -109,6 +110,17 @@ class Book:
         """Whether it was tried, at a commit of the code."""
         return self.rows.get(fault, {}).get("commit") is not None
 
+    def likely(self, file: str) -> list[str]:
+        """The files of tests that have caught the most faults of the folder that `file` is in."""
+        beside = lambda fault: Path(fault.file).parent == Path(file).parent
+        with self._lock:
+            tests = [
+                row["test"].partition("::")[0]
+                for fault, row in self.rows.items()
+                if row["test"] and beside(fault)
+            ]
+        return [test for test, _ in collections.Counter(tests).most_common(2)]
+
     def add(self, fault: Fault, found: Row) -> None:
         with self._lock:
             self.rows[fault] = {**dataclasses.asdict(fault), **found, "commit": self._commit}
@@ -125,7 +137,7 @@ def try_all(faults: list[Fault], lanes: int, limit: float, book: Book) -> None:
     columns = (*rich.progress.Progress.get_default_columns(), rich.progress.MofNCompleteColumn())
 
     def work(folder: Path) -> None:
-        lane = Lane(folder, folder.parent / "compiled", limit, stop)
+        lane = Lane(folder, folder.parent / "compiled", limit, stop, book)
         with contextlib.suppress(queue.Empty):
             while True:
                 fault = todo.get_nowait()
@@ -167,11 +179,14 @@ class Lane:
       compiled: a folder of compiled programs, which all lanes share.
       limit: seconds that one test may take.
       stop: once set, everything ends with StoppedError.
+      book: what is known of other faults.
     """
 
-    def __init__(self, folder: Path, compiled: Path, limit: float, stop: threading.Event):
+    def __init__(
+        self, folder: Path, compiled: Path, limit: float, stop: threading.Event, book: Book
+    ):
         self.tree, self._printed = folder / "tree", folder / "printed"
-        self._limit, self._stop = limit, stop
+        self._limit, self._stop, self._book = limit, stop, book
         (folder / "tmp").mkdir(parents=True)
         copy_tracked(ROOT, self.tree)
         self._environment = os.environ | {
@@ -205,8 +220,12 @@ class Lane:
 
     def _first(self, marked: str, tests: Sequence[str], fault: Fault) -> tuple[str, str]:
         skipped = [f"--deselect={test}" for test in sorted(self._unsound)]
-        for near in by_distance(fault.file, tests):
-            how, test = self._pytest("-m", marked, *skipped, *near)
+        likely = [test for test in self._book.likely(fault.file) if test in tests]
+        nearer = [
+            [test for test in near if test not in likely] for near in by_distance(fault.file, tests)
+        ]
+        for some in filter(None, [likely, *nearer]):
+            how, test = self._pytest("-m", marked, *skipped, *some)
             if how != PASSED:
                 return how, test
         return PASSED, ""

@@ -142,6 +142,18 @@ def test_a_fault_that_was_tried_at_a_commit_is_known(tmp_path, monkeypatch):
     assert not mutants.Book(path, [FAULT]).knows(FAULT)
 
 
+def test_the_tests_that_have_caught_faults_of_a_folder_are_likely(tmp_path):
+    each = [Fault(f"a/{name}.py", "x", str(number), "") for number, name in enumerate("bcde")]
+    elsewhere = Fault("b/a.py", "x", "y", "")
+    book = mutants.Book(tmp_path / "mutants.json", [*each, elsewhere])
+    assert book.likely("a/z.py") == []
+    caught = ("t/two.py::t[1]", "t/one.py::t", "t/two.py::u", None)
+    for fault, test in zip(each, caught, strict=True):
+        book.rows[fault] = {"test": test}
+    book.rows[elsewhere] = {"test": "t/three.py::t"}
+    assert book.likely("a/z.py") == ["t/two.py", "t/one.py"]
+
+
 def small_project(tmp_path, monkeypatch):
     """A lane with the copy of a project of one function and one test."""
     root = tmp_path / "root"
@@ -160,7 +172,8 @@ def small_project(tmp_path, monkeypatch):
     )
     for command in (["init"], ["add", "gru_jax", "tests", "pyproject.toml"]):
         subprocess.run(["git", *command], cwd=root, check=True, capture_output=True)
-    return mutants.Lane(tmp_path / "lane", tmp_path / "compiled", 60, threading.Event())
+    book = mutants.Book(tmp_path / "mutants.json", [FAULT])
+    return mutants.Lane(tmp_path / "lane", tmp_path / "compiled", 60, threading.Event(), book)
 
 
 def test_a_small_project(tmp_path, monkeypatch):
