@@ -22,8 +22,11 @@ INITIALISATION, REGULARIZERS = "initialisation", "regularizers"
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
 
-def stream(name: str, *numbers: int | Array) -> Key:
+def stream(name: str | Array, *numbers: int | Array) -> Key:
     """The key of a stream, or of the part of it that whole numbers from 0 name.
+
+    Args:
+      name: the name, or its `code`, by which a compiled program is told.
 
     Two streams part at their first fold, so keys of both could only be equal if their 64-bit
     hashes collided. The name is hashed as well, since seeds that people choose are small: `key(0)`
@@ -32,9 +35,13 @@ def stream(name: str, *numbers: int | Array) -> Key:
     return fold(jax.random.key(0), name, *numbers)
 
 
+def code(name: str) -> int:
+    """The number that is folded into a key for a name."""
+    return zlib.crc32(name.encode())
+
+
 def fold(key: Key, *parts: str | int | Array) -> Key:
     """The key with one number, or name, after the other folded in."""
     for part in parts:
-        number = zlib.crc32(part.encode()) if isinstance(part, str) else part
-        key = jax.random.fold_in(key, number)
+        key = jax.random.fold_in(key, code(part) if isinstance(part, str) else part)
     return key

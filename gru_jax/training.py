@@ -12,6 +12,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from gru_jax import streams
 from gru_jax.axes import Array
 from gru_jax.devices import BATCH, SEED
 from gru_jax.experiment import Experiment
@@ -140,19 +141,33 @@ def train_chunk(
     return over_population(mesh, member)(state, data)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1), static_argnames="sets")
 def evaluate(
-    experiment: Experiment, mesh: Mesh, state: TrainState, data: Any = (), *, sets: int = 1
+    experiment: Experiment,
+    mesh: Mesh,
+    state: TrainState,
+    data: Any = (),
+    *,
+    sets: int = 1,
+    split: str | None = None,
 ) -> dict[str, Array]:
     """Per seed, the task's metrics: weighted means over the split that the task is judged on.
 
-    With `sets`, over so many times `evaluation_examples` examples, of which the first are the same.
+    Args:
+      sets: take so many times `evaluation_examples` examples, of which the first are the same.
+      split: another split, by the same program, of a task that makes its examples.
     """
+    code = np.uint32(streams.code(split or experiment.task.judged))
+    return _evaluate(experiment, mesh, state, data, code, sets=sets)
 
+
+@functools.partial(jax.jit, static_argnums=(0, 1), static_argnames="sets")
+def _evaluate(
+    experiment: Experiment, mesh: Mesh, state: TrainState, data: Any, split: Array, *, sets: int
+) -> dict[str, Array]:
     def member(state: TrainState, data: Any) -> dict[str, Array]:
         def sums(first: Any) -> Any:
             indices = first + local_indices(mesh, experiment.evaluation_examples)
-            batch = evaluation_batch(experiment.task, indices, data)
+            batch = evaluation_batch(experiment.task, indices, data, split)
             outputs = experiment.model(state.params)(batch.inputs, seq_lengths=batch.lengths)
             metrics = experiment.task.metrics(outputs, batch)
             weights = experiment.task.weights(batch)

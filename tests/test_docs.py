@@ -161,7 +161,7 @@ def resolves(dotted: str) -> bool:
 
 def known(quoted: str) -> bool:
     """Whether all that a text in backticks names is there."""
-    if quoted in EXCEPTIONS or quoted.split("(")[0] in EXCEPTIONS:
+    if quoted in EXCEPTIONS or quoted.split("(")[0] in EXCEPTIONS or quoted in OURS:
         return True
     if "python -m" in quoted or quoted.startswith("--"):
         return True  # a command or its flags, see `commands`

@@ -22,7 +22,7 @@ from experiments.system import processes
 from experiments.training.memory import check_memory, release
 from gru_jax import training
 from gru_jax.devices import from_first_process, make_mesh, to_devices, to_host
-from gru_jax.tasks.dataset import TEST, Dataset
+from gru_jax.tasks.dataset import TEST, VALIDATION, Dataset
 
 
 def train_settings(
@@ -189,14 +189,14 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
         stopping = bool(processes.any_of(stop()))
         ended = [m for m in going if step == population.steps or not part(m, active).any()]
         if stopping or ended:
-            evaluated = final_evaluations(experiment, mesh, state)
-            arrays, evaluated = to_host((flat(state), evaluated))
+            finals = final_evaluations(experiment, mesh, state)
+            arrays, finals = to_host((flat(state), finals))
             for member in going:
                 member.arrays = part(member, arrays)
                 if stopping or member in ended:
                     member.save(member.arrays)
                     status = "completed" if member in ended else "stopped"
-                    member.end(part(member, evaluated), status)
+                    member.end(part(member, finals), status)
             going = [member for member in going if member.summary is None]
             if 2 * sum(member.size for member in going) <= len(population.seeds):
                 return  # the rest is faster as a smaller population
@@ -224,18 +224,16 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
 def final_evaluations(
     experiment: training.Experiment, mesh: Mesh, state: training.TrainState
 ) -> dict[str, dict[str, Any]]:
-    """The metrics of a run's final models: "eval", and "test" if there is such a split."""
+    """The metrics of a run's final models, on validation and on test examples."""
     state = dataclasses.replace(state, params=state.final)
-    experiments = {"eval": experiment}
+    judge = lambda each, split: training.evaluate(
+        each, mesh, state, training.placed_data(each, mesh), split=split
+    )
+    tested = experiment
     if isinstance(experiment.task, Dataset):
         task = experiment.task.judged_on(TEST)
-        experiments["test"] = dataclasses.replace(
-            experiment, task=task, evaluation_examples=task.size
-        )
-    return {
-        name: training.evaluate(each, mesh, state, training.placed_data(each, mesh))
-        for name, each in experiments.items()
-    }
+        tested = dataclasses.replace(experiment, task=task, evaluation_examples=task.size)
+    return {"eval": judge(experiment, VALIDATION), "test": judge(tested, TEST)}
 
 
 def _summary(

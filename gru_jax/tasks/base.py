@@ -108,10 +108,14 @@ class Task(abc.ABC):
         del data
         return _examples(self, key, indices)
 
-    def evaluation_examples(self, indices: Array, data: Any) -> Batch:
-        """The examples with these indices of the split that is judged."""
+    def evaluation_examples(self, indices: Array, data: Any, split: Array | None = None) -> Batch:
+        """The examples with these indices of the split that is judged.
+
+        Args:
+          split: the code of another split's name; where examples are made, any split is at hand.
+        """
         del data
-        return _examples(self, stream(self.judged), indices)
+        return _examples(self, stream(self.judged if split is None else split), indices)
 
     def weights(self, batch: Batch) -> PerExample:
         """The weight of each example in the means of an evaluation."""
@@ -212,9 +216,11 @@ def training_batch(task: Task, seed: Array, step: Array, indices: Array, data: A
     return task.training_examples(key, indices, task.data if data is None else data)
 
 
-def evaluation_batch(task: Task, indices: Array, data: Any = None) -> Batch:
+def evaluation_batch(
+    task: Task, indices: Array, data: Any = None, split: Array | None = None
+) -> Batch:
     """Examples of the split that the task is judged on, the same for every seed and model."""
-    return task.evaluation_examples(indices, task.data if data is None else data)
+    return task.evaluation_examples(indices, task.data if data is None else data, split)
 
 
 @functools.partial(jax.jit, static_argnums=0)  # compiled also where a notebook calls it

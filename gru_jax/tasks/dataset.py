@@ -61,7 +61,8 @@ class Dataset(Task):
     def training_examples(self, key: Key, indices: Array, data: Any) -> Batch:
         return jax.vmap(lambda index: self.drawn(fold(key, index), data))(indices)
 
-    def evaluation_examples(self, indices: Array, data: Any) -> Batch:
+    def evaluation_examples(self, indices: Array, data: Any, split: Array | None = None) -> Batch:
+        del split  # a program has the arrays of one: that which is judged
         return jax.tree.map(lambda rows: jnp.asarray(rows)[indices], data[self.judged])
 
     def with_length(self, length: int) -> Self:

@@ -98,8 +98,7 @@ def chosen(row: Published) -> dict[str, Any]:
 
 def judged(trial: dict[str, Any], metric: str) -> list[float]:
     """One number per seed, on the test split or on fresh examples."""
-    summary = trial["summary"]
-    return summary.get("test", summary["eval"])[metric]["per_seed"]
+    return results.Result(trial).judged[metric]["per_seed"]
 
 
 def interval(values: list[float]) -> tuple[float, float, float]:

@@ -65,8 +65,13 @@ class Result:
         return self.row["optimizer.learning_rate"]
 
     @property
+    def judged(self) -> dict[str, Any]:
+        """The metrics that are shown: of test examples; runs before schema 3 had none."""
+        return self.row["summary"].get("test", self.row["summary"]["eval"])
+
+    @property
     def losses(self) -> list[float | None]:
-        return self.row["summary"]["eval"]["loss"]["per_seed"]
+        return self.judged["loss"]["per_seed"]
 
     @property
     def solved_steps(self) -> list[int | None]:
@@ -79,8 +84,8 @@ class Result:
     @property
     def right(self) -> float:
         """The median seed's share of right answers."""
-        (metric,) = (name for name in self.row["summary"]["eval"] if name != "loss")
-        return quartiles(self.row["summary"]["eval"][metric]["per_seed"])[1]
+        (metric,) = (name for name in self.judged if name != "loss")
+        return quartiles(self.judged[metric]["per_seed"])[1]
 
 
 def main() -> int:
@@ -116,8 +121,12 @@ def load(sweep: str) -> list[Result]:
 
 
 def merit(result: Result) -> tuple[float, ...]:
-    """A key, larger for better results: more seeds solved, then sooner, then a lower loss."""
-    sums = result.outcomes
+    """A key, larger for better results: more seeds solved, then sooner, then a lower loss.
+
+    All of these are of validation examples.
+    """
+    losses = result.row["summary"]["eval"]["loss"]["per_seed"]
+    sums = outcomes(losses, result.solved_steps, result.row["budget"])
     steps = math.inf if sums.median_steps is None else sums.median_steps
     return sums.solved, -steps, -sums.loss[1]
 

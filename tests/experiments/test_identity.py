@@ -35,7 +35,7 @@ from tests.programs import ROOT, one_line, program
 
 GOLDEN = ROOT / "tests" / "golden"
 OLD = GOLDEN / "sweep"
-NAMES = {"gru": "old-f50fc5ee", "lstm": "old-9f927f3e"}
+NAMES = {"gru": "old-5c338d98", "lstm": "old-b6377f50"}
 
 
 def get_config():

@@ -212,10 +212,34 @@ def test_the_same_from_python_without_flags(tmp_path, capsys):
     assert bits(load(run.workdir)) == bits(run)
 
 
+def test_a_run_ends_with_the_metrics_of_validation_and_of_test_examples(finished):
+    run = load(finished[0])
+    for name, split in (("eval", "validation"), ("test", "test")):
+        expected = evaluate(run, split=split)
+        for metric, found in run.summary[name].items():
+            np.testing.assert_allclose(found["per_seed"], expected[metric], rtol=1e-5)
+    assert run.summary["eval"] != run.summary["test"]
+
+
 def test_all_seeds_solved_ends_the_run_early(tmp_path):
     run = train(tiny_config(**{"train.target": 10.0}), str(tmp_path / "run"), quiet=True)
-    assert run.summary["step"] == 10
-    assert run.summary["solved_step"] == [10, 10]
+    assert run.summary["step"] == 20
+    assert run.summary["solved_step"] == [10, 10], "the first of two evaluations in a row"
+
+
+def test_a_target_that_only_the_last_evaluation_reaches_is_not_reached(tmp_path):
+    short = {"train.target": 10.0, "train.steps": 10, "train.checkpoint_every": 10}
+    run = train(tiny_config(**short), str(tmp_path / "run"), quiet=True)
+    assert run.summary["solved_step"] == [None, None]
+
+
+def test_all_seeds_out_of_patience_end_the_run_early(tmp_path):
+    """No evaluation is better than the one of a model that does not move."""
+    still = {"optimizer.learning_rate": 1e-30, "train.patience": 1}
+    run = train(tiny_config(**still), str(tmp_path / "run"), quiet=True)
+    assert run.summary["status"] == "completed"
+    assert run.summary["step"] == 20
+    assert run.summary["solved_step"] == run.summary["diverged_step"] == [None, None]
 
 
 def test_a_population_that_diverges_says_so(tmp_path):

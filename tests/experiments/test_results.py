@@ -129,6 +129,27 @@ def test_the_better_rate_solves_more_seeds_then_sooner_then_has_the_lower_loss(o
     assert results.best([low, high][::order]) == {place: low}
 
 
+def test_a_rate_is_chosen_on_validation_and_shown_on_test_examples():
+    lower, higher = result(0.01, [0.1, 0.2], [None] * 2), result(0.001, [0.3, 0.4], [None] * 2)
+    for each, losses in ((lower, [0.7, 0.8]), (higher, [0.1, 0.2])):
+        each.row["summary"]["test"] = {"loss": {"per_seed": losses}, "correct": {"per_seed": [1]}}
+    (chosen,) = results.best([higher, lower]).values()
+    assert chosen is lower
+    assert chosen.losses == [0.7, 0.8]
+    assert chosen.outcomes.loss[1] == pytest.approx(0.75)
+    assert chosen.right == 1
+
+
+@pytest.mark.parametrize(
+    ("schema", "solved", "told"),
+    [(1, [None], 1), (2, [None, 100], 2), (2, [None], None), (3, [100], None)],
+)
+def test_a_schema_that_changes_nothing_for_a_run_is_not_told(schema, solved, told):
+    row = {"schema": schema, "summary": {"solved_step": solved}}
+    assert (f"config schema {told}." in pages.earlier([row])) == (told is not None)
+    assert bool(pages.earlier([row])) == (told is not None)
+
+
 @pytest.mark.parametrize("last", [{}, {"schema": 1}, {"schema": SCHEMA}])
 def test_a_table_says_whether_its_runs_are_of_an_earlier_schema(monkeypatch, last):
     rows = [each.row | {"schema": SCHEMA} for each in results.load("gates")]
