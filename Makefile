@@ -1,6 +1,8 @@
 # make train   a population learns the adding problem; CONFIG=... and ARGS='...' are passed on
 # make test    the whole suite
 # make quick   the part of it that is worth running before each commit
+# make table   TABLE=cells: its sweep, or what is missing of it, then its table from the results;
+#              DATA=... is the file that some sweeps take
 # make venv    the environment alone
 # make check   what CI checks before the tests: format, lint, types, generated tables
 # make pins    requirements.txt made anew from pyproject.toml (needs uv)
@@ -12,10 +14,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: train test quick venv check pins
+.PHONY: train test quick table venv check pins
 
 train: venv
 	@$(BIN)/python -m experiments.train --config=$(CONFIG) $(ARGS)
+
+table: venv
+	@git diff --quiet HEAD -- ':(exclude)results' || \
+	  { echo "error: commit your changes first: results name the commit they are of" >&2; exit 2; }
+	@$(BIN)/python -m experiments.sweep --workdir=runs/$(TABLE) $(ARGS) \
+	  --config=configs/sweeps/$(TABLE).py$(if $(DATA),:$(DATA)) || [ $$? = 1 ]  # some diverged
+	@$(BIN)/python -m scripts.paper.results runs/$(TABLE)
+	@$(BIN)/python -m scripts.paper
 
 PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 

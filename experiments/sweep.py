@@ -19,7 +19,16 @@ from absl import flags
 
 from experiments.settings.trials import Trial, from_file
 from experiments.sweeps import estimates
-from experiments.sweeps.folder import DIVERGED, DONE, FAILED, FINISHED, RUNNING, State, SweepFolder
+from experiments.sweeps.folder import (
+    DIVERGED,
+    DONE,
+    FAILED,
+    FINISHED,
+    RUNNING,
+    WAITING,
+    State,
+    SweepFolder,
+)
 from experiments.sweeps.launchers import Batch, Launcher, LocalLauncher, SlurmLauncher
 from experiments.system import commandline, own, terminal
 from experiments.system.files import RunError, synchronise
@@ -86,37 +95,60 @@ def run(
     from experiments.reports.results import write_results
 
     before = {trial.name: folder.state(trial.name) for trial in trials}
-    ended: dict[str, tuple[str, float]] = {}
-    left = {t.name: t for t in trials if before[t.name].status not in FINISHED}
+    waiting = {t.name: t for t in trials if before[t.name].status not in FINISHED}
+    left: dict[str, Trial] = {}
     with Display(trials, before) as display:
-        queued = launcher.waiting()
-        missing = [trial for name, trial in left.items() if name not in queued]
-        for trial in missing:
-            folder.forget_failure(trial.name)
-        launcher.start(batches(missing, pack))
-        while left and not stop():
-            time.sleep(PAUSE)
-            ended |= {name: (how, time.monotonic()) for name, how in launcher.ended().items()}
-            states = {name: folder.state(name) for name in left}
-            for name in ended.keys() & left.keys():
-                how, when = ended[name]
-                unsaid = states[name].status not in (*FINISHED, FAILED)
-                if unsaid and time.monotonic() - when > GRACE:
-                    folder.fail(name, how)
-                    states[name] = folder.state(name)
-            display.update(states)
-            over = [name for name in left if states[name].status in (*FINISHED, FAILED)]
-            for name in over:
-                del left[name]
-            if over:
-                write_results(folder)
+        while not left and not stop():
+            # Each round has the trials that had to wait for those of the round before.
+            left = {name: trial for name, trial in waiting.items() if folder.may_run(trial)}
+            if not left:
+                break
+            for name in left:
+                del waiting[name]
+            _round(folder, left, launcher, stop, pack, display)
     if left:
         print(launcher.stop())
     write_results(folder)
     if any(state.reason or state.status == DONE for state in map(folder.state, before)):
         again = shlex.join(["python", "-m", "experiments.report", str(folder.path), *imports])
         write_report([folder.path], folder.path / "report.html", again)
-    return STOPPED + stop() if left else conclude(folder, trials)
+    stopped = stop() if left or waiting else 0
+    return STOPPED + stopped if stopped else conclude(folder, trials)
+
+
+def _round(
+    folder: SweepFolder,
+    left: dict[str, Trial],
+    launcher: Launcher,
+    stop: Callable[[], int],
+    pack: bool,
+    display: "Display",
+) -> None:
+    """Runs trials that need not wait; those that are over are taken out of `left`."""
+    from experiments.reports.results import write_results
+
+    ended: dict[str, tuple[str, float]] = {}
+    queued = launcher.waiting()
+    missing = [trial for name, trial in left.items() if name not in queued]
+    for trial in missing:
+        folder.forget_failure(trial.name)
+    launcher.start(batches(missing, pack))
+    while left and not stop():
+        time.sleep(PAUSE)
+        ended |= {name: (how, time.monotonic()) for name, how in launcher.ended().items()}
+        states = {name: folder.state(name) for name in left}
+        for name in ended.keys() & left.keys():
+            how, when = ended[name]
+            unsaid = states[name].status not in (*FINISHED, FAILED)
+            if unsaid and time.monotonic() - when > GRACE:
+                folder.fail(name, how)
+                states[name] = folder.state(name)
+        display.update(states)
+        over = [name for name in left if states[name].status in (*FINISHED, FAILED)]
+        for name in over:
+            del left[name]
+        if over:
+            write_results(folder)
 
 
 def batches(trials: list[Trial], pack: bool) -> list[Batch]:
@@ -167,6 +199,9 @@ def conclude(folder: SweepFolder, trials: list[Trial]) -> int:
         for name, state in bad.items():
             shown.add_row(name, str(state.step), fields.printable(state.reason))
         terminal.console().print(shown)
+    if blocked := [name for name, state in states.items() if state.status == WAITING]:
+        several = f"{blocked[0]} and {len(blocked) - 1} more" if blocked[1:] else blocked[0]
+        print(f"not run: {several}, since no trial that they come after has solved its task")
     print(f"report:  {folder.path / 'report.html'}")
     print(f"results: {folder.path / 'results.csv'}, results.jsonl")
     return int(bool(bad))

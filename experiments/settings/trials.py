@@ -6,7 +6,7 @@ import functools
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -44,12 +44,15 @@ class Trial:
     settings: the resolved run.
     overrides: how it differs from the sweep's base config, including a matched width.
     reference: the trial that this one is tested against, if any.
+    after: trials of which one has to have solved its task, by at least one seed, before this one
+      is run; if none has, it is not.
     """
 
     name: str
     settings: Settings
     overrides: dict[str, Any]
     reference: str | None = None
+    after: tuple[str, ...] = ()
 
 
 Add = Callable[..., None]
@@ -74,17 +77,20 @@ def from_file(path: str, config: ConfigDict) -> list[Trial]:
 def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]:
     """The trials that `sweep` adds to a base config.
 
-    `sweep` calls add(name, overrides, parameters=None, reference=None) for each:
+    `sweep` calls add(name, overrides, parameters=None, reference=None, after=()) for each:
 
       name: the name of the trial and of its folder.
       overrides: {"task.length": 200, ...}; a whole section, such as "task", is replaced.
       parameters: choose the width of every layer that brings the model nearest to this number.
       reference: the name of the trial that this one is tested against.
+      after: names of trials that were added before; this one is run once one of them has solved
+        its task by at least one seed, and not at all if none has.
 
     Raises:
       RunError: there are none.
-      FieldError: a name is taken or malformed, two trials are equal, a reference is unknown, or
-        a field of a trial has a value that is not allowed.
+      FieldError: a name is taken or malformed, two trials are equal, a reference is unknown, a
+        trial is after one that was not added before, or a field of a trial has a value that is
+        not allowed.
     """
     found: dict[str, Trial] = {}
     names_by_config: dict[str, str] = {}
@@ -94,6 +100,7 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
         overrides: dict[str, Any],
         parameters: int | None = None,
         reference: str | None = None,
+        after: Sequence[str] = (),
     ) -> None:
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise FieldError("trial", name, "a short name of letters, digits and . _ = + -")
@@ -111,7 +118,13 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
         )
         if twin != name:
             raise FieldError("trial", name, f"different from {twin}: they are equal once resolved")
-        found[name] = Trial(name, settings, overrides, reference)
+        others = fields.sequence(f"trial {name}: after", after, "a list of names")
+        for other in others:
+            if other not in found.keys() - {name}:
+                hint = fields.nearest(str(other), found)
+                allowed = f"the name of a trial that was added before{hint}"
+                raise FieldError(f"trial {name}: after", other, allowed)
+        found[name] = Trial(name, settings, overrides, reference, tuple(others))
 
     sweep(add)
     for trial in found.values():

@@ -1,6 +1,6 @@
 """The folder of a sweep on disk.
 
-DIR/sweep.json       its trials: name, config, overrides, reference
+DIR/sweep.json       its trials: name, config, overrides, reference, after
     trials/NAME/     one run per trial: see workdir.py
     failed/NAME.json why a trial failed
     logs/            what the workers printed
@@ -75,6 +75,7 @@ class SweepFolder:
             {
                 "name": trial.name,
                 "reference": trial.reference,
+                "after": list(trial.after),
                 "overrides": trial.overrides,
                 "config": trial.settings.config,
             }
@@ -106,7 +107,8 @@ class SweepFolder:
         found = {}
         for row in _rows(self._read().get("trials"), self.path / SWEEP):
             settings = resolve(with_data(complete(row["config"]), data))
-            found[row["name"]] = Trial(row["name"], settings, row["overrides"], row["reference"])
+            told = row["name"], settings, row["overrides"], row["reference"]
+            found[row["name"]] = Trial(*told, tuple(row.get("after", ())))  # not in earlier sweeps
         return found
 
     def state(self, name: str) -> State:
@@ -121,6 +123,16 @@ class SweepFolder:
             reason = read_json(failure, "").get("reason")
             return State(FAILED, self._step(name), str(reason))
         return State(RUNNING if (workdir / LOCK).exists() else WAITING, self._step(name))
+
+    def may_run(self, trial: Trial) -> bool:
+        """Whether one of the trials that it comes after has solved its task."""
+        return not trial.after or any(map(self._solved, trial.after))
+
+    def _solved(self, name: str) -> bool:
+        summary = read_summary(self.workdir(name))
+        if summary is None or summary["status"] == "stopped":
+            return False
+        return any(step is not None for step in summary["solved_step"])
 
     def fail(self, name: str, reason: str) -> None:
         write_json(self.path / "failed" / f"{name}.json", {"reason": reason})
@@ -148,9 +160,11 @@ def _divergence(summary: dict[str, Any]) -> str:
 def _rows(found: Any, path: Path) -> list[dict[str, Any]]:
     """The rows of sweep.json, checked, since anyone may have written them."""
     keys = {"name", "reference", "overrides", "config"}
+    words = lambda names: isinstance(names, list) and all(isinstance(name, str) for name in names)
     sound = isinstance(found, list) and all(
         isinstance(row, dict)
-        and row.keys() == keys
+        and row.keys() - {"after"} == keys
+        and words(row.get("after", []))
         and isinstance(row["name"], str)
         and NAME.fullmatch(row["name"])
         and isinstance(row["reference"], str | None)

@@ -23,7 +23,7 @@ class Launcher(Protocol):
         """Names of trials that an earlier command has already queued."""
 
     def start(self, batches: list[Batch]) -> None:
-        """Takes all batches; those that cannot start yet wait."""
+        """Takes batches, once those of an earlier call are over; what cannot start yet waits."""
 
     def ended(self) -> dict[str, str]:
         """Trials whose worker has ended since the last call, and how it ended."""
@@ -51,6 +51,7 @@ class LocalLauncher:
     def __init__(self, folder: SweepFolder, workers: int = 0, imports: Sequence[str] = ()):
         self._folder, self._imports = folder, imports
         self._workers = fields.integer("--workers", workers, 0, 10_000)
+        self._running: dict[int, tuple[Batch, subprocess.Popen[bytes]]] = {}
 
     def waiting(self) -> set[str]:
         return set()  # workers end with the process that started them
@@ -64,8 +65,9 @@ class LocalLauncher:
             options(cpus[place::workers] or cpus[place % max(len(cpus), 1) :][:1])
             for place in range(workers)
         ]
-        self._waiting = list(batches)
-        self._running: dict[int, tuple[Batch, subprocess.Popen[bytes]]] = {}
+        for _, process in self._running.values():
+            process.wait()  # its trials are over, and so will it be
+        self._waiting, self._running = list(batches), {}
         self._fill()
 
     def _fill(self) -> None:

@@ -142,6 +142,34 @@ def test_list_shows_the_trials_and_runs_nothing(tmp_path):
     assert "T5-a" not in out.stdout
 
 
+def test_trials_come_after_others_that_have_solved_their_task(tmp_path):
+    """What comes after "solved" is run in a second round, and would allow a third."""
+    file = sweep_file(
+        tmp_path / "after.py",
+        """
+        easy, hopeless = {"train.target": 10.0}, {"train.target": 1e-30}
+        add("solved", easy)
+        add("hopeless", hopeless)
+        add("second", {"task.length": 7, **hopeless}, after=("hopeless", "solved"))
+        add("never", {"task.length": 8}, after=("hopeless",))
+        add("third", {"task.length": 9}, after=("second",))
+        """,
+    )
+    command = ["sweep", f"--config={file}", f"--workdir={tmp_path / 'runs'}"]
+    waits = program(*command, "--only=second")
+    assert "not run: second, since no trial" in waits.stdout
+    out = program(*command, "--workers=1")
+    assert "not run: never and 1 more, since no trial that they come after" in out.stdout
+    assert {path.name for path in (tmp_path / "runs" / "trials").iterdir()} == {
+        "solved",
+        "hopeless",
+        "second",
+    }
+    done = [row["trial"] for row in rows(tmp_path / "runs") if row["status"] == "done"]
+    assert done == ["solved", "hopeless", "second"]
+    assert SweepFolder(tmp_path / "runs").trials()["third"].after == ("second",)
+
+
 def test_a_config_may_take_an_argument(tmp_path):
     file = sweep_file(tmp_path / "argument.py", 'add("a", {"optimizer.learning_rate": 0.02})')
     out = program("sweep", f"--config={file}:0", "--list", expect=2)

@@ -139,6 +139,25 @@ def test_an_error_in_a_sweeps_file(tmp_path, code, message):
         from_file(str(file), tiny_config())
 
 
+def test_a_trial_comes_after_others():
+    def sweep(add):
+        add("a", {})
+        add("b", {"task.length": 7}, after=("a",))
+
+    assert [trial.after for trial in described(BASE, sweep)] == [(), ("a",)]
+
+
+@pytest.mark.parametrize("after", [("c",), ("b",), "a", 3])
+def test_a_trial_comes_after_trials_that_were_added_before(after):
+    def sweep(add):
+        add("a", {})
+        add("b", {"task.length": 7}, after=after)
+        add("c", {"task.length": 8})
+
+    with pytest.raises(FieldError, match=r"^trial b: after = .*must be (the name|a list)"):
+        described(BASE, sweep)
+
+
 def test_a_file_that_describes_one_run():
     with pytest.raises(RunError, match="has no sweep"):
         from_file(adding.__file__, adding.get_config())
