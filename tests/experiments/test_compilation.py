@@ -3,12 +3,9 @@
 import os
 
 import jax
-import pytest
 
 from experiments.system import compilation
 from tests.programs import program, tiny
-
-pytestmark = pytest.mark.usefixtures("least_effort")
 
 
 def train(folder, name, **environment):
