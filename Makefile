@@ -27,7 +27,9 @@ table: venv
 	@$(BIN)/python -m scripts.paper.results runs/$(TABLE)
 	@$(BIN)/python -m scripts.paper
 
-PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+# The files in their order, in which small ones come last, so that all processes end together.
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+  --no-loadscope-reorder
 
 test: venv
 	@$(PYTEST) $(ARGS)

@@ -21,7 +21,7 @@ from tests.programs import tiny_config
 pytestmark = pytest.mark.usefixtures("least_effort")
 
 # To a program these are gated cells like others: each trial of one takes seconds of the suite.
-ALIKE = ("mgu", "mut1", "mut3", "li_gru", "ln_gru", "ln_lstm")
+ALIKE = ("mgu", "mut1", "mut3", "li_gru", "ln_gru", "ln_lstm", "brc", "min_gru")
 ZOO = [name for name in CELLS if name not in (*CLASSIC, *ALIKE)]
 GATELESS = ("antisymmetric", "exprnn", "indrnn")
 

@@ -61,7 +61,7 @@ def compare(model, x, outputs, gradients, for_x, tolerance):
             np.testing.assert_allclose(actual[key], expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", [pytest.param("lstm", marks=pytest.mark.quick), "gru", "vanilla"])
+@EVERY_CELL
 def test_golden_values_of_torch(name):
     golden = np.load(GOLDEN)
     pick = lambda prefix: {

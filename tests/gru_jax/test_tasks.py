@@ -123,6 +123,13 @@ def test_another_length(task):
     assert longer_inputs.shape[1] == longer.steps > task.steps
 
 
+def test_a_long_sum_does_not_leave_32_bits():
+    example = CumulativeSum(100_000, 60_000).example(jax.random.key(0))
+    whole = np.cumsum(np.asarray(example.inputs, np.int64))
+    assert whole[-1] > 2**31
+    np.testing.assert_array_equal(example.targets, whole % 60_000)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -178,9 +178,15 @@ def test_a_diverged_seed_is_not_solved_whatever_its_parameters_do():
     assert np.asarray(state.held_step).tolist() == [3, -1]
 
 
+@functools.cache
+def judging(**options):
+    """One experiment for all losses, compiled once."""
+    return experiment_of(target=0.5, **options)
+
+
 def judged(experiment, *losses, keep=("solved_step", "held_step", "active")):
     """One seed after evaluations with these losses, one every `chunk` steps; no step is made."""
-    state, _ = population(experiment, seeds=(0,))
+    state = training.init(experiment, mesh_of(1, 1), (0,), (0.01,), (1.0,))
     for number, loss in enumerate(losses, 1):
         state = dataclasses.replace(state, step=jnp.array([experiment.chunk * number], jnp.int32))
         metrics = {"loss": jnp.array([loss]), "correct": jnp.zeros(1)}
@@ -204,7 +210,7 @@ def judged(experiment, *losses, keep=("solved_step", "held_step", "active")):
 def test_a_seed_has_solved_its_task_at_the_first_of_two_evaluations_that_reach_it(
     losses, solved, held
 ):
-    found = judged(experiment_of(target=0.5), *losses)
+    found = judged(judging(), *losses)
     assert found == {"solved_step": solved, "held_step": held, "active": held == -1}
 
 
@@ -224,7 +230,7 @@ def test_a_seed_has_solved_its_task_at_the_first_of_two_evaluations_that_reach_i
 def test_a_seed_ends_after_so_many_evaluations_without_a_better_one(
     keep, losses, active, best_step
 ):
-    experiment = experiment_of(target=0.5, patience=2, keep=keep)
+    experiment = judging(patience=2, keep=keep)
     expected = {"active": active, "best_step": best_step}
     assert judged(experiment, *losses, keep=("active", "best_step")) == expected
 
