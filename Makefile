@@ -27,9 +27,7 @@ table: venv
 	@$(BIN)/python -m scripts.paper.results runs/$(TABLE)
 	@$(BIN)/python -m scripts.paper
 
-# The files in their order, in which small ones come last, so that all processes end together.
-PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
-  --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 test: venv
 	@$(PYTEST) $(ARGS)

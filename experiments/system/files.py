@@ -1,5 +1,6 @@
 """Files that are complete or absent, whenever the program is killed."""
 
+import contextlib
 import json
 import os
 import stat
@@ -22,12 +23,14 @@ def check_plain(folder: Path, but: str = "") -> None:
     Args:
       but: the name of a subfolder that may hold anything.
     """
-    for path in folder.rglob("*"):
-        if path.relative_to(folder).parts[:-1][:1] == (but,):
-            continue
-        mode = path.lstat().st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-            raise RunError(f"{path} is neither a file nor a folder")
+    for where, folders, files in os.walk(folder):
+        for path in (Path(where, name) for name in (*folders, *files)):
+            with contextlib.suppress(FileNotFoundError):  # a running worker replaces its files
+                mode = path.lstat().st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    raise RunError(f"{path} is neither a file nor a folder")
+        if Path(where) == folder:
+            folders[:] = [name for name in folders if name != but]
 
 
 def read_json(path: Path, otherwise: str) -> dict[str, Any]:

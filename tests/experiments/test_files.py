@@ -1,10 +1,11 @@
 """Files that are whole or absent."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from experiments.system.files import write_bytes
+from experiments.system.files import check_plain, write_bytes
 
 pytestmark = pytest.mark.quick
 
@@ -31,3 +32,19 @@ def test_what_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
+
+
+def test_a_file_that_goes_while_a_folder_is_checked_is_no_error(tmp_path, monkeypatch):
+    """As a worker's partial files do."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "partial").write_text("")
+    real = Path.lstat
+
+    def lstat(path):
+        if path.name == "partial":
+            path.unlink()
+        return real(path)
+
+    monkeypatch.setattr(Path, "lstat", lstat)
+    check_plain(tmp_path)
+    assert not (tmp_path / "runs" / "partial").exists()
