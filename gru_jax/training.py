@@ -12,7 +12,7 @@ from flax import nnx
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from gru_jax import streams
+from gru_jax import fields, streams
 from gru_jax.axes import Array
 from gru_jax.devices import BATCH, SEED
 from gru_jax.experiment import Experiment
@@ -28,6 +28,7 @@ from gru_jax.population import (
 from gru_jax.regularizers import training_draws
 from gru_jax.streams import INITIALISATION, stream
 from gru_jax.tasks.base import evaluation_batch, training_batch
+from gru_jax.tasks.dataset import Dataset
 
 __all__ = [
     "NOT_YET",
@@ -154,10 +155,16 @@ def evaluate(
 
     Args:
       sets: take so many times `evaluation_examples` examples, of which the first are the same.
-      split: another split, by the same program, of a task that makes its examples.
+      split: "validation" or "test", by the same program, of a task that makes its examples.
+
+    Raises:
+      FieldError: it is neither, or not the split of a data set that the task is judged on.
     """
-    code = np.uint32(streams.code(split or experiment.task.judged))
-    return _evaluate(experiment, mesh, state, data, code, sets=sets)
+    judged = experiment.task.judged
+    of_both = not isinstance(experiment.task, Dataset)
+    known = (streams.VALIDATION, streams.TEST) if of_both else (judged,)
+    split = judged if split is None else fields.one_of("split", split, known)
+    return _evaluate(experiment, mesh, state, data, np.uint32(streams.code(split)), sets=sets)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), static_argnames="sets")

@@ -73,6 +73,14 @@ def test_an_evaluation_is_a_weighted_mean_over_padded_examples():
         np.testing.assert_allclose(found["loss"][index], expected, rtol=1e-5)
 
 
+@pytest.mark.parametrize("split", ["tset", "train", ""])
+def test_an_evaluation_of_no_split_is_refused(split):
+    experiment = experiment_of()
+    state = training.init(experiment, mesh_of(1, 1), (0,), (0.01,), (1.0,))
+    with pytest.raises(FieldError, match=f"^split = '{split}': must be one of validation, test"):
+        training.evaluate(experiment, mesh_of(1, 1), state, split=split)
+
+
 def test_every_array_has_a_leading_seed_axis_also_for_one_seed():
     for seeds in ((0,), (0, 1, 2)):
         state, _ = population(experiment_of(), seeds=seeds)
