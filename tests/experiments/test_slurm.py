@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
@@ -73,7 +74,7 @@ def test_jobs_outlive_the_command_which_finds_them_again(tmp_path):
     folder = tmp_path / "runs"
     with start(file, folder, *SLURM) as process:
         wait_for(lambda: checkpointed(folder, "a"), 300)
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=60)
     queued = jobs(folder)
     assert "the jobs go on" in out
