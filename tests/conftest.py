@@ -59,18 +59,39 @@ def compiled_programs():
 
 
 @functools.cache
-def known_options():
-    """What XLA may leave out; releases differ in the options that they have."""
-    known = {}
-    for option in (
-        {"xla_backend_optimization_level": 0},
-        {"xla_llvm_disable_expensive_passes": True},
-        {"xla_cpu_use_fusion_emitters": False},
-    ):
+def known(**options):
+    """Those that this release of XLA has."""
+    found = {}
+    for name, value in options.items():
         with contextlib.suppress(jax.errors.JaxRuntimeError):
-            jax.jit(lambda x: x).lower(0.0).compile(compiler_options=option)
-            known |= option
-    return known
+            jax.jit(lambda x: x).lower(0.0).compile(compiler_options={name: value})
+            found[name] = value
+    return found
+
+
+@contextlib.contextmanager
+def compiled_with(**options):
+    """Inside, XLA compiles so, also in the programs that a test starts."""
+    usual, wanted = compiler.get_compile_options, known(**options)
+
+    def changed(*args, **kwargs):
+        found = usual(*args, **kwargs)
+        found.env_option_overrides = [*found.env_option_overrides, *wanted.items()]
+        return found
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(compiler, "get_compile_options", changed)
+        given = os.environ.get("XLA_FLAGS", "")
+        told = [f"--{name}={str(value).lower()}" for name, value in wanted.items()]
+        patch.setenv("XLA_FLAGS", " ".join([given, *told]))
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread_compiles():
+    """Every core has tests of its own, and to divide a program costs a tenth of its compilation."""
+    with compiled_with(xla_cpu_parallel_codegen_split_count=1):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -78,21 +99,13 @@ def least_effort():
     """XLA compiles in a third of the time what runs slower and rounds otherwise.
 
     For modules of tests within a tolerance; never for equal bits or speed. Memory is the same to
-    the byte, since it is planned before any code is made. The programs that a test starts are told
-    by their environment.
+    the byte, since it is planned before any code is made.
     """
-    usual, effort = compiler.get_compile_options, known_options()
-
-    def options(*args, **kwargs):
-        found = usual(*args, **kwargs)
-        found.env_option_overrides = [*found.env_option_overrides, *effort.items()]
-        return found
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiler, "get_compile_options", options)
-        given = os.environ.get("XLA_FLAGS", "")
-        told = [f"--{name}={str(value).lower()}" for name, value in effort.items()]
-        patch.setenv("XLA_FLAGS", " ".join([given, *told]))
+    with compiled_with(
+        xla_backend_optimization_level=0,
+        xla_llvm_disable_expensive_passes=True,
+        xla_cpu_use_fusion_emitters=False,
+    ):
         yield
 
 
