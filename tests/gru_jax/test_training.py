@@ -29,15 +29,17 @@ pytestmark = pytest.mark.usefixtures("least_effort")
 
 @pytest.mark.quick
 def test_a_chunk_is_plain_optax_steps():
-    """One seed's chunk, written out again with nothing but optax and `jax.grad`."""
-    experiment = experiment_of(chunk=4)
+    """One seed's chunk of padded examples, written out again with optax and `jax.grad` alone."""
+    experiment = experiment_of(chunk=4, task=Adding(22, "hochreiter"))
     state, (metrics,) = population(experiment, seeds=(5,), rates=0.02, clips=0.1)
     graph, params = nnx.split(build(nnx.Rngs(stream(INITIALISATION, 5))))
     transform = optax.chain(optax.clip_by_global_norm(0.1), optax.adam(0.02))
     opt_state = transform.init(params)
     losses, norms = [], []
     mean_loss = lambda params, batch: jnp.mean(
-        jnp.square(nnx.merge(graph, params)(batch.inputs) - batch.targets)
+        jnp.square(
+            nnx.merge(graph, params)(batch.inputs, seq_lengths=batch.lengths) - batch.targets
+        )
     )
     slopes = jax.jit(jax.value_and_grad(mean_loss))
     for step in range(4):
