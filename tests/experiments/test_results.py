@@ -45,7 +45,7 @@ def test_every_trial_says_what_it_takes_to_repeat_it(sweep):
     for each in results.load(sweep):
         row = each.row
         assert len(each.losses) == len(each.solved_steps) == row["seeds"]
-        assert row["seeds"] == (4 if row["trial"].startswith("large-") else 8)
+        assert row["seeds"] >= (4 if row["trial"].startswith("large-") else 8)
         assert row["command"].startswith("python -m experiments.sweep --config=configs/sweeps/")
         assert row["command"].endswith(f"--only={row['trial']}")
         assert len(row["commit"]) == 40
@@ -101,7 +101,8 @@ def test_matched_cells_are_within_four_per_cent(sweep):
 
 def test_seeds_that_solved_the_task_are_below_its_target(sweep):
     for each in results.load(sweep):
-        for loss, step in zip(each.losses, each.solved_steps, strict=True):
+        judged = each.row["summary"]["eval"]["loss"]["per_seed"]
+        for loss, step in zip(judged, each.solved_steps, strict=True):
             if step is not None and each.problem[0].startswith("adding"):
                 assert loss < each.row["train.target"]
 
