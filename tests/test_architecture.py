@@ -59,7 +59,7 @@ RANKS = {
     "scripts.paper": [
         "pages starts",
         "*",
-        "gradients published tasks performance",
+        "gradients published tasks performance aggregates",
         "horizons",
         "__main__",
     ],

@@ -1,6 +1,7 @@
 """Statistical tests between populations whose outcomes are bimodal and censored."""
 
 import dataclasses
+import itertools
 import math
 
 import numpy as np
@@ -41,13 +42,17 @@ def compared(
     """Each pair (population, reference) of `ranked` seeds, with Holm's correction over all."""
     raw = []
     for population, reference in pairs:
-        order = {key: place for place, key in enumerate(sorted({*population, *reference}))}
-        places = [[order[key] for key in keys] for keys in (population, reference)]
-        test = stats.mannwhitneyu(*places, alternative="two-sided")
+        test = stats.mannwhitneyu(*places(population, reference), alternative="two-sided")
         size = len(population) * len(reference)
         raw.append((1 - float(test.statistic) / size, float(test.pvalue)))
     corrected = holm([p for _, p in raw])
     return [Comparison(better, p, q) for (better, p), q in zip(raw, corrected, strict=True)]
+
+
+def places(*populations: list[tuple[float, float]]) -> list[list[int]]:
+    """The place of each of the `ranked` seeds among all of them, from 0; equal ones share it."""
+    order = {key: place for place, key in enumerate(sorted(set(itertools.chain(*populations))))}
+    return [[order[key] for key in keys] for keys in populations]
 
 
 def holm(values: list[float]) -> list[float]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from experiments.system.commandline import Parser
 from experiments.system.files import write_text
 from scripts.paper import (
+    aggregates,
     cells,
     gradients,
     horizons,
@@ -33,7 +34,10 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "times": reliability.times(),
     },
     "CONTRIBUTING.md": lambda: {"times": reliability.times()},
-    "docs/ablations.md": results.ablations,
+    "docs/ablations.md": lambda: {
+        **results.ablations(),
+        **{f"{sweep} overall": aggregates.table(sweep) for sweep in results.ABLATIONS},
+    },
     "docs/cells.md": lambda: {
         "cells": cells.table(),
         "settings": cells.settings(),

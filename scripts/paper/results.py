@@ -181,7 +181,7 @@ def table(sweep: str, some: tuple[str, ...] = ()) -> str:
             f"| {median:.3g} ({first:.3g}..{third:.3g}) | {result.row['baseline_loss']:.4g} "
             f"| {result.right:.0%} | {ahead} |"
         )
-    return "\n".join([*lines, "", _provenance(sweep)])
+    return "\n".join([*lines, "", provenance(sweep)])
 
 
 def across(sweep: str) -> str:
@@ -203,14 +203,14 @@ def across(sweep: str) -> str:
             end = loss if metric == "loss" else f"{result.right:.0%}"
             cells.append(f"{sums.solved}/{sums.seeds} | {sums.steps} | {end} | {result.rate:g}")
         lines.append(f"| {title} | {' | '.join(cells)} |")
-    return "\n".join([*lines, "", _provenance(sweep)])
+    return "\n".join([*lines, "", provenance(sweep)])
 
 
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _provenance(sweep: str) -> str:
+def provenance(sweep: str) -> str:
     """What a table's numbers depend on."""
     results = load(sweep)
     row = results[0].row
