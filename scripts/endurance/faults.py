@@ -1,5 +1,6 @@
-"""The faults that `mutants` plants: their list, and what becomes of the tests with one of them."""
+"""The faults that `mutants` plants: their list, the tests that may meet one, and their outcome."""
 
+import ast
 import contextlib
 import dataclasses
 import fnmatch
@@ -11,6 +12,9 @@ from pathlib import Path
 from experiments.system.files import RunError
 from gru_jax import fields
 
+ANYTHING = Path("*")
+# What imports one of these may start a program or read a file.
+OPAQUE = {"importlib", "multiprocessing", "pathlib", "runpy", "subprocess"}
 PASSED, FAILED, HANGS, CRASHES = "passed", "failed", "hangs", "crashes"
 SUMMARY = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 STARTED = re.compile(r"^([\w/.-]+\.py::.+?)(?= [A-Z]{4,}\b|\s*$)", re.MULTILINE)
@@ -102,6 +106,62 @@ def by_distance(file: str, tests: Sequence[str]) -> list[list[str]]:
     ordered = sorted(tests, key=distance)
     groups = [[test for test in ordered if distance(test)[0] == far] for far in range(3)]
     return list(filter(None, groups))
+
+
+class Imports:
+    """Which files of a tree may run in a test, by what it imports.
+
+    A test that the file of a fault has no part in need not be run to know that it does not catch
+    it. One that may start programs, or read the code as text, may depend on every file.
+
+    Args:
+      tree: the folder of the project.
+    """
+
+    def __init__(self, tree: Path):
+        self._tree = tree
+        self._found: dict[Path, set[Path]] = {}
+
+    def reaching(self, file: str, tests: Sequence[str]) -> list[str]:
+        """Those of the tests (files, or folders of code with doctests) that may run the file."""
+        return [test for test in tests if self._may_run(test, self._tree / file)]
+
+    def _may_run(self, test: str, file: Path) -> bool:
+        path = self._tree / test
+        begun = [*path.rglob("*.py")] if path.is_dir() else [path]
+        begun += [each for folder in path.parents if (each := folder / "conftest.py").exists()]
+        seen: set[Path] = set()
+        while begun:
+            if (each := begun.pop()) not in seen:
+                seen.add(each)
+                begun += self._imported(each)
+        return bool({file, ANYTHING} & seen) or file.suffix != ".py"
+
+    def _imported(self, path: Path) -> set[Path]:
+        """The files of the project that a file imports, and `ANYTHING` if it may run any."""
+        if path not in self._found:
+            text = path.read_text() if path != ANYTHING else ""
+            names = set(_imports(ast.parse(text)))
+            parts = [name.split(".") for name in names]
+            places = {Path(*name[:end]) for name in parts for end in range(1, len(name) + 1)}
+            files = {
+                self._tree / file
+                for place in places
+                for file in (place.with_suffix(".py"), place / "__init__.py")
+            }
+            found = {file for file in files if file.exists()}
+            self._found[path] = found | ({ANYTHING} if names & OPAQUE else set())
+        return self._found[path]
+
+
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """The name of each module that is imported, and what is imported from it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
 def outcome(status: int | None, printed: str) -> tuple[str, str]:

@@ -5,7 +5,8 @@ python -m scripts.endurance.mutants --only=lstm   those whose file or descriptio
 python -m scripts.endurance.mutants --check       only whether each of them can still be planted
 
 A fault is tried on the tests of `make quick`, then on the rest of `make test`: first those that
-have caught the most faults of its folder, then those that mirror its file. The same command again
+have caught the most faults of its folder, then those that mirror its file; not on those that
+import nothing of it. The same command again
 tries what has no result yet; to try all anew, delete the results.
 """
 
@@ -37,6 +38,7 @@ from gru_jax import fields
 from scripts.endurance.faults import (
     PASSED,
     Fault,
+    Imports,
     by_distance,
     matches,
     outcome,
@@ -202,6 +204,7 @@ class Lane:
         names.pop(OWN_TEST, None)
         self._tests = [*names, DOCTESTS]
         self._quick = [name for name, text in names.items() if "mark.quick" in text]
+        self._imports = Imports(self.tree)
         self._sound: set[str] = set()
         self._unsound: set[str] = set()
 
@@ -219,6 +222,7 @@ class Lane:
         return {"test": test or None, "quick": quick, "how": how, "seconds": seconds}
 
     def _first(self, marked: str, tests: Sequence[str], fault: Fault) -> tuple[str, str]:
+        tests = self._imports.reaching(fault.file, tests)
         skipped = [f"--deselect={test}" for test in sorted(self._unsound)]
         likely = [test for test in self._book.likely(fault.file) if test in tests]
         nearer = [

@@ -126,6 +126,40 @@ def test_tests_that_mirror_a_file_come_first():
     assert faults.by_distance("scripts/paths.py", tests[:1]) == [tests[:1]]
 
 
+def test_tests_that_do_not_import_a_file_are_not_tried_on_it(tmp_path):
+    files = {
+        "code/__init__.py": "from code.shown import x",
+        "code/shown.py": "",
+        "code/deep/__init__.py": "",
+        "code/deep/inner.py": "import math",
+        "code/last.py": "def f():\n    from code.deep import inner",
+        "tests/conftest.py": "import tests.helpers",
+        "tests/helpers.py": "",
+        "tests/test_shown.py": "import code",
+        "tests/test_inner.py": "from code import last",
+        "tests/test_programs.py": "import os.path, subprocess",
+        "tests/test_nothing.py": "import json",
+    }
+    write(tmp_path, files)
+    tests = [name for name in files if "test_" in name]
+    reaching = lambda file: faults.Imports(tmp_path).reaching(file, [*tests, "code"])
+    shown, inner, programs, _ = tests
+    assert reaching("code/shown.py") == [shown, inner, programs, "code"]
+    assert reaching("code/deep/inner.py") == [inner, programs, "code"]
+    assert reaching("code/deep/__init__.py") == [inner, programs, "code"]
+    assert reaching("tests/helpers.py") == [*tests, "code"][:4]
+    assert reaching("data.toml") == [*tests, "code"]
+
+
+def test_no_test_of_the_library_meets_a_fault_of_the_programs():
+    imports = faults.Imports(mutants.ROOT)
+    tests = [f"tests/gru_jax/test_{name}.py" for name in ("cells", "scan", "recurrence")]
+    assert imports.reaching("experiments/sweep.py", [*tests, "gru_jax"]) == []
+    assert imports.reaching("gru_jax/cells/gru.py", [*tests, "gru_jax"]) == [*tests, "gru_jax"]
+    program = "tests/experiments/test_sweep.py"
+    assert imports.reaching("experiments/sweep.py", [program]) == [program]
+
+
 def test_a_fault_that_was_tried_at_a_commit_is_known(tmp_path, monkeypatch):
     made = {"commit": "one", "modified": False}
     monkeypatch.setattr(mutants, "environment", lambda: dict(made))
