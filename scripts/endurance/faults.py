@@ -126,6 +126,11 @@ class Imports:
         """Those of the tests (files, or folders of code with doctests) that may run the file."""
         return [test for test in tests if self._may_run(test, self._tree / file)]
 
+    def importing(self, file: str, tests: Sequence[str]) -> list[str]:
+        """Those of the tests that import the file themselves."""
+        path = self._tree / file
+        return [t for t in tests if t.endswith(".py") and path in self._imported(self._tree / t)]
+
     def _may_run(self, test: str, file: Path) -> bool:
         path = self._tree / test
         begun = [*path.rglob("*.py")] if path.is_dir() else [path]

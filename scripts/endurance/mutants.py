@@ -5,8 +5,8 @@ python -m scripts.endurance.mutants --only=lstm   those whose file or descriptio
 python -m scripts.endurance.mutants --check       only whether each of them can still be planted
 
 A fault is tried on the tests of `make quick`, then on the rest of `make test`: first those that
-have caught the most faults of its folder, then those that mirror its file; not on those that
-import nothing of it. The same command again
+have caught the most faults of its folder and those that import its file, then those that mirror
+it; not on those that import nothing of it. The same command again
 tries what has no result yet; to try all anew, delete the results.
 """
 
@@ -225,6 +225,7 @@ class Lane:
         tests = self._imports.reaching(fault.file, tests)
         skipped = [f"--deselect={test}" for test in sorted(self._unsound)]
         likely = [test for test in self._book.likely(fault.file) if test in tests]
+        likely += [t for t in self._imports.importing(fault.file, tests) if t not in likely]
         nearer = [
             [test for test in near if test not in likely] for near in by_distance(fault.file, tests)
         ]

@@ -13,7 +13,7 @@ from flax import nnx
 import configs.digits
 import configs.piano
 import configs.text
-from experiments.datasets.sources import _loaded, load_task
+from experiments.datasets.sources import SOURCES, _loaded, load_task
 from experiments.datasets.texts import text
 from experiments.evaluate import evaluate
 from experiments.settings.resolution import resolve
@@ -132,6 +132,8 @@ def test_the_splits_of_texts_never_meet(tmp_path):
     }
     assert len(seen) == 32
     assert set(seen.values()) == {2}, "equal texts are in different splits"
+    for split, examples in SOURCES["text"](path=str(path), length=4).splits.items():
+        np.testing.assert_array_equal(examples.inputs, task.splits[split].inputs, "read once more")
 
 
 @pytest.mark.parametrize(

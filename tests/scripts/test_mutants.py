@@ -149,6 +149,10 @@ def test_tests_that_do_not_import_a_file_are_not_tried_on_it(tmp_path):
     assert reaching("code/deep/__init__.py") == [inner, programs, "code"]
     assert reaching("tests/helpers.py") == [*tests, "code"][:4]
     assert reaching("data.toml") == [*tests, "code"]
+    importing = lambda file: faults.Imports(tmp_path).importing(file, [*tests, "code"])
+    assert importing("code/last.py") == [inner]
+    assert importing("code/__init__.py") == [shown, inner]
+    assert importing("code/shown.py") == []
 
 
 def test_no_test_of_the_library_meets_a_fault_of_the_programs():
