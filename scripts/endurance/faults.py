@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import fnmatch
 import re
+import threading
 import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from gru_jax import fields
 ANYTHING = Path("*")
 # What imports one of these may start a program or read a file.
 OPAQUE = {"importlib", "multiprocessing", "pathlib", "runpy", "subprocess"}
+PARSER = threading.Lock()  # Python 3.11 cannot parse in two threads at a time
 PASSED, FAILED, HANGS, CRASHES = "passed", "failed", "hangs", "crashes"
 SUMMARY = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 STARTED = re.compile(r"^([\w/.-]+\.py::.+?)(?= [A-Z]{4,}\b|\s*$)", re.MULTILINE)
@@ -146,7 +148,8 @@ class Imports:
         """The files of the project that a file imports, and `ANYTHING` if it may run any."""
         if path not in self._found:
             text = path.read_text() if path != ANYTHING else ""
-            names = set(_imports(ast.parse(text)))
+            with PARSER:
+                names = set(_imports(ast.parse(text)))
             parts = [name.split(".") for name in names]
             places = {Path(*name[:end]) for name in parts for end in range(1, len(name) + 1)}
             files = {

@@ -132,8 +132,7 @@ def test_the_splits_of_texts_never_meet(tmp_path):
     }
     assert len(seen) == 32
     assert set(seen.values()) == {2}, "equal texts are in different splits"
-    for split, examples in SOURCES["text"](path=str(path), length=4).splits.items():
-        np.testing.assert_array_equal(examples.inputs, task.splits[split].inputs, "read once more")
+    assert SOURCES["text"](path=str(path), length=4).token_names == task.token_names, "read anew"
 
 
 @pytest.mark.parametrize(
