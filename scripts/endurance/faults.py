@@ -5,6 +5,8 @@ import contextlib
 import dataclasses
 import fnmatch
 import re
+import shutil
+import subprocess
 import threading
 import tomllib
 from collections.abc import Iterator, Sequence
@@ -191,3 +193,17 @@ def outcome(status: int | None, printed: str) -> tuple[str, str]:
         return HANGS if status is None else CRASHES, started[-1]
     last = (printed.strip() or "nothing").splitlines()[-1]
     raise RunError(f"pytest ended with {status}, and has printed {last!r}")
+
+
+def copy_tracked(root: Path, tree: Path) -> None:
+    """Copies the files that git tracks, as they are now, to a repository of their own."""
+    git = ["git", "-c", "user.name=mutants", "-c", "user.email=mutants@localhost"]
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True
+    )
+    for name in filter(None, listed.stdout.split("\0")):
+        if (root / name).is_file():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(root / name, tree / name)
+    for command in (["init"], ["add", "--all"], ["commit", "--message=as it is"]):
+        subprocess.run([*git, *command], cwd=tree, capture_output=True, check=True)

@@ -17,7 +17,6 @@ import dataclasses
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -40,6 +39,7 @@ from scripts.endurance.faults import (
     Fault,
     Imports,
     by_distance,
+    copy_tracked,
     matches,
     outcome,
     planted,
@@ -283,20 +283,6 @@ class Lane:
             if time.monotonic() - since > self._limit:
                 return None
         return process.returncode
-
-
-def copy_tracked(root: Path, tree: Path) -> None:
-    """Copies the files that git tracks, as they are now, to a repository of their own."""
-    git = ["git", "-c", "user.name=mutants", "-c", "user.email=mutants@localhost"]
-    listed = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=root, capture_output=True, text=True, check=True
-    )
-    for name in filter(None, listed.stdout.split("\0")):
-        if (root / name).is_file():
-            (tree / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(root / name, tree / name)
-    for command in (["init"], ["add", "--all"], ["commit", "--message=as it is"]):
-        subprocess.run([*git, *command], cwd=tree, capture_output=True, check=True)
 
 
 if __name__ == "__main__":
