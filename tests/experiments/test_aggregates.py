@@ -9,11 +9,13 @@ RNG = np.random.default_rng(0)
 SCORES = [RNG.normal(place, 1, 16) for place in (0.0, 1.0, 3.0)]
 
 
+@pytest.mark.quick
 def test_an_interquartile_mean_is_that_of_the_middle_half():
     ordered = np.sort(np.concatenate(SCORES))
     np.testing.assert_allclose(interquartile_mean(SCORES).value, ordered[12:36].mean())
 
 
+@pytest.mark.quick
 def test_problems_weigh_the_same_whatever_their_seeds():
     few = [SCORES[0], SCORES[1][:8], SCORES[2][:4]]
     same = [SCORES[0], np.tile(SCORES[1][:8], 2), np.tile(SCORES[2][:4], 4)]
@@ -29,6 +31,7 @@ def test_a_profile_is_the_share_above_each_threshold():
     np.testing.assert_array_equal(profile([[1.0, 1.0, 2.0]], [1.0]).value, [1 / 3])
 
 
+@pytest.mark.quick
 def test_an_improvement_is_a_mean_over_problems_and_pairs():
     others = [scores[:8] - 0.5 for scores in SCORES]
     won = lambda a, b: np.mean([(x > y) + (x == y) / 2 for x in a for y in b])

@@ -109,6 +109,7 @@ def test_the_baselines_are_those_of_the_frequencies_in_training(music, tmp_path)
     np.testing.assert_allclose(task.baseline_loss, expected, rtol=1e-6)
 
 
+@pytest.mark.quick
 def test_the_splits_of_texts_never_meet(tmp_path):
     path = texts(tmp_path)
     lines = path.read_text().splitlines()

@@ -18,6 +18,7 @@ def line(axis, label):
     return np.asarray(found.get_ydata())
 
 
+@pytest.mark.quick
 def test_a_seed_that_is_done_keeps_its_last_value_in_the_median():
     losses = {10: (3.0, 2.0, 1.0), 20: (2.5, 1.0), 30: (0.5, 2.0)}  # the third is done at 10
     rows = [
@@ -31,6 +32,7 @@ def test_a_seed_that_is_done_keeps_its_last_value_in_the_median():
     np.testing.assert_array_equal(line(figure.axes[0], "median"), [2, 1, 1])
 
 
+@pytest.mark.quick
 def test_before_and_after_training_have_their_names():
     measured = lambda log: {
         "gru": {

@@ -128,6 +128,7 @@ def test_the_table_holds_the_statistics(page):
     assert "jax 0." in text
 
 
+@pytest.mark.quick
 def test_comparisons_are_those_of_the_statistics(page):
     found = comparisons(entries(page.parent))
     assert sorted(found) == ["T12-vanilla", "T24-vanilla", "T6-vanilla"]

@@ -118,6 +118,7 @@ def result(rate, losses, solved, variant="gru"):
     return results.Result(row)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_better_rate_solves_more_seeds_then_sooner_then_has_the_lower_loss(order):
     place = ("adding", 100), "gru"
@@ -130,6 +131,7 @@ def test_the_better_rate_solves_more_seeds_then_sooner_then_has_the_lower_loss(o
     assert results.best([low, high][::order]) == {place: low}
 
 
+@pytest.mark.quick
 def test_a_rate_is_chosen_on_validation_and_shown_on_test_examples():
     lower, higher = result(0.01, [0.1, 0.2], [None] * 2), result(0.001, [0.3, 0.4], [None] * 2)
     for each, losses in ((lower, [0.7, 0.8]), (higher, [0.1, 0.2])):

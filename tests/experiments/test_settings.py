@@ -257,6 +257,7 @@ def test_a_stored_config_that_cannot_be_used_here(path, value, message):
         resolve(stored)
 
 
+@pytest.mark.quick
 def test_per_seed_values_and_no_clip():
     config = with_value(get_config("adding"), ["population", "seeds"], 2)
     config = with_value(config, ["population", "learning_rates"], (0.1, 0.2))

@@ -232,6 +232,7 @@ def trials(*overrides):
     return described(tiny_config().to_dict(), sweep)
 
 
+@pytest.mark.quick
 def test_batches_hold_what_one_program_trains():
     found = trials(
         {"optimizer.learning_rate": 0.1},
@@ -297,6 +298,7 @@ def test_a_job_that_was_requeued_takes_over_from_another_host(tmp_path, monkeypa
     assert folder.state("0") == State("done", 40)
 
 
+@pytest.mark.quick
 def test_shares_of_the_cpus(tmp_path, monkeypatch):
     started = []
 

@@ -134,6 +134,7 @@ def test_what_shares_a_program(changes):
     assert hash(settings.program) == hash(other.program)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(
     "changes",
     [

@@ -273,6 +273,7 @@ def test_parameters_are_counted_without_building_the_model():
     assert experiment_of().parameters == 3 * (2 * 6 + 36) + 24 + 7
 
 
+@pytest.mark.quick
 def test_mesh_shapes():
     assert [mesh_shape(n, 8, 64) for n in (1, 2, 6, 8, 16, 64)] == [
         (1, 1), (2, 1), (2, 1), (8, 1), (8, 2), (8, 8)

@@ -29,6 +29,7 @@ def test_the_interval_holds_the_mean_nineteen_times_in_twenty():
     assert held / 2000 == pytest.approx(0.95, abs=0.015)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize(("metric", "best"), [("accuracy", "a-lr2"), ("loss", "a-lr1")])
 def test_the_rate_is_chosen_by_validation(monkeypatch, metric, best):
     """Where the test split would have chosen the other one."""
