@@ -119,3 +119,16 @@ def test_runs_that_differ_in_rate_and_seed_are_one_population():
         own = first.experiment.task.made(seed)[TRAIN]
         for whole, part in zip(jax.tree.leaves(placed[TRAIN]), jax.tree.leaves(own), strict=True):
             np.testing.assert_array_equal(whole[place], part)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model.cell": "lem"}, "config.model.start = 'torch': must be cell .*PyTorch has no"),
+        ({"model.chrono_max": 9.0}, "config.model.start = 'torch': must be cell, with keeping_"),
+        ({"model.start": "keras"}, "config.model.start = 'keras': must be one of cell, torch"),
+    ],
+)
+def test_a_start_that_cannot_be(changes, message):
+    with pytest.raises(FieldError, match=message):
+        resolve(config_of("simple_copy", **changes))
