@@ -32,17 +32,24 @@ def cogscale(problem: str = "selective_copy", difficulty: str = "medium") -> Tas
     package = imported("cogscale", "cogscale", "problem", problem)
     fields.one_of("problem", problem, package.tasks)
     fields.one_of("difficulty", difficulty, ("small", "medium", "large"))
-    build = functools.partial(package.build_task, problem, difficulty=difficulty)
-    made = build(seed=0)
-    kind = KINDS[made["category"]]
+    generate, params, category = (
+        getattr(package.evals, f"cogscale_{difficulty}")[problem][name]
+        for name in ("fct", "params", "category")
+    )
+    kind = KINDS[category]
 
     @functools.lru_cache(maxsize=SEEDS_KEPT)
     def splits(seed: int) -> dict[str, Example]:
-        arrays = build(seed=seed)
+        arrays = generate(**{**params, "seed": seed})
         part = lambda name: _example(kind, arrays[f"X_{name}"], arrays[f"Y_{name}"])
         return {split: part(name) for split, name in SPLITS.items()}
 
-    return kind.of(splits, outputs=made["Y_train"].shape[-1])
+    numbers = {f"n_{name}": params.get(f"n_{name}", 1) for name in SPLITS.values()}
+    one = generate(**{**params, "seed": 0, **{name: 1 for name in numbers if name in params}})
+    _, length, inputs = one["X_train"].shape
+    sizes = {"length": length, "inputs": inputs, "outputs": one["Y_train"].shape[-1]}
+    counts = {split: numbers[f"n_{name}"] for split, name in SPLITS.items()}
+    return kind.of(splits, **sizes, **counts)
 
 
 def _example(kind: type[SeededDataset], inputs: Any, targets: Any) -> Example:

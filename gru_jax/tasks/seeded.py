@@ -2,7 +2,8 @@
 
 import abc
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -11,11 +12,27 @@ import numpy as np
 import optax
 
 from gru_jax.axes import Array, Outputs, PerExample
-from gru_jax.streams import TRAIN, fold, stream
+from gru_jax.streams import TEST, TRAIN, VALIDATION, fold, stream
 from gru_jax.tasks.base import UNASKED, Batch, Classification, Example
 from gru_jax.tasks.dataset import Dataset
 
 Splits = Mapping[str, Example]
+
+
+class _Made(Mapping[str, Example]):
+    """The splits of seed 0, which are made at first use."""
+
+    def __init__(self, made: Callable[[int], Splits]):
+        self._made = functools.cache(lambda: made(0))
+
+    def __getitem__(self, name: str) -> Example:
+        return self._made()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made())
+
+    def __len__(self) -> int:
+        return len(self._made())
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,29 +43,47 @@ class SeededDataset(Dataset):
     Evaluations take the whole of a split of the seed's own data, every step of which that asks
     something has the same weight.
 
-    splits: those of one seed, for the shapes, which all seeds share, and the baseline.
+    splits: those of seed 0, which the baseline is of; made when they are needed.
     made: the splits of any seed. Inputs may be whole numbers, to save memory.
+    inputs: the number of features of a step.
     outputs: the number of classes, labels or values.
+    counts: the number of examples of each split.
     """
 
     by_seed: ClassVar[bool] = True
     readout = "every"
 
     made: Callable[[int], Splits]
+    inputs: int
     outputs: int
+    counts: Mapping[str, int]
 
     @classmethod
-    def of(cls, made: Callable[[int], Splits], outputs: int) -> Self:
-        splits = made(0)
-        return cls(len(splits[TRAIN].inputs[0]), splits, made, outputs)
+    def of(
+        cls, made: Callable[[int], Splits], *, length: int, inputs: int, outputs: int, **counts: int
+    ) -> Self:
+        """Nothing is made yet.
+
+        Args:
+          length: the number of steps of a training example.
+        """
+        return cls(length, _Made(made), made, inputs, outputs, counts)
 
     @property
     def input_size(self) -> int:
-        return self.held_out.inputs.shape[-1]
+        return self.inputs
 
     @property
     def output_size(self) -> int:
         return self.outputs
+
+    @property
+    def size(self) -> int:
+        return self.counts[self.judged]
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(self.counts[name] for name in (VALIDATION, TEST))
 
     @abc.abstractmethod
     def asked(self, targets: Array) -> Array:

@@ -48,7 +48,7 @@ def random(kind, seed):
 
 
 def task_of(kind):
-    return kind.of(functools.partial(random, kind), outputs=4)
+    return kind.of(functools.partial(random, kind), length=3, inputs=2, outputs=4, **SIZES)
 
 
 KINDS = pytest.mark.parametrize("kind", [AskedClasses, AskedLabels, AskedValues])
@@ -56,7 +56,7 @@ KINDS = pytest.mark.parametrize("kind", [AskedClasses, AskedLabels, AskedValues]
 
 @pytest.mark.parametrize("size", [4, 12, 5, 18])
 def test_an_epoch_has_each_example_once_in_a_new_order(size):
-    task = AskedClasses.of(numbered, outputs=3)
+    task = AskedClasses.of(numbered, length=3, inputs=2, outputs=3, **SIZES)
     data = jax.tree.map(lambda rows: rows[1], task.data_of((2, 1)))
     steps = -(-3 * SIZES[TRAIN] // size)
     batch = jax.jit(lambda step: training_batch(task, 1, step, jnp.arange(size), data))
@@ -68,7 +68,7 @@ def test_an_epoch_has_each_example_once_in_a_new_order(size):
 
 
 def test_orders_differ_between_seeds_and_parts_of_a_batch_are_those_of_the_whole():
-    task = AskedClasses.of(numbered, outputs=3)
+    task = AskedClasses.of(numbered, length=3, inputs=2, outputs=3, **SIZES)
     take = lambda seed, indices: training_batch(task, seed, 2, indices, size=8).inputs[:, 0, 1]
     whole = take(0, jnp.arange(8))
     np.testing.assert_array_equal(take(0, jnp.arange(4, 8)), whole[4:])
@@ -76,7 +76,7 @@ def test_orders_differ_between_seeds_and_parts_of_a_batch_are_those_of_the_whole
 
 
 def test_evaluations_take_the_split_of_the_seed():
-    task = AskedClasses.of(numbered, outputs=3)
+    task = AskedClasses.of(numbered, length=3, inputs=2, outputs=3, **SIZES)
     for place, split in ((1, VALIDATION), (2, TEST)):
         judged = task.judged_on(split)
         data = jax.tree.map(lambda rows: rows[0], judged.data_of((1,)))
