@@ -32,6 +32,7 @@ def get_config() -> ConfigDict:
     model.bidirectional = False  # every layer runs in both directions of time
     model.encoder = "auto"  # how tokens are fed: one_hot, embedding or scalar; auto is one_hot
     model.embedding_size = 32  # features of encoder=embedding
+    model.start = "cell"  # each cell's own start; or torch: that of PyTorch's layer
     model.keeping_bias = placeholder(float)  # start of the keeping gate's bias; or the cell's own
     model.chrono_max = 0.0  # if not 0, that start is drawn by chrono, for memories of so many steps
     model.learn_initial_state = False  # whether it is a parameter; otherwise it is zero

@@ -51,7 +51,7 @@ def evaluate(
     size = task.size if isinstance(task, Dataset) else experiment.evaluation_examples
     experiment = dataclasses.replace(experiment, task=task, evaluation_examples=size)
     mesh = make_mesh(*run.settings.mesh_sizes)
-    data = training.placed_data(experiment, mesh)
+    data = training.placed_data(experiment, mesh, run.settings.seeds)
     state = dataclasses.replace(run.state, params=run.state.final)
     sets = _sets(run.settings.experiment, "examples", examples)
     metrics = training.evaluate(experiment, mesh, state, data, sets=sets)

@@ -65,20 +65,22 @@ def per_seed(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P(SEED))
 
 
-def over_population(mesh: Mesh, member: Any) -> Any:
+def over_population(mesh: Mesh, member: Any, by_seed: bool = False) -> Any:
     """`member`, a function of one seed's state and of data, for all seeds over the mesh.
+
+    With `by_seed` the data have a leading axis of seeds too, else all seeds share them.
 
     It uses `shard_map`, since with sharding constraints alone XLA's partitioner does not split
     the scan over time. So `member` itself has to average over the devices that share a batch.
     """
 
     def over_seeds(state: Any, data: Any) -> Any:
-        one = lambda state: member(state, data)
-        return jax.lax.map(one, state) if takes_turns(mesh) else jax.vmap(one)(state)
+        one = lambda each: member(*each) if by_seed else member(each, data)
+        every = (state, data) if by_seed else state
+        return jax.lax.map(one, every) if takes_turns(mesh) else jax.vmap(one)(every)
 
-    return jax.shard_map(
-        over_seeds, mesh=mesh, in_specs=(P(SEED), P()), out_specs=P(SEED), check_vma=False
-    )
+    specs = P(SEED), P(SEED) if by_seed else P()
+    return jax.shard_map(over_seeds, mesh=mesh, in_specs=specs, out_specs=P(SEED), check_vma=False)
 
 
 def over_sets(sums: Any, sets: int, size: int) -> Any:

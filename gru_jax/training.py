@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -103,9 +104,13 @@ def _init(experiment: Experiment, mesh: Mesh, *of_seeds: Array) -> TrainState:
     )
 
 
-def placed_data(experiment: Experiment, mesh: Mesh) -> Any:
-    """The task's data on every device of the mesh, for `train_chunk` and `evaluate`."""
-    return jax.device_put(experiment.task.data, NamedSharding(mesh, P()))
+def placed_data(experiment: Experiment, mesh: Mesh, seeds: Sequence[int]) -> Any:
+    """The task's data on the devices of the mesh, for `train_chunk` and `evaluate`.
+
+    What seeds share is on every device, what a seed has of its own is where the seed is.
+    """
+    spec = P(SEED) if experiment.task.by_seed else P()
+    return jax.device_put(experiment.task.data_of(seeds), NamedSharding(mesh, spec))
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1), donate_argnums=2)
@@ -139,7 +144,7 @@ def train_chunk(
         # Where seeds take turns, a frozen seed costs nothing.
         return jax.lax.cond(state.active, steps, none, state)
 
-    return over_population(mesh, member)(state, data)
+    return over_population(mesh, member, experiment.task.by_seed)(state, data)
 
 
 def evaluate(
@@ -183,7 +188,7 @@ def _evaluate(
         totals, total = jax.lax.psum(over_sets(sums, sets, experiment.evaluation_examples), BATCH)
         return {name: value / total for name, value in totals.items()}
 
-    return over_population(mesh, member)(state, data)
+    return over_population(mesh, member, experiment.task.by_seed)(state, data)
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
@@ -223,7 +228,9 @@ def _step(
 ) -> tuple[TrainState, dict[str, Array], Array]:
     """One update of one seed, its metrics, and whether it was taken."""
     indices = local_indices(mesh, experiment.batch_size)
-    batch = training_batch(experiment.task, state.seed, state.step, indices, data)
+    batch = training_batch(
+        experiment.task, state.seed, state.step, indices, data, experiment.batch_size
+    )
 
     def mean_loss(params):
         model = experiment.model(params)

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from experiments.datasets.cogscale import cogscale
 from experiments.datasets.images import digits, mnist1d
 from experiments.datasets.music import piano
 from experiments.datasets.reading import existing_file
@@ -21,6 +22,7 @@ SOURCES: dict[str, Callable[..., Task]] = {
     "digits": digits,
     "piano": piano,
     "text": text,
+    "cogscale": cogscale,
 }
 
 TELL = "--data=PATH says where that file lies now"

@@ -9,6 +9,7 @@ from flax import nnx
 
 from gru_jax import CELLS, Cell, FieldError, Regularizer, SequenceModel, Task, fields
 from gru_jax.initializers import Chrono
+from gru_jax.interop import torch_start
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -40,7 +41,10 @@ def _model_builder(
     name = model.pop("cell")
     section = model.pop(name)
     options = {field: frozen(value) for field, value in section.items()}
+    fields.one_of("start", model["start"], ("cell", "torch"))
     start = _keeping_start(name, model.pop("keeping_bias"), model.pop("chrono_max"))
+    if start and model["start"] == "torch":
+        raise FieldError("start", "torch", "cell, with keeping_bias or chrono_max")
     make_cell = functools.partial(
         _cell,
         cell=cell,
@@ -93,8 +97,14 @@ def _keeping_start(cell: str, keeping_bias: Any, chrono_max: Any) -> dict[str, A
     return {"keeping_bias": Chrono(chrono_max) if chrono_max else keeping_bias}
 
 
-def _build(rngs: nnx.Rngs, **options: Any) -> SequenceModel:
-    return SequenceModel(rngs=rngs, **options)
+def _build(rngs: nnx.Rngs, start: str, **options: Any) -> SequenceModel:
+    model = SequenceModel(rngs=rngs, **options)
+    if start == "torch":
+        try:
+            torch_start(model, rngs=rngs)
+        except ValueError as error:
+            raise FieldError("start", start, f"cell ({error})") from None
+    return model
 
 
 def _cell(

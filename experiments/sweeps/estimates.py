@@ -31,7 +31,7 @@ def rate(trials: list[Trial]) -> float:
     mesh = make_mesh(*settings.mesh_sizes)
     experiment = dataclasses.replace(settings.experiment, chunk=CHUNK)
     state = to_devices(start(settings), training.per_seed(mesh))
-    data = training.placed_data(experiment, mesh)
+    data = training.placed_data(experiment, mesh, settings.seeds)
     state, _ = training.train_chunk(experiment, mesh, state, data)  # compiles
     jax.block_until_ready(state)
     began, steps = time.perf_counter(), 0

@@ -5,7 +5,7 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -176,7 +176,7 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
     """Trains runs that are at the same step, until at least half of their seeds have ended."""
     population = _population([member.settings for member in members])
     experiment, mesh = population.experiment, make_mesh(*population.mesh_sizes)
-    data = training.placed_data(experiment, mesh)
+    data = training.placed_data(experiment, mesh, population.seeds)
     ends = itertools.accumulate(member.size for member in members)
     places = {m: slice(end - m.size, end) for m, end in zip(members, ends, strict=True)}
     part = lambda member, tree: jax.tree.map(lambda values: values[places[member]], tree)
@@ -189,7 +189,7 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
         stopping = bool(processes.any_of(stop()))
         ended = [m for m in going if step == population.steps or not part(m, active).any()]
         if stopping or ended:
-            finals = final_evaluations(experiment, mesh, state)
+            finals = final_evaluations(experiment, mesh, state, population.seeds)
             arrays, finals = to_host((flat(state), finals))
             for member in going:
                 member.arrays = part(member, arrays)
@@ -222,12 +222,12 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
 
 
 def final_evaluations(
-    experiment: training.Experiment, mesh: Mesh, state: training.TrainState
+    experiment: training.Experiment, mesh: Mesh, state: training.TrainState, seeds: Sequence[int]
 ) -> dict[str, dict[str, Any]]:
     """The metrics of a run's final models, on validation and on test examples."""
     state = dataclasses.replace(state, params=state.final)
     judge = lambda each, split: training.evaluate(
-        each, mesh, state, training.placed_data(each, mesh), split=split
+        each, mesh, state, training.placed_data(each, mesh, seeds), split=split
     )
     tested = experiment
     if isinstance(experiment.task, Dataset):

@@ -10,7 +10,7 @@ same is converted: anything else raises ValueError, before any parameter is chan
 
 from gru_jax.interop.flax import from_linen, from_nnx, to_linen, to_nnx
 from gru_jax.interop.keras import from_keras, to_keras
-from gru_jax.interop.torch import from_torch, to_torch
+from gru_jax.interop.torch import from_torch, to_torch, torch_start
 
 __all__ = [
     "from_keras",
@@ -21,4 +21,5 @@ __all__ = [
     "to_linen",
     "to_nnx",
     "to_torch",
+    "torch_start",
 ]

