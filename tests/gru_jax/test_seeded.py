@@ -54,6 +54,7 @@ def task_of(kind):
 KINDS = pytest.mark.parametrize("kind", [AskedClasses, AskedLabels, AskedValues])
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("size", [4, 12, 5, 18])
 def test_an_epoch_has_each_example_once_in_a_new_order(size):
     task = AskedClasses.of(numbered, length=3, inputs=2, outputs=3, **SIZES)
@@ -67,6 +68,7 @@ def test_an_epoch_has_each_example_once_in_a_new_order(size):
     assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
+@pytest.mark.quick
 def test_orders_differ_between_seeds_and_parts_of_a_batch_are_those_of_the_whole():
     task = AskedClasses.of(numbered, length=3, inputs=2, outputs=3, **SIZES)
     take = lambda seed, indices: training_batch(task, seed, 2, indices, size=8).inputs[:, 0, 1]
@@ -75,6 +77,7 @@ def test_orders_differ_between_seeds_and_parts_of_a_batch_are_those_of_the_whole
     assert (take(1, jnp.arange(8)) != whole).any()
 
 
+@pytest.mark.quick
 def test_evaluations_take_the_split_of_the_seed():
     task = AskedClasses.of(numbered, length=3, inputs=2, outputs=3, **SIZES)
     for place, split in ((1, VALIDATION), (2, TEST)):
@@ -85,6 +88,7 @@ def test_evaluations_take_the_split_of_the_seed():
         assert batch.inputs.dtype == jnp.float32
 
 
+@pytest.mark.quick
 @KINDS
 def test_loss_and_metrics_are_means_over_the_steps_that_ask(kind):
     task = task_of(kind)
