@@ -63,7 +63,7 @@ def test_configs_resolve_and_every_field_is_read(name, tmp_path):
         chosen = path[1] if of_a_cell else config["model"]["cell"]
         base = copy.deepcopy(config)
         others = {name: defaults(name) for name in CELLS if name != chosen}
-        base["model"] |= {"cell": chosen, "chrono_max": 0.0, **others}
+        base["model"] |= {"cell": chosen, "start": "cell", "chrono_max": 0.0, **others}
         changed = with_value(base, path, BAD)
         with pytest.raises(FieldError) as caught:
             resolve(changed)
