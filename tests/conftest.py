@@ -98,8 +98,9 @@ def one_thread_compiles():
 def least_effort():
     """XLA compiles in a third of the time what runs slower and rounds otherwise.
 
-    For modules of tests within a tolerance; never for equal bits or speed. Memory is the same to
-    the byte, since it is planned before any code is made.
+    For modules of tests within a tolerance, and for those of what is stopped and goes on by the
+    same programs; never for speed, or for equal bits of other programs. Memory is the same to the
+    byte, since it is planned before any code is made.
     """
     with compiled_with(
         xla_backend_optimization_level=0,

@@ -19,6 +19,8 @@ from gru_jax import FieldError
 from tests.collected import music, rolls
 from tests.programs import ROOT, one_line, program, tiny_config
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

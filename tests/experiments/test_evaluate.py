@@ -13,6 +13,8 @@ from gru_jax import FieldError, training
 from gru_jax.devices import make_mesh
 from tests.programs import ROOT, one_line, program
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 GOLDEN = ROOT / "tests" / "golden" / "sweep" / "trials" / "lstm"  # 8 examples an evaluation
 
 

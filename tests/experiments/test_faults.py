@@ -25,6 +25,8 @@ from gru_jax import FieldError
 from tests.experiments.test_survival import ENDLESS, start, wait_for_lines
 from tests.programs import ROOT, bits, one_line, program, tiny, tiny_config
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 AS_ROOT = [] if os.getuid() == 0 else ["sudo", "--non-interactive"]
 TRAIN = ("train", "--config=configs/adding.py")
 

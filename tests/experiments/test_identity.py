@@ -33,6 +33,8 @@ from experiments.training.loop import train_settings
 from gru_jax import CELLS, TASKS, FieldError, Optimizer, VanillaCell
 from tests.programs import ROOT, one_line, program
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 GOLDEN = ROOT / "tests" / "golden"
 OLD = GOLDEN / "sweep"
 NAMES = {"gru": "old-5c338d98", "lstm": "old-b6377f50"}

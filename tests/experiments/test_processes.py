@@ -15,6 +15,8 @@ from experiments.runs.records import read_environment, read_metrics
 from tests.experiments.test_survival import ENDLESS, smaller_budget, wait_for_lines
 from tests.programs import ROOT, Started, bits, one_line, program, tiny
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 STEPS = 150  # more than a run has logged until it has been interrupted three times
 EACH_STEP = {"train.log_every": 1, "train.checkpoint_every": 10, "train.steps": STEPS}
 

@@ -15,6 +15,8 @@ from gru_jax import FieldError, Regularizer
 from gru_jax.devices import make_mesh
 from tests.programs import bits, one_line, program, tiny_config
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 ON = {"model.cell": "vanilla", "model.regularizer.zoneout": (0.3,)}
 
 

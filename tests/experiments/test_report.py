@@ -24,6 +24,8 @@ from experiments.system.files import RunError, write_json
 from tests.collected import music
 from tests.programs import ROOT, one_line, program, tiny_config
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 COMMAND = "python -m experiments.report DIR"
 
 

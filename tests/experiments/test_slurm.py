@@ -16,6 +16,8 @@ from tests.experiments.test_sweep_interrupted import LONG, start, wait_for
 from tests.programs import program, tiny
 from tests.sweeping import rows, sweep_file
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster():

@@ -5,11 +5,15 @@ import signal
 import subprocess
 import time
 
+import pytest
+
 from experiments.runs import load
 from experiments.runs.records import read_metrics
 from experiments.sweeps.folder import SweepFolder
 from tests.programs import Started, program
 from tests.sweeping import rows, sweep_file
+
+pytestmark = pytest.mark.usefixtures("least_effort")
 
 LONG = """
     add("a", {})

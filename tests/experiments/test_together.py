@@ -11,6 +11,8 @@ from experiments.settings.resolution import resolve
 from experiments.training.loop import train_settings, train_together
 from tests.programs import bits, tiny_config
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 # What needs no other program: rates, clips, starts, seeds, how many of them.
 RUNS = [
     {"optimizer.learning_rate": 0.01},

@@ -9,6 +9,8 @@ from flax import nnx
 from gru_jax import RNN, GRUCell, LSTMCell, SequenceModel
 from tests.helpers import agree, randomise, split
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 BATCH, TIME, D, H = 3, 5, 2, 4
 X = jnp.asarray(np.random.default_rng(0).normal(size=(BATCH, TIME, D)), jnp.float32)
 LENGTHS = jnp.array([5, 2, 0])

@@ -12,6 +12,8 @@ from gru_jax import (
 )
 from tests.populations import experiment_of, member, mesh_of, population, same
 
+pytestmark = pytest.mark.usefixtures("least_effort")
+
 
 def test_equal_runs_have_equal_bits_and_equal_seeds_equal_members():
     experiment = experiment_of()

@@ -1,6 +1,10 @@
 """Nonsense as arguments of the library's calls: refused in one sentence, or equal to a loop."""
 
+import pytest
+
 from scripts.endurance import fuzz_calls
+
+pytestmark = pytest.mark.usefixtures("least_effort")
 
 
 def test_thirty_calls():
