@@ -22,6 +22,7 @@ from experiments.training.loop import train_settings
 from scripts.endurance import kills
 from tests.programs import ROOT, Started, bits, one_line, program, tiny, tiny_config
 
+pytestmark = pytest.mark.usefixtures("least_effort")
 ENDLESS = {"train.steps": 100_000}
 
 
