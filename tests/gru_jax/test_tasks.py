@@ -24,23 +24,21 @@ from tests.batches import SIZE, batch_of
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 
+# Each option at some length, and each length with some option.
 PROTOCOLS = [
-    *(
-        Adding(length, protocol)
-        for length in (30, 61)
-        for protocol in ("halves", "anywhere", "hochreiter")
-    ),
-    *(CopyMemory(length, protocol) for length in (1, 30) for protocol in ("arjovsky", "tcn")),
-    *(FlipFlop(length, ignore) for length in (2, 30) for ignore in (0.0, 0.8)),
+    *(Adding(length, protocol) for length in (30, 61) for protocol in ("halves", "hochreiter")),
+    Adding(61, "anywhere"),
+    *(CopyMemory(*options) for options in ((1, "arjovsky"), (30, "arjovsky"), (30, "tcn"))),
+    *(FlipFlop(*options) for options in ((2, 0.8), (30, 0.0), (30, 0.8))),
     *(BracketCounting(*sizes) for sizes in ((7, 2), (30, 10))),
     *(CopyFirst(length) for length in (1, 30)),
     *(CumulativeSum(*sizes) for sizes in ((1, 2), (30, 5))),
     *(MeanComparison(length) for length in (1, 30)),
-    *(Savings(length, rate) for length in (1, 30) for rate in (0.0, 0.1)),
+    *(Savings(*options) for options in ((1, 0.1), (30, 0.0), (30, 0.1))),
     *(SelectiveCopy(*sizes) for sizes in ((8, 8, 8), (30, 2, 3))),
-    *(TemporalOrder(length, relevant) for length in (10, 100) for relevant in (2, 3)),
+    *(TemporalOrder(*options) for options in ((10, 3), (100, 2), (100, 3))),
     *(VariableCopy(length) for length in (1, 30)),
-    *(Verdict(length, where) for length in (4, 30) for where in ("end", "start")),
+    *(Verdict(*options) for options in ((4, "start"), (30, "end"), (30, "start"))),
 ]
 EVERY_PROTOCOL = pytest.mark.parametrize("task", PROTOCOLS, ids=str)
 
