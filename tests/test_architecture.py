@@ -60,7 +60,7 @@ RANKS = {
         "pages starts",
         "*",
         "gradients published tasks performance aggregates",
-        "horizons",
+        "horizons reach",
         "__main__",
     ],
 }

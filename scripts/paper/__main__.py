@@ -18,6 +18,7 @@ from scripts.paper import (
     pages,
     performance,
     published,
+    reach,
     reliability,
     results,
     tasks,
@@ -52,6 +53,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
     },
     "docs/performance.md": performance.parts,
     "docs/published.md": lambda: {"published": published.whole()},
+    "docs/reach.md": reach.parts,
     "docs/reliability.md": lambda: {"tried": reliability.table()},
     "docs/sweeps.md": lambda: {"packing": packing.table()},
     "docs/tasks.md": lambda: {
@@ -79,6 +81,7 @@ def main() -> int:
     results.draw()
     gradients.draw()
     horizons.draw()
+    reach.draw()
     tasks.draw()
     published.draw()
     performance.draw()
