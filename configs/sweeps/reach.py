@@ -1,8 +1,8 @@
 """How far back each cell learns to look: adding over lengths T, with about 10,000 parameters.
 
 At a longer T a cell is trained at the rates with which at least one of its seeds has solved the
-length before; there are 16 seeds up to T = 200 and 8 beyond. Run length by length, with
---only='adding-T100-*' and so on: 0.6 hours on two CPU cores for T = 100.
+length before; there are 16 seeds up to T = 200 and 8 beyond. To be run length by length, with
+--only='adding-T100-*' and so on; docs/reach.md says what has been run, and what it cost.
 
 python -m experiments.sweep --config=configs/sweeps/reach.py
 """

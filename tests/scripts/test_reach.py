@@ -3,20 +3,7 @@
 import pytest
 
 from scripts.paper import reach, results
-
-
-def row(name, solved_steps, losses=None):
-    _, length, variant, rate = name.split("-")
-    losses = losses or [0.1] * len(solved_steps)
-    return {
-        "trial": name,
-        "cell": variant.partition("_chrono")[0],
-        "length": int(length[1:]),
-        "optimizer.learning_rate": float(rate[2:]),
-        "budget": 1000,
-        "baseline_loss": 0.2,
-        "summary": {"eval": {"loss": {"per_seed": losses}}, "solved_step": solved_steps},
-    }
+from tests.scripts.test_overall import row
 
 
 @pytest.fixture
