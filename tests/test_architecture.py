@@ -28,7 +28,7 @@ RANKS = {
     "gru_jax.parallel": ["linear recurrence", "steps", "scan"],
     "gru_jax.diagnostics": ["dynamics", "gradients", "spectrum", "gates"],
     "gru_jax.interop": ["layout", "matching", "*"],
-    "gru_jax.tasks": ["base", "dataset", "adding copy_memory", "*"],
+    "gru_jax.tasks": ["base", "dataset", "adding copy_memory languages", "*"],
     "configs": ["common variants", "*", "ablations gradients", "sweeps"],
     "configs.sweeps": ["chorales", "*"],
     "experiments": [

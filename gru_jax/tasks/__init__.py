@@ -7,12 +7,14 @@ from gru_jax.tasks.copy_first import CopyFirst
 from gru_jax.tasks.copy_memory import CopyMemory
 from gru_jax.tasks.cumulative_sum import CumulativeSum
 from gru_jax.tasks.flip_flop import FlipFlop
+from gru_jax.tasks.formal_language import FormalLanguage
 from gru_jax.tasks.mean_comparison import MeanComparison
 from gru_jax.tasks.savings import Savings
 from gru_jax.tasks.selective_copy import SelectiveCopy
 from gru_jax.tasks.temporal_order import TemporalOrder
 from gru_jax.tasks.variable_copy import VariableCopy
 from gru_jax.tasks.verdict import Verdict
+from gru_jax.tasks.word_problem import WordProblem
 
 TASKS: dict[str, type[Task]] = {
     "adding": Adding,
@@ -21,12 +23,14 @@ TASKS: dict[str, type[Task]] = {
     "copy_memory": CopyMemory,
     "cumulative_sum": CumulativeSum,
     "flip_flop": FlipFlop,
+    "formal_language": FormalLanguage,
     "mean_comparison": MeanComparison,
     "savings": Savings,
     "selective_copy": SelectiveCopy,
     "temporal_order": TemporalOrder,
     "variable_copy": VariableCopy,
     "verdict": Verdict,
+    "word_problem": WordProblem,
 }
 
 __all__ = [
@@ -40,6 +44,7 @@ __all__ = [
     "CumulativeSum",
     "Example",
     "FlipFlop",
+    "FormalLanguage",
     "MeanComparison",
     "Regression",
     "Savings",
@@ -48,4 +53,5 @@ __all__ = [
     "TemporalOrder",
     "VariableCopy",
     "Verdict",
+    "WordProblem",
 ]

@@ -210,7 +210,7 @@ class Regression(Task):
         return {"loss": self.loss(outputs, batch), "correct": correct.astype(jnp.float32)}
 
 
-def one_of(key: Key, low: int, high: int) -> Array:
+def one_of(key: Key, low: int | Array, high: int | Array) -> Array:
     """A whole number in low..high, both included."""
     return jax.random.randint(key, (), low, high + 1)
 

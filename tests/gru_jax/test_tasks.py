@@ -12,12 +12,14 @@ from gru_jax.tasks import (
     CopyFirst,
     CumulativeSum,
     FlipFlop,
+    FormalLanguage,
     MeanComparison,
     Savings,
     SelectiveCopy,
     TemporalOrder,
     VariableCopy,
     Verdict,
+    WordProblem,
 )
 from gru_jax.tasks.base import Example, evaluation_batch, training_batch
 from tests.batches import SIZE, batch_of
@@ -39,6 +41,8 @@ PROTOCOLS = [
     *(TemporalOrder(*options) for options in ((10, 3), (100, 2), (100, 3))),
     *(VariableCopy(length) for length in (1, 30)),
     *(Verdict(*options) for options in ((4, "start"), (30, "end"), (30, "start"))),
+    *(FormalLanguage(11, language, 11, 11) for language in ("modular_arithmetic", "bucket_sort")),
+    *(WordProblem(*options) for options in ((1, "S3"), (10, "Z60"))),
 ]
 EVERY_PROTOCOL = pytest.mark.parametrize("task", PROTOCOLS, ids=str)
 
@@ -150,6 +154,11 @@ def test_a_long_sum_does_not_leave_32_bits():
         (lambda: Verdict(3), "length = 3: must be a whole number, at least 4"),
         (lambda: Verdict(9, "middle"), "where = 'middle': must be one of end, start"),
         (lambda: FlipFlop(1), "length = 1: must be a whole number, at least 2"),
+        (lambda: FormalLanguage(9, "parity_check"), "language = .*did you mean 'parity'"),
+        (lambda: FormalLanguage(9, "parity", 10), "shortest = 10: .*, in 1..9"),
+        (lambda: FormalLanguage(9, "parity", 1, 8), "longest = 8: .*, at least 9"),
+        (lambda: WordProblem(0), "length = 0"),
+        (lambda: WordProblem(9, "S6"), "group = 'S6': must be one of S3, S4"),
         (lambda: FlipFlop(9, 1.0), "ignore = 1.0: must be a finite number at least 0 and below 1"),
     ],
 )

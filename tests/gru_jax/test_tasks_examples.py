@@ -1,5 +1,8 @@
 """The examples of each task, checked one by one in NumPy."""
 
+import itertools
+from collections import Counter
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,8 +20,10 @@ from gru_jax.tasks import (
     TemporalOrder,
     VariableCopy,
     Verdict,
+    WordProblem,
 )
 from gru_jax.tasks.base import Example
+from gru_jax.tasks.word_problem import product_table
 from tests.batches import batch_of, unpadded
 
 pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("least_effort")]
@@ -269,3 +274,40 @@ def test_verdict(where):
         [moods[moods > 0.5].mean(), moods[moods < 0.5].mean()], [0.8, 0.2], atol=0.01
     )
     assert abs(np.corrcoef(moods, verdicts)[0, 1]) < 0.06, "the plot tells the verdict"
+
+
+@pytest.mark.parametrize("group", ["S3", "A4", "Z60", "A4xZ5", "S5"])
+def test_word_problem(group):
+    task, products = WordProblem(6, group), product_table(group)
+    for inputs, target in unpadded(task, batch_of(task, 100)):
+        assert target.tolist() == [*itertools.accumulate(inputs, lambda a, b: products[a, b])]
+    assert set(np.unique(batch_of(task, 2000).inputs)) == set(range(task.input_size))
+
+
+@pytest.mark.parametrize(
+    ("group", "orders"),
+    [
+        ("S3", {1: 1, 2: 3, 3: 2}),
+        ("S5", {1: 1, 2: 25, 3: 20, 4: 30, 5: 24, 6: 20}),
+        ("A5", {1: 1, 2: 15, 3: 20, 5: 24}),
+        ("A4xZ5", {1: 1, 2: 3, 3: 8, 5: 4, 10: 12, 15: 32}),
+        ("Z60", {1: 1, 2: 1, 3: 2, 4: 2, 5: 4, 6: 2, 10: 4, 12: 4, 15: 8, 20: 8, 30: 8, 60: 16}),
+    ],
+)
+def test_groups_have_elements_of_these_orders(group, orders):
+    products, size = product_table(group), sum(orders.values())
+    assert products.shape == (size, size)
+    np.testing.assert_array_equal(products[0], range(size))
+    np.testing.assert_array_equal(products[products][:, :, 3], products[:, products[:, 3]])
+    assert Counter(order(products, element) for element in range(size)) == orders
+
+
+def order(products, element):
+    """How often an element is multiplied with itself until the product is 1."""
+    powers = itertools.accumulate(itertools.repeat(element), lambda a, b: products[a, b])
+    return next(count for count, power in enumerate(powers, 1) if power == 0)
+
+
+def test_the_word_of_the_docstring():
+    products = product_table("S3")
+    assert [products[1, 2], products[products[1, 2], 2]] == [3, 1]
