@@ -25,7 +25,7 @@ from experiments.runs.state import start
 from experiments.runs.workdir import check_schema
 from experiments.settings.resolution import Settings
 from experiments.settings.schema import identity
-from experiments.settings.trials import from_file
+from experiments.settings.trials import from_file, only
 from experiments.system import commandline
 from experiments.system.files import (
     RunError,
@@ -60,6 +60,7 @@ class Subject:
 def define_flags() -> None:
     commandline.define_config()
     flags.DEFINE_string("workdir", "runs/gradients", "the folder for measurements and figures")
+    flags.DEFINE_string("only", "*", "which trials of the config to measure, with * and ?")
     flags.DEFINE_string("runs", None, "the folder of a trained run or sweep, to measure too")
     commandline.define_data()
     flags.DEFINE_integer("inputs", 4, "on how many examples to measure each seed")
@@ -70,7 +71,8 @@ def main() -> int:
     options = flags.FLAGS
     file = commandline.config_file()
     todo = [
-        Subject(INITIAL, trial.name, trial.settings) for trial in from_file(file, options.config)
+        Subject(INITIAL, trial.name, trial.settings)
+        for trial in only(from_file(file, options.config), options.only)
     ]
     for entry in _finished(Path(options.runs), options.data) if options.runs else []:
         todo += [Subject(BEFORE, entry.name, entry.settings)]

@@ -5,7 +5,6 @@ selects some of them.
 """
 
 import collections
-import fnmatch
 import itertools
 import shlex
 import sys
@@ -17,7 +16,7 @@ import rich.progress
 import rich.table
 from absl import flags
 
-from experiments.settings.trials import Trial, from_file
+from experiments.settings.trials import Trial, from_file, only
 from experiments.sweeps import estimates
 from experiments.sweeps.folder import (
     DIVERGED,
@@ -31,7 +30,7 @@ from experiments.sweeps.folder import (
 )
 from experiments.sweeps.launchers import Batch, Launcher, LocalLauncher, SlurmLauncher
 from experiments.system import commandline, own, terminal
-from experiments.system.files import RunError, synchronise
+from experiments.system.files import synchronise
 from experiments.system.lock import held
 from experiments.system.signals import STOPPED, stop_requests
 from gru_jax import fields
@@ -61,10 +60,7 @@ def main() -> int:
     options = flags.FLAGS
     file = commandline.config_file()
     trials = from_file(file, options.config)
-    chosen = [trial for trial in trials if fnmatch.fnmatchcase(trial.name, options.only)]
-    if not chosen:
-        hint = fields.nearest(options.only, [trial.name for trial in trials])
-        raise RunError(f"--only={options.only} matches none of the {len(trials)} trials{hint}")
+    chosen = only(trials, options.only)
     if options.list:
         terminal.console().print(table(chosen))
         return 0

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import fnmatch
 import functools
 import json
 import math
@@ -72,6 +73,19 @@ def from_file(path: str, config: ConfigDict) -> list[Trial]:
         return described(config.to_dict(), sweep)
     except Exception as error:
         raise raised("--config", path, error) from None
+
+
+def only(trials: list[Trial], pattern: str) -> list[Trial]:
+    """Those whose names match the pattern of --only, with * and ?.
+
+    Raises:
+      RunError: there are none.
+    """
+    chosen = [trial for trial in trials if fnmatch.fnmatchcase(trial.name, pattern)]
+    if not chosen:
+        hint = fields.nearest(pattern, [trial.name for trial in trials])
+        raise RunError(f"--only={pattern} matches none of the {len(trials)} trials{hint}")
+    return chosen
 
 
 def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]:
