@@ -1,25 +1,40 @@
-"""How far back each cell learns to look: adding over lengths T, with about 10,000 parameters.
+"""How far back each cell learns to look: adding, copy and copy-first over lengths T.
 
 At a longer T a cell is trained at the rates with which at least one of its seeds has solved the
-length before; there are 16 seeds up to T = 200 and 8 beyond. To be run length by length, with
---only='adding-T100-*' and so on; docs/reach.md says what has been run, and what it cost.
+length before. To be run length by length, with --only='adding-T100-*' and so on; docs/reach.md says
+what has been run, and what it cost.
 
 python -m experiments.sweep --config=configs/sweeps/reach.py
 """
 
 from ml_collections import ConfigDict
 
-from configs import adding, copy_first
-from configs.ablations import PARAMETERS, RATES, base, overrides
+from configs import adding, copy_first, copy_memory
+from configs.ablations import base, overrides
 from configs.variants import Overrides, Variants, values
 
 # By task, its lengths in the order in which they are run, with the number of seeds.
 LENGTHS = {
     "adding": {100: 16, 200: 16, 400: 8, 750: 8, 1000: 8},
     "copy_first": {5: 16, 100: 16, 300: 8, 600: 8},
+    "copy": {10: 4, 30: 4, 100: 4, 200: 4},
 }
-CONFIGS = {"adding": adding, "copy_first": copy_first}
-PLAIN_RATES = (0.003, 0.001)  # a plain RNN learns nothing at the rates of the others
+CONFIGS = {"adding": adding, "copy_first": copy_first, "copy": copy_memory}
+PARAMETERS = {"adding": 10_000, "copy_first": 10_000, "copy": 18_000}
+# A plain RNN learns nothing at the rates of the others, and copying wants a high one that falls.
+RATES = {"adding": (0.01, 0.003), "copy_first": (0.01, 0.003), "copy": (0.02, 0.005)}
+PLAIN_RATES = (0.003, 0.001)
+# A seed that stands still for a thousand updates ends; the copy problem has longer plateaus.
+BUDGET = {"train.batch_size": 32, "train.steps": 3000, "train.patience": 20}
+COPYING = {
+    "train.batch_size": 32,
+    "train.steps": 12_000,
+    "train.log_every": 100,
+    "train.checkpoint_every": 1000,
+    "train.patience": 40,
+    "optimizer.schedule": "warmup_cosine",
+    "optimizer.warmup_steps": 500,
+}
 
 
 def get_config() -> ConfigDict:
@@ -27,10 +42,8 @@ def get_config() -> ConfigDict:
 
 
 def problem(task: str) -> Overrides:
-    """The task and its budget; a seed that stands still for a thousand updates ends."""
-    config = CONFIGS[task].get_config()
-    config.train.update({"steps": 3000, "batch_size": 32})
-    return overrides(config) | {"train.patience": 20}  # evaluations
+    """The task and its budget."""
+    return overrides(CONFIGS[task].get_config()) | (COPYING if task == "copy" else BUDGET)
 
 
 def cells(memory: float) -> Variants:
@@ -57,10 +70,11 @@ def sweep(add) -> None:
         shorter: dict[str, str] = {}  # by cell and rate, the trial of the length before
         for length, seeds in lengths.items():
             here = problem(task) | {"task.length": length, "population.seeds": seeds}
-            for cell, changes in cells(float(length)).items():
-                rates = PLAIN_RATES if changes["model.cell"] == "vanilla" else RATES
+            memory = float(length + 20 if task == "copy" else length)
+            for cell, changes in cells(memory).items():
+                rates = PLAIN_RATES if changes["model.cell"] == "vanilla" else RATES[task]
                 for rate, slower in values("optimizer.learning_rate", rates, "lr").items():
                     kind = f"{cell}-{rate}"
                     after = (shorter[kind],) if kind in shorter else ()
                     name = shorter[kind] = f"{task}-T{length}-{kind}"
-                    add(name, here | changes | slower, parameters=PARAMETERS, after=after)
+                    add(name, here | changes | slower, parameters=PARAMETERS[task], after=after)
