@@ -1,7 +1,6 @@
 """Formal languages: questions about strings of up to 40 symbols, tested on up to 100.
 
 python -m experiments.train --config=configs/formal_language.py
-python -m experiments.train --config=configs/formal_language.py --config.task.language=bucket_sort
 
 Expected: nothing yet.
 """

@@ -38,6 +38,8 @@ RUNS = {
     "cumulative_sum": ("cumulative_sum", ()),
     "cumulative_sum, 5": ("cumulative_sum", ("--config.task.modulus=5",)),
     "bracket_counting": ("bracket_counting", ()),
+    "word_problem": ("word_problem", ()),
+    "formal_language": ("formal_language", ()),
     "mean_comparison": ("mean_comparison", ()),
     "savings": ("savings", ()),
     "verdict": ("verdict", ()),
