@@ -16,6 +16,7 @@ def get_config() -> ConfigDict:
     config.name = "mean_comparison"
     config.task.name = "mean_comparison"
     config.task.length = 30  # days
+    config.optimizer.schedule = "cosine"
     config.train.steps = 1000
     config.train.target_metric = "accuracy"
     config.train.target = 0.98

@@ -17,6 +17,7 @@ def get_config() -> ConfigDict:
     config.task.name = "savings"
     config.task.length = 30  # years
     config.task.rate = 0.1  # of interest
+    config.optimizer.schedule = "cosine"
     config.train.steps = 2000
     config.train.target = 1e-05
     return config

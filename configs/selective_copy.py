@@ -18,7 +18,8 @@ def get_config() -> ConfigDict:
     config.task.length = 64  # steps over which the symbols are scattered
     config.task.items = 8  # how many symbols
     config.task.symbols = 8  # how many kinds of symbols
-    config.train.steps = 3000
+    config.optimizer.schedule = "cosine"
+    config.train.steps = 4000
     config.train.target_metric = "accuracy"
     config.train.target = 0.99
     return config
