@@ -29,7 +29,6 @@ MEASURED = ROOT / "results" / "defaults.json"
 RUNS = {
     "adding": ("adding", ()),
     "copy_memory": ("copy_memory", ()),
-    "copy_memory, chrono": ("copy_memory", ("--config.model.chrono_max=75.0",)),
     "variable_copy": ("variable_copy", ()),
     "selective_copy": ("selective_copy", ()),
     "copy_first": ("copy_first", ()),
