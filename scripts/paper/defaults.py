@@ -74,6 +74,8 @@ def measure(folder: Path) -> int:
     lines = [f"{json.dumps(name)}: {json.dumps(run)}" for name, run in runs.items()]
     written = '{"runs": {\n' + ",\n".join(lines) + '\n}, "gates": ' + json.dumps(gates) + "}\n"
     write_text(MEASURED, written)
+    for _, figure in GATED.values():  # last: a run must find the code as it was committed
+        shutil.copy(folder / "gates" / Path(figure).stem / "gates.png", FIGURES / figure)
     return 0
 
 
@@ -95,7 +97,6 @@ def _gates(folder: Path, options: tuple[str, ...], figure: str) -> dict[str, Any
     found = _trained(workdir, "verdict", (*options, *SETTLED))
     if not (workdir / "gates.json").exists():
         _program("gates", f"--run={workdir}")
-    shutil.copy(workdir / "gates.png", FIGURES / figure)
     task = resolve(read_config(workdir)).experiment.task
     assert isinstance(task, Verdict)
     over = lambda steps, span: [statistics.fmean(seed[slice(*span)]) for seed in steps]
