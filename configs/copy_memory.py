@@ -16,11 +16,10 @@ def get_config() -> ConfigDict:
     config.task.name = "copy_memory"
     config.task.length = 50  # blank steps
     config.task.protocol = "arjovsky"  # or tcn
+    config.model.hidden_sizes = (128,)
     config.model.chrono_max = 70.0  # memories of all steps
-    # Digits become exact while the rate falls.
-    config.optimizer.learning_rate = 2e-2
-    config.optimizer.schedule = "cosine"
-    config.train.steps = 12_000
+    config.optimizer.schedule = "cosine"  # digits become exact while the rate falls
+    config.train.steps = 8000
     config.train.log_every = 100
     config.train.checkpoint_every = 1000
     config.train.target_metric = "accuracy"
