@@ -2,8 +2,8 @@
 
 python -m experiments.train --config=configs/bracket_counting.py
 
-Expected: 8 of 8 seeds reach accuracy above 0.999, half of all by step 225; accuracy at the end
-1 (1..1); 25 s on 2 CPU cores.
+Expected: 8 of 8 seeds reach accuracy above 0.999, half of all by step 250; accuracy at the end
+1 (1..1); 14 s on 2 CPU cores.
 """
 
 from ml_collections import ConfigDict

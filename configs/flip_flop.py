@@ -3,7 +3,7 @@
 python -m experiments.train --config=configs/flip_flop.py
 
 Expected: 8 of 8 seeds reach accuracy above 0.999, half of all by step 50; accuracy at the end 1
-(1..1); 15 s on 2 CPU cores.
+(1..1); 10 s on 2 CPU cores.
 """
 
 from ml_collections import ConfigDict

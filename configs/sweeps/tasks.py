@@ -15,7 +15,7 @@ PROBLEMS = {
     "adding": ("adding", {}),
     "copy": ("copy_memory", {"task.length": 10, "train.steps": 2000}),
     "variable_copy": ("variable_copy", {"task.length": 10}),
-    "selective_copy": ("selective_copy", {}),
+    "selective_copy": ("selective_copy", {"train.steps": 3000}),
     "copy_first": ("copy_first", {}),
     "order2": ("temporal_order", {}),
     "order3": ("temporal_order", {"task.relevant": 3}),
