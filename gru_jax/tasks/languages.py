@@ -64,7 +64,8 @@ def _modular_arithmetic(key: Key, n: Array, size: int) -> Drawn:
     def step(state, place):
         (total, term), number = state, numbers[place + 1]
         multiplied = jnp.array([total, term * number])
-        added = jnp.array([total + term, jnp.where(operators[place] == 1, -number, number)])
+        signed = jnp.where(operators[place] == 1, -number, number)
+        added = jnp.array([total + term, signed])
         new = jnp.where(operators[place] == 2, multiplied, added) % MODULUS
         return jnp.where(place + 1 < n, new, state), None
 
