@@ -1,6 +1,8 @@
 """CogScale: fourteen small tasks of memory in three sizes, with data of their own for each seed."""
 
 import functools
+import sys
+import types
 from typing import Any
 
 import numpy as np
@@ -37,6 +39,7 @@ def cogscale(problem: str = "selective_copy", difficulty: str = "medium") -> Tas
         for name in ("fct", "params", "category")
     )
     kind = KINDS[category]
+    _enumerate_once(sys.modules[package.evals.generate_csl.__module__])
 
     @functools.lru_cache(maxsize=SEEDS_KEPT)
     def splits(seed: int) -> dict[str, Example]:
@@ -50,6 +53,24 @@ def cogscale(problem: str = "selective_copy", difficulty: str = "medium") -> Tas
     sizes = {"length": length, "inputs": inputs, "outputs": one["Y_train"].shape[-1]}
     counts = {split: numbers[f"n_{name}"] for split, name in SPLITS.items()}
     return kind.of(splits, **sizes, **counts)
+
+
+@functools.cache  # so that it is replaced only once
+def _enumerate_once(module: Any) -> None:
+    """Makes the package keep its sentences about two situations, in a byte a number.
+
+    It enumerates all of them anew for each seed, which takes half a minute and two gigabytes.
+    """
+    enumerated, kept = module.TwoSituationCSLDataset, {}
+
+    def once(**options: Any) -> types.SimpleNamespace:
+        if repr(options) not in kept:
+            made = enumerated(**options)
+            small = {"X": made.X.astype(np.int8), "Y": made.Y.astype(np.int8)}
+            kept[repr(options)] = types.SimpleNamespace(**small)
+        return kept[repr(options)]
+
+    module.TwoSituationCSLDataset = once
 
 
 def _example(kind: type[SeededDataset], inputs: Any, targets: Any) -> Example:

@@ -1,5 +1,7 @@
 """CogScale's tasks: the data and the score of its package, and its authors' protocol."""
 
+import importlib.util
+
 import cogscale
 import jax
 import numpy as np
@@ -45,6 +47,19 @@ def test_data_and_score_are_those_of_the_package(problem):
     score = cogscale.compute_score(targets, outputs, made["category"])
     ours = found["loss"] if made["category"] == "regression" else 1 - found["accuracy"]
     np.testing.assert_allclose(ours, score, rtol=1e-5)
+
+
+def test_sentences_that_are_kept_are_those_of_the_package():
+    task = load_task("cogscale", problem="cross_situation", difficulty="small")
+    splits = task.made(SEED)
+    spec = importlib.util.find_spec("cogscale.tasks")
+    fresh = importlib.util.module_from_spec(spec)  # which enumerates them anew
+    spec.loader.exec_module(fresh)
+    params = cogscale.evals.cogscale_small["cross_situation"]["params"]
+    made = fresh.generate_csl(**{**params, "seed": SEED})
+    for split, name in SPLITS.items():
+        np.testing.assert_array_equal(splits[split].inputs, made[f"X_{name}"])
+        np.testing.assert_array_equal(splits[split].targets[:, -1], made[f"Y_{name}"][:, -1])
 
 
 @EVERY_PROBLEM

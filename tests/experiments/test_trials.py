@@ -174,7 +174,9 @@ def test_the_sweeps_that_are_committed(path, tmp_path):
         str(path), module.get_config(*[str(music(tmp_path)[0]) for _ in takes_a_file])
     )
     for trial in found:
-        assert len(trial.settings.seeds) >= (4 if trial.name.startswith(("large-", "copy-T")) else 8)
+        assert len(trial.settings.seeds) >= (
+            4 if trial.name.startswith(("large-", "copy-T")) else 8
+        )
     by_name = {trial.name: trial for trial in found}
     for trial in found:
         if trial.reference:
