@@ -1,9 +1,10 @@
-"""Files of labelled texts: lines of LABEL, a tab and the text, or JSON lines.
+"""Files of labelled texts: tables, with or without names of columns, or JSON lines.
 
-A table may be quoted as spreadsheets and CSV writers do. It is read so if that explains every
-quotation mark in it; otherwise quotation marks are part of the texts.
+A table with tabs may be quoted as spreadsheets and CSV writers do. It is read so if that explains
+every quotation mark in it; otherwise quotation marks are part of the texts.
 """
 
+import dataclasses
 import json
 import math
 import re
@@ -13,19 +14,45 @@ from experiments.datasets.reading import existing_file
 from gru_jax import FieldError, fields
 
 MARK = "\ufeff"  # a byte-order mark: of the encoding, not of the text
-FIELD = r'(?:"((?:[^"]|"")*+)"|([^"\t\r\n]*+))'
-QUOTED_ROW = re.compile(rf"{FIELD}\t{FIELD}[ \r]*(?:\n|\Z)|\s*?(?:\n|\Z)")
+NEGATIVE, POSITIVE = "negative", "positive"  # labels that a threshold makes of ratings
 
 Row = tuple[str, str]
+Numbered = tuple[int, list[Any]]  # the line on which a row begins, and its fields
 
 
-def read_labelled(path: str) -> list[Row]:
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Where a file has its labels and texts.
+
+    label, text: names in its first row, or the numbers of columns, from "1", of a file without
+      such a row; empty for the first column and for all that follows it. In JSON lines the names of
+      fields, by default "label" and "text".
+    threshold: labels are numbers; those above it become "positive", all others "negative".
+    """
+
+    label: str = ""
+    text: str = ""
+    threshold: float | None = None
+
+    def __post_init__(self):
+        if bool(self.label) != bool(self.text):
+            missing = "text_column" if self.label else "label_column"
+            raise FieldError(missing, "", "given, since the other column is")
+        if self.threshold is not None:
+            fields.real("threshold", self.threshold)
+
+    @property
+    def numbered(self) -> bool:
+        return self.label.isdecimal() and self.text.isdecimal()
+
+
+def read_labelled(path: str, columns: Columns | None = None) -> list[Row]:
     """(label, text) of every row.
 
     Raises:
       FieldError: the file is not UTF-8, or a row has another format.
     """
-    file = existing_file(path)
+    file, columns = existing_file(path), columns or Columns()
     content = file.read_bytes()
     try:
         whole = content.decode()
@@ -35,23 +62,49 @@ def read_labelled(path: str) -> list[Row]:
         raise FieldError("path", path, allowed) from None
     whole = whole.removeprefix(MARK).replace("\n" + MARK, "\n")  # files may have been joined
     if file.suffix == ".jsonl":
-        found = _json_lines(path, whole)
+        found = _json_lines(path, whole, columns.label or "label", columns.text or "text")
+    elif columns.label:
+        found = _chosen(path, _table(path, whole, file.suffix == ".csv"), columns)
     else:
-        found = _quoted(whole) or _table(path, whole)
+        found = _pairs(path, whole, file.suffix == ".csv")
     if not found:
         raise FieldError("path", path, "a file with texts: it is empty")
-    rows = [_checked(path, *row) for row in found]
-    if file.suffix != ".jsonl":
+    rows = [
+        checked("path", path, f"line {number}", columns.threshold, *row) for number, row in found
+    ]
+    if file.suffix != ".jsonl" and not columns.label:
         _check_header(path, found[0][0], rows)
     return rows
 
 
-def said(field: str, source: str, place: str, value: Any) -> str:
-    """A label or a text as a string.
+def checked(
+    field: str, source: str, place: str, threshold: float | None, label: Any, text: Any
+) -> Row:
+    """A label and a text as strings.
+
+    Args:
+      field, source, place: what an error names: a field with its value, and where it was found.
 
     Raises:
-      FieldError: it is neither a string nor a finite number.
+      FieldError: they are no strings or finite numbers, or empty; or no rating with a threshold.
     """
+    label, text = (_said(field, source, place, value) for value in (label, text))
+    if not label or not text:
+        missing = "label" if not label else "text"
+        raise FieldError(field, source, f"texts with their labels: {place} has no {missing}")
+    if threshold is None:
+        return label, text
+    try:
+        rating = float(label)
+    except ValueError:
+        rating = math.nan
+    if math.isnan(rating):
+        allowed = f"ratings, since threshold is given: {place} has {fields.short(label)}"
+        raise FieldError(field, source, allowed)
+    return (POSITIVE if rating > threshold else NEGATIVE), text
+
+
+def _said(field: str, source: str, place: str, value: Any) -> str:
     number = isinstance(value, int | float) and math.isfinite(value)
     if not (isinstance(value, str) or number):
         allowed = f"labels and texts that are strings or numbers: {place} has {fields.short(value)}"
@@ -59,29 +112,28 @@ def said(field: str, source: str, place: str, value: Any) -> str:
     return str(value).strip()
 
 
-def _checked(path: str, number: int, *values: Any) -> Row:
-    label, text = (said("path", path, f"line {number}", value) for value in values)
-    if not label or not text:
-        missing = "label" if not label else "text"
-        allowed = f"texts with their labels: line {number} has no {missing}"
-        raise FieldError("path", path, allowed)
-    return label, text
-
-
-def _json_lines(path: str, whole: str) -> list[tuple[int, Any, Any]]:
+def _json_lines(path: str, whole: str, label: str, text: str) -> list[Numbered]:
     found = []
     for number, line in _lines(whole):
         try:
             row = json.loads(line)
-            found.append((number, row["label"], row["text"]))
+            found.append((number, [row[label], row[text]]))
         except (ValueError, KeyError, TypeError, RecursionError):
-            allowed = f'JSON objects with "label" and "text": line {number} is not one'
+            allowed = f'JSON objects with "{label}" and "{text}": line {number} is not one'
             raise FieldError("path", path, allowed) from None
     return found
 
 
-def _table(path: str, whole: str) -> list[tuple[int, Any, Any]]:
-    """The rows of a table whose quotation marks are part of the texts."""
+def _pairs(path: str, whole: str, commas: bool) -> list[Numbered]:
+    """The rows of a table of two columns, of which the second may hold tabs."""
+    rows, _ = _quoted(whole, "," if commas else "\t") if commas or '"' in whole else ([], 0)
+    if rows and all(len(row) == 2 for _, row in rows):
+        return rows
+    if commas:
+        rows = _table(path, whole, commas)
+        number, row = next(each for each in rows if len(each[1]) != 2)
+        allowed = f"rows of two columns, or label_column and text_column: line {number} has "
+        raise FieldError("path", path, f"{allowed}{len(row)}")
     found = []
     for number, line in _lines(whole):
         label, tab, text = line.partition("\t")
@@ -91,34 +143,68 @@ def _table(path: str, whole: str) -> list[tuple[int, Any, Any]]:
         if label.strip().startswith('"'):
             allowed = f"two columns, quoted throughout or not at all: line {number} is not"
             raise FieldError("path", path, allowed)
-        found.append((number, label, text))
+        found.append((number, [label, text]))
     return found
 
 
-def _quoted(whole: str) -> list[tuple[int, Any, Any]]:
-    """The rows of a table that is quoted throughout; none if it is not.
+def _table(path: str, whole: str, commas: bool) -> list[Numbered]:
+    """All columns of a table."""
+    rows, wrong = _quoted(whole, "," if commas else "\t")
+    if not wrong:
+        return rows
+    if commas:
+        allowed = f"fields in quotation marks where they hold some: line {wrong} is not so"
+        raise FieldError("path", path, allowed)
+    return [(number, line.split("\t")) for number, line in _lines(whole)]
+
+
+def _chosen(path: str, rows: list[Numbered], columns: Columns) -> list[Numbered]:
+    """The labels and texts of a table."""
+    names = {"label_column": columns.label, "text_column": columns.text}
+    header: list[str] = []
+    if not rows:
+        return []
+    if not columns.numbered:
+        (_, first), *rows = rows
+        header = [str(name).strip() for name in first]
+    places = []
+    for field, name in names.items():
+        if name not in header and not name.isdecimal():
+            known = ", ".join(map(fields.short, header)) or "none"
+            raise FieldError(field, name, f"a column of {path}, which has {known}")
+        places.append(header.index(name) if name in header else int(name) - 1)
+    for number, row in rows:
+        if not 0 <= min(places) <= max(places) < len(row):
+            allowed = f"rows with columns {names['label_column']} and {names['text_column']}"
+            raise FieldError("path", path, f"{allowed}: line {number} has {len(row)} columns")
+    return [(number, [row[place] for place in places]) for number, row in rows]
+
+
+def _quoted(whole: str, separator: str) -> tuple[list[Numbered], int]:
+    """The rows of a table in which quotation marks quote, and 0; or the line where they do not.
 
     A field that holds a quotation mark is then in quotation marks, with those inside doubled.
     """
-    if '"' not in whole:
-        return []
-    found, place, number = [], 0, 1
-    while place < len(whole):
-        row = QUOTED_ROW.match(whole, place)
-        if row is None:
-            return []
-        parts = row.groups()
-        if any(part and "\n" in part and "\t" in part for part in parts):
-            return []  # more likely two texts, of which one begins and one ends with a mark
-        if "\t" in row[0]:
-            label, text = (
-                plain if quoted is None else quoted.replace('""', '"')
-                for quoted, plain in (parts[:2], parts[2:])
-            )
-            found.append((number, label, text))
-        number += row[0].count("\n")
-        place = row.end()
-    return found
+    quoted, plain = r'"((?:[^"]|"")*+)" *', rf'([^"{separator}\r\n]*+)'
+    field = re.compile(rf"(?:{quoted}|{plain})({separator}|\r*\n|\r*\Z)")
+    found: list[Numbered] = []
+    row: list[str] = []
+    place, number, began = 0, 1, 1
+    while place < len(whole) or row:
+        match = field.match(whole, place)
+        if match is None:
+            return [], number
+        marked, unmarked, end = match.groups()
+        if separator == "\t" and marked and "\n" in marked and "\t" in marked:
+            return [], number  # more likely two texts, of which one begins and one ends with a mark
+        row.append(unmarked if marked is None else marked.replace('""', '"'))
+        number += match[0].count("\n")
+        place = match.end()
+        if end != separator:
+            if any(value.strip() for value in row):
+                found.append((began, row))
+            row, began = [], number
+    return found, 0
 
 
 def _lines(whole: str) -> list[tuple[int, str]]:
@@ -130,7 +216,8 @@ def _check_header(path: str, number: int, rows: list[Row]) -> None:
     label = rows[0][0]
     if len(rows) >= 10 and [each for each, _ in rows].count(label) == 1:
         allowed = (
-            "lines of LABEL, a tab and the text, without a header: no other line has the label "
-            f"of line {number}, {fields.short(label)}"
+            "lines of LABEL, a tab and the text, without a header: no other line has the label of "
+            f"line {number}, {fields.short(label)} (where there is a header, label_column and "
+            "text_column name columns of it)"
         )
         raise FieldError("path", path, allowed)

@@ -1,12 +1,13 @@
 """Texts with a label each, as tokens."""
 
 import collections
+import hashlib
 import re
 from collections.abc import Callable
 
 import numpy as np
 
-from experiments.datasets.labelled import read_labelled, said
+from experiments.datasets.labelled import Columns, checked, read_labelled
 from experiments.datasets.reading import example, imported
 from gru_jax import FieldError, Task, fields
 from gru_jax.tasks.base import Example
@@ -22,20 +23,28 @@ def text(
     unit: str = "word",
     vocabulary: int = 10_000,
     length: int = 200,
+    label_column: str = "",
+    text_column: str = "",
+    threshold: float | None = None,
 ) -> Task:
     """Labelled texts, from a file or from Hugging Face.
 
-    A fixed random tenth of the texts validates, and another tests, unless the data set has its own
-    test split. The vocabulary holds the most frequent words, or characters, of "train"; all
-    others become the token "unknown". Only the first `length` tokens of a text are read.
+    A tenth of the texts validates, and another tests, unless the data set has its own test split:
+    those whose words have the smallest hashes, so that equal texts stay together and a few more
+    texts move few of the others. The vocabulary holds the most frequent words, or characters, of
+    "train"; all others become the token "unknown". Only the first `length` tokens of a text are
+    read.
 
     Args:
-      path: a file with lines of LABEL, a tab and the text and without a header, or JSON lines with
-        "label" and "text".
+      path: a file with lines of LABEL, a tab and the text and without a header, or with columns
+        that are named below; values separated by commas, if it ends in .csv; or JSON lines.
       dataset: a name that `datasets.load_dataset` knows, instead of a path.
       unit: "word" (lower case; punctuation marks are words) or "character".
       vocabulary: the number of different tokens, including padding and unknown.
       length: the largest number of tokens per text.
+      label_column, text_column: names in the file's first row, or numbers of columns, from "1", of
+        a file without such a row; of JSON lines and of a data set the names of fields.
+      threshold: labels are ratings; those above it are "positive", all others "negative".
     """
     fields.one_of("unit", unit, ("word", "character"))
     fields.integer("vocabulary", vocabulary, 3)
@@ -44,12 +53,13 @@ def text(
         raise FieldError("dataset", dataset, "left out if a path is given")
     if not (path or dataset):
         raise FieldError("path", path, "the path of a file, unless dataset is given")
-    parts = _hugging_face(dataset) if dataset else _split(read_labelled(path))
+    columns = Columns(label_column, text_column, threshold)
+    parts = _hugging_face(dataset, columns) if dataset else _split(read_labelled(path, columns))
     names = sorted({label for rows in parts.values() for label, _ in rows})
     source = ("path", path) if path else ("dataset", dataset)
     if len(names) < 2:
         raise FieldError(*source, f"texts with at least two labels: all have {names}")
-    if (count := len({words for rows in parts.values() for _, words in rows})) < 10:
+    if (count := len({_told(words) for rows in parts.values() for _, words in rows})) < 10:
         raise FieldError(*source, f"at least ten different texts: it has {count}")
     cut: Callable[[str], list[str]] = list if unit == "character" else _words
     tokens = {split: [cut(words)[:length] for _, words in rows] for split, rows in parts.items()}
@@ -77,41 +87,43 @@ def _words(words: str) -> list[str]:
     return WORD.findall(words.lower())
 
 
+def _told(text: str) -> str:
+    """Its words alone, by which texts are equal."""
+    return " ".join(_words(text))
+
+
 def _split(rows: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
-    """A fixed random tenth tests, and another validates. Equal texts stay together."""
-    texts = sorted({words for _, words in rows})
-    order = np.random.default_rng(0).permutation(len(texts))
-    tenth = max(len(texts) // 10, 1)
-    place = dict(zip((texts[i] for i in order), range(len(texts)), strict=True))
+    """A fixed tenth tests, and another validates. Texts with equal words stay together."""
+    words = [_told(text) for _, text in rows]
+    order = sorted({*words}, key=lambda each: hashlib.sha256(each.encode()).digest())
+    tenth = max(len(order) // 10, 1)
+    place = {each: rank // tenth for rank, each in enumerate(order)}
     parts: dict[str, list[tuple[str, str]]] = {TRAIN: [], VALIDATION: [], TEST: []}
-    for row in rows:
-        rank = place[row[1]] // tenth
-        parts[{0: TEST, 1: VALIDATION}.get(rank, TRAIN)].append(row)
+    for row, each in zip(rows, words, strict=True):
+        parts[{0: TEST, 1: VALIDATION}.get(place[each], TRAIN)].append(row)
     return parts
 
 
-def _hugging_face(name: str) -> dict[str, list[tuple[str, str]]]:
-    """The "text" and "label" columns of a data set; a missing test split is taken from "train"."""
+def _hugging_face(name: str, columns: Columns) -> dict[str, list[tuple[str, str]]]:
+    """The labels and texts of a data set; a missing test split is taken from "train"."""
     library = imported("datasets", "datasets", "dataset", name)
+    label, text = columns.label or "label", columns.text or "text"
     try:
         found = library.load_dataset(name)
-        columns = {
-            split: [(row["label"], row["text"]) for row in found[split]]
+        values = {
+            split: [(row[label], row[text]) for row in found[split]]
             for split in (TRAIN, TEST)
             if split in found or split == TRAIN
         }
     except Exception as error:  # the network, the name or its columns
-        allowed = f'a data set with "text" and "label" ({type(error).__name__}: {error})'
+        allowed = f'a data set with "{text}" and "{label}" ({type(error).__name__}: {error})'
         raise FieldError("dataset", name, allowed) from None
     rows = {
         split: [
-            (
-                said("dataset", name, f"row {number} of {split}", label),
-                said("dataset", name, f"row {number} of {split}", words),
-            )
-            for number, (label, words) in enumerate(both)
+            checked("dataset", name, f"row {number} of {split}", columns.threshold, *both)
+            for number, both in enumerate(pairs)
         ]
-        for split, both in columns.items()
+        for split, pairs in values.items()
     }
     parts = _split(rows[TRAIN])
     if TEST not in rows:

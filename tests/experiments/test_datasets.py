@@ -146,11 +146,12 @@ def test_the_splits_of_texts_never_meet(tmp_path):
 )
 def test_tokens(tmp_path, unit, length, names):
     path = tmp_path / "texts.jsonl"
-    rows = [{"label": i % 2, "text": f"It's not bad, at all{' ' * i}x"} for i in range(20)]
+    rows = [{"label": i % 2, "text": f"It's not bad, at all{' x' * i}"} for i in range(20)]
     rows += [{"label": 0, "text": "It's not bad, at all"}] * 200
     path.write_text("\n".join(map(json.dumps, rows)))
     task = load_task("text", path=str(path), unit=unit, length=length)
-    wanted = [[task.token_names[t] for t in row] for row in task.splits[TRAIN].inputs]
+    every = np.concatenate([split.inputs for split in task.splits.values()])
+    wanted = [[task.token_names[t] for t in row] for row in every]
     assert list(names) in wanted or unit == "character"
     assert tuple(wanted[0][: len(names)])[: min(3, length)] == names[: min(3, length)]
     lengths = task.splits[TRAIN].lengths

@@ -1,13 +1,15 @@
 """Files of texts as other programs write them: marks, quotes, headers, and values that are none."""
 
 import csv
+import io
 import json
+import math
 import sys
 import types
 
 import pytest
 
-from experiments.datasets.labelled import read_labelled
+from experiments.datasets.labelled import Columns, read_labelled
 from experiments.datasets.texts import text
 from gru_jax import FieldError
 
@@ -18,10 +20,10 @@ def table(rows):
     return "".join(f"{label}\t{words}\n" for label, words in rows)
 
 
-def read(tmp_path, content, name="texts.tsv"):
+def read(tmp_path, content, name="texts.tsv", columns=None):
     path = tmp_path / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return read_labelled(str(path))
+    return read_labelled(str(path), columns)
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
@@ -55,6 +57,87 @@ def test_quotation_marks_of_a_writer_are_not_part_of_the_texts(tmp_path, quoting
 def test_quotation_marks_of_the_texts_stay(tmp_path, words):
     rows = [*ROWS, *(("pos", each) for each in words)]
     assert read(tmp_path, table(rows)) == rows
+
+
+def comma(rows):
+    """As a spreadsheet writes it: quotation marks where they are needed, carriage returns."""
+    out = io.StringIO(newline="")
+    csv.writer(out).writerows(rows)
+    return out.getvalue()
+
+
+NAMED = Columns("stars", "review", threshold=3)
+RATED = [(i % 5 + 1, f'no. {i}: "well, {i}", she said\nand left') for i in range(12)]
+SIGNED = [("positive" if stars > 3 else "negative", words) for stars, words in RATED]
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+@pytest.mark.parametrize("order", [[2, 0, 1], [0, 1, 2]])
+def test_columns_are_found_by_their_names_in_any_order(tmp_path, mark, order):
+    rows = [("id", "review", "stars"), *((i, w, s) for i, (s, w) in enumerate(RATED)), ()]
+    whole = mark + comma([[row[place] for place in order] if row else row for row in rows])
+    assert read(tmp_path, whole, "a.csv", NAMED) == [(s, w.strip()) for s, w in SIGNED]
+
+
+def test_columns_without_names_have_numbers(tmp_path):
+    lines = [f"{i}_1\t{stars / 2}\tit's ''{i}'' \"so" for i, (stars, _) in enumerate(RATED)]
+    found = read(tmp_path, "\r\n".join([*lines, ""]), columns=Columns("2", "3", 1.5))
+    assert found == [(sign, f"it's ''{i}'' \"so") for i, (sign, _) in enumerate(SIGNED)]
+
+
+def test_two_columns_of_a_spreadsheet_need_no_names(tmp_path):
+    assert read(tmp_path, comma(SIGNED), "a.csv") == SIGNED
+    lines = "".join(json.dumps({"stars": s, "review": w}) + "\n" for s, w in RATED)
+    assert read(tmp_path, lines, "a.jsonl", NAMED) == SIGNED
+
+
+@pytest.mark.parametrize(
+    ("content", "name", "columns", "message"),
+    [
+        ("a,b\n1,x\n", "a.csv", NAMED, "label_column = 'stars': .* which has 'a', 'b'"),
+        ("stars,b\n1,x\n", "a.csv", NAMED, "text_column = 'review'"),
+        ("stars,review\n1,x\n2\n", "a.csv", NAMED, "line 3 has 1 columns"),
+        ("stars,review\n1,x\nfive,y\n", "a.csv", NAMED, "ratings, .* line 3 has 'five'"),
+        ('stars,review\n"1\n",x\n,y\n', "a.csv", NAMED, "line 4 has no label"),
+        ('stars,review\n1,x "y\n', "a.csv", NAMED, "quotation marks .* line 2 is not so"),
+        ("1,x\n2,y,z\n", "a.csv", None, "two columns, .* line 2 has 3"),
+        ("1\tx\n", "a.tsv", Columns("1", "3"), "columns 1 and 3: line 1 has 2 columns"),
+        ("1\tx\n", "a.tsv", Columns("0", "1"), "columns 0 and 1: line 1"),
+        ("", "a.csv", NAMED, "it is empty"),
+        ("stars,review\n", "a.csv", NAMED, "it is empty"),
+    ],
+)
+def test_what_is_wrong_with_a_table_is_one_line(tmp_path, content, name, columns, message):
+    with pytest.raises(FieldError, match=message) as caught:
+        read(tmp_path, content, name, columns)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"label": "1"}, "text_column = ''"),
+        ({"text": "review"}, "label_column = ''"),
+        ({"threshold": math.nan}, "threshold = nan"),
+    ],
+)
+def test_columns_that_cannot_be(columns, message):
+    with pytest.raises(FieldError, match=message):
+        Columns(**columns)
+
+
+def test_more_texts_move_few_of_the_others(tmp_path):
+    """Which part a text is in depends on its words alone, but for those at the borders."""
+
+    def parts(count):
+        path = tmp_path / f"{count}.tsv"
+        path.write_text(table([("ab"[i % 2], "Word! " * i) for i in range(1, count)]))
+        splits = text(str(path), length=1000).splits
+        return {length // 2: name for name, each in splits.items() for length in each.lengths}
+
+    fewer, more = parts(200), parts(210)
+    assert len(fewer) == 199
+    assert sum(fewer[i] != more[i] for i in fewer) <= 4
 
 
 WRONG = "strings or numbers: line 2 has"
