@@ -33,3 +33,12 @@ def texts(folder, count=40, name="texts.tsv", words=("word{}", "word{}")):
     lines = [f"{('bad', 'good')[i % 2]}\t{said[i]} and more{i} !" for i in range(count)]
     path.write_text("\n".join(lines) + "\n")
     return path
+
+
+def ratings(folder, count=60):
+    """Numbered sentences with ratings, of which a word tells the sign."""
+    path = folder / "ratings.txt"
+    said = [("bad", "good")[i % 2] + f" {'and so on ' * (i % 3)}{i}." for i in range(count)]
+    lines = [f"{i}\t{('-1.5', '2.25')[i % 2]}\t{words}\r\n" for i, words in enumerate(said)]
+    path.write_text("".join(lines), newline="")
+    return path

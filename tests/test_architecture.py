@@ -60,7 +60,7 @@ RANKS = {
         "pages starts",
         "*",
         "gradients published tasks performance aggregates",
-        "horizons reach",
+        "horizons reach sentiment",
         "__main__",
     ],
 }

@@ -54,7 +54,9 @@ def text(
     if not (path or dataset):
         raise FieldError("path", path, "the path of a file, unless dataset is given")
     columns = Columns(label_column, text_column, threshold)
-    parts = _hugging_face(dataset, columns) if dataset else _split(read_labelled(path, columns))
+    parts = (
+        _hugging_face(dataset, columns) if dataset else split_texts(read_labelled(path, columns))
+    )
     names = sorted({label for rows in parts.values() for label, _ in rows})
     source = ("path", path) if path else ("dataset", dataset)
     if len(names) < 2:
@@ -92,7 +94,7 @@ def _told(text: str) -> str:
     return " ".join(_words(text))
 
 
-def _split(rows: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
+def split_texts(rows: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
     """A fixed tenth tests, and another validates. Texts with equal words stay together."""
     words = [_told(text) for _, text in rows]
     order = sorted({*words}, key=lambda each: hashlib.sha256(each.encode()).digest())
@@ -125,7 +127,7 @@ def _hugging_face(name: str, columns: Columns) -> dict[str, list[tuple[str, str]
         ]
         for split, pairs in values.items()
     }
-    parts = _split(rows[TRAIN])
+    parts = split_texts(rows[TRAIN])
     if TEST not in rows:
         return parts
     unknown = {label for label, _ in rows[TEST]} - {label for label, _ in rows[TRAIN]}

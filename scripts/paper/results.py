@@ -41,7 +41,7 @@ VARIANTS = {
     },
 }
 ABLATIONS = ("cells", *VARIANTS)
-SWEEPS = (*ABLATIONS, "tasks", "zoo", "reach")
+SWEEPS = (*ABLATIONS, "tasks", "zoo", "reach", "sentiment")
 BLIND: dict[str, Any] = {"color": style.MARK, "lw": 0.9, "ls": style.DOTTED}
 
 

@@ -9,6 +9,7 @@ WORDS = {
     "refined": "refined {gate} gate",
     "identity": "ReLU, identity",
     "two": "two layers",
+    "both": "both ways",
     "wide": "as wide as the GRU",
     "gated": "gated",
     "open": "{gate} bias 0, no reset gate",

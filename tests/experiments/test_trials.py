@@ -12,7 +12,7 @@ from experiments.settings.trials import described, from_file, matched, overridde
 from experiments.system.files import RunError
 from gru_jax import FieldError
 from scripts.paper import published, results
-from tests.collected import music
+from tests.collected import music, ratings
 from tests.programs import ROOT, tiny_config
 
 BASE = tiny_config().to_dict()
@@ -171,7 +171,7 @@ def test_the_sweeps_that_are_committed(path, tmp_path):
     module = importlib.import_module(f"configs.sweeps.{path.stem}")
     takes_a_file = inspect.signature(module.get_config).parameters
     found = from_file(
-        str(path), module.get_config(*[str(music(tmp_path)[0]) for _ in takes_a_file])
+        str(path), module.get_config(*[str(file(path.stem, tmp_path)) for _ in takes_a_file])
     )
     for trial in found:
         assert len(trial.settings.seeds) >= (
@@ -197,9 +197,15 @@ def test_the_sweeps_that_are_committed(path, tmp_path):
             expected = [t for t in begun_ones if not t.after or solved & {*t.after}]
         assert [each.row["trial"] for each in committed] == [trial.name for trial in expected]
         for each, trial in zip(committed, expected, strict=True):
-            assert each.row["parameters"] == trial.settings.experiment.parameters
+            if path.stem != "sentiment":  # a model has as many embeddings as a file has words
+                assert each.row["parameters"] == trial.settings.experiment.parameters
             assert each.row["budget"] == trial.settings.steps
             assert each.row["seeds"] == len(trial.settings.seeds)
+
+
+def file(sweep, folder):
+    """One such as the sweep takes."""
+    return ratings(folder) if sweep == "sentiment" else music(folder)[0]
 
 
 def _length(trial):
