@@ -54,5 +54,5 @@ $(VENV)/installed: requirements.txt pyproject.toml
 	@touch $@
 
 pins:
-	uv pip compile pyproject.toml --universal --python-version 3.11 --extra dev \
+	uv pip compile pyproject.toml --universal --python-version 3.11 --extra lab --extra dev \
 	  --generate-hashes --no-emit-index-url --no-header --quiet --output-file requirements.txt

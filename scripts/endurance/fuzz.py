@@ -30,7 +30,7 @@ from scripts.endurance import cases
 from scripts.paths import ROOT
 
 RESULTS = ROOT / "results" / "fuzz.json"
-TASKS = ("adding", "copy_memory", "flip_flop")
+TASKS = ("adding", "variable_copy", "flip_flop")
 WORDS = (
     *(*CELLS, "Gru", "gruu", "sigmoid", "relu", "learned", "open", "keep"),
     *("all", "none", "one_hot", "auto", "float16", "bfloat16", "adam", "sgd", "cosine", "identity"),

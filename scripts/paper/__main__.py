@@ -28,8 +28,7 @@ from scripts.paths import ROOT
 TRANSCRIPT = ROOT / "results" / "make_train.txt"  # what `make train` printed
 PARTS: dict[str, Callable[[], dict[str, str]]] = {
     "README.md": lambda: {
-        "results": results.headline(),
-        "published": published.headline(),
+        "reach": reach.headline(),
         "speed": performance.headline(),
         "make train": transcript(),
         "times": reliability.times(),

@@ -72,14 +72,13 @@ def times(rows: Rows, slow: str, fast: str = OURS) -> float:
     return milliseconds(rows[slow]) / milliseconds(rows[fast])
 
 
-def versus(cells: tuple[str, ...] = ()) -> str:
-    """Our time, also over the floor, and that of each library over ours, with all cells or some."""
-    cells = cells or timed()
+def versus() -> str:
+    """Our time, also over the floor, and that of each library over ours."""
     lines = [
         f"| cell | workload | ours: ms per step | x floor | {' | '.join(PEERS)} |",
         f"|---|---|--:|--:|{'--:|' * len(PEERS)}",
     ]
-    for cell in cells:
+    for cell in timed():
         for name, _, rows in workloads(cell):
             low, high = (1e3 * end(rows[OURS]["seconds"]) for end in (min, max))
             peers = [f"{times(rows, peer):.2f}" if peer in rows else "" for peer in PEERS]
@@ -88,12 +87,19 @@ def versus(cells: tuple[str, ...] = ()) -> str:
                 f"| {milliseconds(rows[OURS]):.1f} ({low:.1f}..{high:.1f}) "
                 f"| {times(rows, OURS, FLOOR):.2f} | {' | '.join(peers)} |"
             )
-    return "\n".join([*lines, "", *(_made(load(cell)) for cell in cells)])
+    return "\n".join([*lines, "", *(_made(load(cell)) for cell in timed())])
 
 
 def headline() -> str:
-    """README's table."""
-    return versus(timed()[:1])
+    """README's sentence, of the first cell."""
+    cell = timed()[0]
+    found = [[times(rows, peer) for peer in PEERS if peer in rows] for *_, rows in workloads(cell)]
+    low, high = (end(map(min, found)) for end in (min, max))
+    return (
+        f"In the fastest of the other libraries, a whole training step with a "
+        f"{families.title(cell)} takes {low:.1f} to {high:.1f} times as long, over five workloads "
+        f"on {load(cell)['environment']['processor']}: [docs/performance.md](docs/performance.md)."
+    )
 
 
 def sizes() -> str:

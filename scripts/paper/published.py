@@ -160,11 +160,6 @@ def whole() -> str:
     return table(rows())
 
 
-def headline() -> str:
-    """README's table: published rows on generated examples, and all rows on collected ones."""
-    return table([row for row in rows() if row.published or row.sweep != "reproductions"])
-
-
 def draw() -> None:
     """The share of right digits over the length of the copy problem, one line per start."""
     figure, (axis,) = style.panels((6, 3.6))

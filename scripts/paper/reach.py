@@ -3,7 +3,10 @@
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, NullLocator
 
 from experiments.figures import families, style
 from experiments.stats.aggregates import profile
@@ -13,6 +16,8 @@ from scripts.paper.results import Result
 from scripts.paths import FIGURES
 
 SWEEP = "reach"
+ROWS = 10  # of README's table
+WORSE = 10  # times the input-blind loss: such a seed has diverged
 # Each cell has a colour of its own, and each start of a cell its dashes.
 DASHES = {
     "chrono": (0, (5, 1.5)),
@@ -71,13 +76,32 @@ def table(task: str) -> str:
     return "\n".join(lines)
 
 
+def headline() -> str:
+    """README's table: the ten that learn to look the farthest, and take the fewest updates."""
+    told, lines = results.variants(SWEEP), table("adding").splitlines()
+    rows = dict(zip(told, lines[2:], strict=True))
+    return "\n".join([*lines[:2], *(rows[variant] for variant in ordered("adding")[:ROWS])])
+
+
+def ordered(task: str) -> list[str]:
+    """The variants, from the one that does best at the longest length of those that come there."""
+    chosen, lengths = results.best(results.load(SWEEP)), tasks()[task]
+
+    def merit(variant: str) -> list[tuple[float, ...]]:
+        found = [chosen.get(((task, length), variant)) for length in reversed(lengths)]
+        return [results.merit(each) if each else () for each in found]
+
+    return sorted(results.variants(SWEEP), key=merit, reverse=True)
+
+
 def _cell(result: Result | None) -> str:
     """Solved seeds, and steps to solve or what was lost instead."""
     if result is None:
         return ""
     sums = result.outcomes
     blind = sums.loss[1] / result.row["baseline_loss"]
-    end = f"{blind:.2g} x blind" if sums.median_steps is None else f"{sums.steps} updates"
+    lost = f"{blind:.2g} x blind" if blind < WORSE else f"over {WORSE} x blind"
+    end = lost if sums.median_steps is None else f"{sums.steps} updates"
     return f"{sums.solved}/{sums.seeds}, {end}"
 
 
@@ -95,7 +119,59 @@ def _looks() -> dict[str, dict[str, Any]]:
 
 
 def draw() -> None:
-    """The figure of docs/reach.md."""
+    """The figures of docs/reach.md: one for each task, and the profiles."""
+    for task, lengths in tasks().items():
+        if len(lengths) > 1:
+            write_bytes(FIGURES / f"reach_{task}.png", style.saved(_drawn(task, lengths)))
+    _draw_profiles()
+
+
+def _drawn(task: str, lengths: list[int]) -> Figure:
+    told, looks, first = results.variants(SWEEP), _looks(), lengths[0] / 1.6
+    figure, (left, right) = style.panels((10, 3.9), 2, width_ratios=(1, 1.2))
+    order = ordered(task)[::-1]
+    for place, variant in enumerate(order):
+        if reach := reached(variant, task):
+            color = looks[variant]["color"]
+            left.plot([first, reach], [place] * 2, color=color, lw=2, alpha=0.5)
+            left.plot([reach], [place], "o", color=color, ms=7, clip_on=False)
+        else:
+            left.text(first * 1.03, place, "none", va="center", fontsize=8, color=style.MARK)
+    left.set(xscale="log", xlim=(first, lengths[-1] * 1.05), ylim=(-0.7, len(told)))
+    left.set_yticks(range(len(order)), [told[variant] for variant in order], fontsize=9)
+    left.set_xlabel("longest T that half of the seeds solve", fontsize=9)
+    left.set_title(task, loc="left", fontsize=10)
+    _updates(right, task)
+    for axis in (left, right):
+        axis.set_xticks(lengths, [f"{length:,}" for length in lengths])
+        axis.xaxis.set_minor_locator(NullLocator())
+    return figure
+
+
+def _updates(axis: Axes, task: str) -> None:
+    """Updates to solve over T, with a line for each variant."""
+    chosen, told, looks = results.best(results.load(SWEEP)), results.variants(SWEEP), _looks()
+    for variant in ordered(task):
+        found = [
+            (length, sums.median_steps)
+            for length in tasks()[task]
+            if (result := chosen.get(((task, length), variant)))
+            and (sums := result.outcomes).median_steps is not None
+        ]
+        if found:
+            lengths, steps = zip(*found, strict=True)
+            axis.plot(lengths, steps, "o", ms=4, lw=1.6, label=told[variant], **looks[variant])
+    axis.set(xscale="log", yscale="log")
+    axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.yaxis.set_major_formatter("{x:,.0f}")
+    axis.yaxis.set_minor_locator(NullLocator())
+    axis.set_ylabel("median updates to solve", fontsize=9)
+    axis.set_xlabel("T", fontsize=9)
+    axis.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    style.ruled(axis)
+
+
+def _draw_profiles() -> None:
     told, looks, at = results.variants(SWEEP), _looks(), np.linspace(0, 1, 101)
     figure, (axis,) = style.panels((8, 3.6))
     lines = []

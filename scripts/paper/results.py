@@ -218,7 +218,8 @@ def provenance(sweep: str) -> str:
     hours = sum(each.row["wall_seconds"] for each in results) / 3600
     budgets = {each.problem[0]: each.row["budget"] for each in results}
     return (
-        f"{row['seeds']} seeds, learning rates {told(each.rate for each in results)}; budget in "
+        f"{told(each.row['seeds'] for each in results)} seeds, learning rates "
+        f"{told(each.rate for each in results)}; budget in "
         f"steps: {', '.join(f'{task} {steps:,}' for task, steps in budgets.items())}; at most "
         f"{hours:.1f} core hours in all. Commit "
         f"{told(each.row['commit'][:8] for each in results)}; {row['devices']} x {row['device']}; "
@@ -227,13 +228,8 @@ def provenance(sweep: str) -> str:
     )
 
 
-def headline() -> str:
-    """README's table."""
-    return table("cells", shown())
-
-
 def shown() -> tuple[str, ...]:
-    """The variants in README: each cell with its usual start, and with chrono."""
+    """The variants in the figure: each cell with its usual start, and with chrono."""
     cells = {each.variant: each.row["cell"] for each in load("cells")}
     return tuple(v for v in variants("cells") if starts.start(cells[v], v) in ("", "chrono"))
 
@@ -244,7 +240,7 @@ def ablations() -> dict[str, str]:
 
 
 def draw() -> None:
-    """The figures of README and docs/ablations.md."""
+    """The figures of docs/ablations.md."""
     _draw("cells", shown(), FIGURES / "long_dependencies.png")
     _draw("gates", tuple(VARIANTS["gates"]), FIGURES / "gated.png")
     _draw("activations", tuple(VARIANTS["activations"]), FIGURES / "activations.png")

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("least_effort")
 
 (CODE,) = re.findall(
     r"^## A cell of your own\n.*?```python\n(.*?)```",
-    (ROOT / "README.md").read_text(),
+    (ROOT / "docs" / "python.md").read_text(),
     re.MULTILINE | re.DOTALL,
 )
 TASK = """
@@ -84,7 +84,7 @@ def registered():
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
-    """README's file, a task's, and a sweep of both."""
+    """The page's file, a task's, and a sweep of both."""
     folder = tmp_path_factory.mktemp("own")
     (folder / "mine.py").write_text(CODE)
     (folder / "task.py").write_text(TASK)
@@ -95,7 +95,7 @@ def files(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(files):
-    """A run of README's cell, by README's command."""
+    """A run of the page's cell, by the page's command."""
     folder = files / "run"
     config = f"--config={files / 'mine.py'}"
     program("train", config, "--config.model.mine.forget_bias=1.0", *tiny(), f"--workdir={folder}")
