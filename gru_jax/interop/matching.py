@@ -21,15 +21,28 @@ POINTS = np.linspace(-8, 8, 33, dtype=np.float32)
 
 
 def layers_of(module: Module) -> list[tuple[Cell, ...]]:
-    """The cells of each layer: one, or those of both directions."""
+    """The cells of each layer: one, or those of both directions.
+
+    Raises:
+      ValueError: its states are held by zoneout, which other libraries do not know.
+    """
     if isinstance(module, SequenceModel):
         return layers_of(list(module.layers))
     if isinstance(module, Sequence):
         return [layer for part in module for layer in layers_of(part)]
     if isinstance(module, Layer):
         ways = [module.forward] if module.backward is None else [module.forward, module.backward]
-        return [tuple(way.cell for way in ways)]
-    return [(module.cell if isinstance(module, RNN) else module,)]
+        return [tuple(map(_cell, ways))]
+    return [(_cell(module),)]
+
+
+def _cell(module: Cell | RNN) -> Cell:
+    if not isinstance(module, RNN):
+        return module
+    if any(rates := module.regularizer.zoneout):
+        # Without draws, a state is the expectation of what zoneout makes of it.
+        raise ValueError(f"zoneout = {rates}: must be (), since no other library has it")
+    return module.cell
 
 
 def places(layers: Sequence[Sequence[Cell]]) -> list[list[str]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gru_jax import CELLS, RNN, GRUCell, LSTMCell, VanillaCell
+from gru_jax import CELLS, RNN, GRUCell, LSTMCell, Regularizer, SequenceModel, VanillaCell
 from gru_jax.interop import from_linen, from_torch, to_torch
 from tests.helpers import CLASSIC, randomise
 
@@ -115,6 +115,17 @@ def test_a_gate_that_has_more_parameters_is_not_usual():
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize("both", [False, True])
+def test_no_other_library_holds_states_as_zoneout_does(both):
+    options = {"hidden_sizes": (3,), "bidirectional": both, "rngs": nnx.Rngs(0)}
+    make = lambda **rates: SequenceModel(GRUCell, 2, 1, regularizer=Regularizer(**rates), **options)
+    held = make(zoneout=(0.1,))
+    for part in (held, held.layers[0], held.layers[0].forward):
+        with pytest.raises(ValueError, match=r"zoneout = \(0.1,\): must be \(\)"):
+            to_torch(part)
+    assert to_torch(make(input_dropout=0.5)).keys() == to_torch(make()).keys()
+
+
 def test_a_step_of_ones_own_is_not_that_of_the_class_above():
     class Louder(GRUCell):
         def step(self, h, x):
