@@ -23,6 +23,7 @@ def get_config(path: str = "") -> ConfigDict:
     config.task.dataset = ""  # a data set's name at Hugging Face, instead of a file
     config.task.label_column = ""  # a name in the first row, or a number; or it is the first
     config.task.text_column = ""  # likewise; or it is all that follows the first
+    config.task.split_column = ""  # likewise; it says train, validation or test
     config.task.threshold = placeholder(float)  # labels are ratings; those above it are positive
     config.task.unit = "word"  # or character
     config.task.vocabulary = 10_000  # how many of the most frequent units have a token

@@ -12,8 +12,10 @@ from typing import Any
 
 from experiments.datasets.reading import existing_file
 from gru_jax import FieldError, fields
+from gru_jax.streams import TEST, TRAIN, VALIDATION
 
 MARK = "\ufeff"  # a byte-order mark: of the encoding, not of the text
+SPLITS = (TRAIN, VALIDATION, TEST)
 NEGATIVE, POSITIVE = "negative", "positive"  # labels that a threshold makes of ratings
 
 Row = tuple[str, str]
@@ -27,14 +29,18 @@ class Columns:
     label, text: names in its first row, or the numbers of columns, from "1", of a file without
       such a row; empty for the first column and for all that follows it. In JSON lines the names of
       fields, by default "label" and "text".
+    split: likewise, of a column that says "train", "validation" or "test"; or empty.
     threshold: labels are numbers; those above it become "positive", all others "negative".
     """
 
     label: str = ""
     text: str = ""
+    split: str = ""
     threshold: float | None = None
 
     def __post_init__(self):
+        if self.split and not self.label:
+            raise FieldError("label_column", "", "given, since split_column is")
         if bool(self.label) != bool(self.text):
             missing = "text_column" if self.label else "label_column"
             raise FieldError(missing, "", "given, since the other column is")
@@ -42,8 +48,10 @@ class Columns:
             fields.real("threshold", self.threshold)
 
     @property
-    def numbered(self) -> bool:
-        return self.label.isdecimal() and self.text.isdecimal()
+    def named(self) -> dict[str, str]:
+        """By field, the columns that are looked for."""
+        found = {"label_column": self.label, "text_column": self.text, "split_column": self.split}
+        return {field: name for field, name in found.items() if name}
 
 
 def read_labelled(path: str, columns: Columns | None = None) -> list[Row]:
@@ -52,7 +60,16 @@ def read_labelled(path: str, columns: Columns | None = None) -> list[Row]:
     Raises:
       FieldError: the file is not UTF-8, or a row has another format.
     """
-    file, columns = existing_file(path), columns or Columns()
+    return [row for _, row in read_split(path, columns or Columns())]
+
+
+def read_split(path: str, columns: Columns) -> list[tuple[str, Row]]:
+    """Every row, with what its column of splits says; empty if there is none.
+
+    Raises:
+      FieldError: as `read_labelled`, or a row has no such split.
+    """
+    file = existing_file(path)
     content = file.read_bytes()
     try:
         whole = content.decode()
@@ -62,7 +79,7 @@ def read_labelled(path: str, columns: Columns | None = None) -> list[Row]:
         raise FieldError("path", path, allowed) from None
     whole = whole.removeprefix(MARK).replace("\n" + MARK, "\n")  # files may have been joined
     if file.suffix == ".jsonl":
-        found = _json_lines(path, whole, columns.label or "label", columns.text or "text")
+        found = _json_lines(path, whole, [*columns.named.values()] or ["label", "text"])
     elif columns.label:
         found = _chosen(path, _table(path, whole, file.suffix == ".csv"), columns)
     else:
@@ -70,11 +87,21 @@ def read_labelled(path: str, columns: Columns | None = None) -> list[Row]:
     if not found:
         raise FieldError("path", path, "a file with texts: it is empty")
     rows = [
-        checked("path", path, f"line {number}", columns.threshold, *row) for number, row in found
+        checked("path", path, f"line {number}", columns.threshold, *row[:2])
+        for number, row in found
     ]
     if file.suffix != ".jsonl" and not columns.label:
         _check_header(path, found[0][0], rows)
-    return rows
+    splits = [_split(path, number, *row[2:]) for number, row in found]
+    return list(zip(splits, rows, strict=True))
+
+
+def _split(path: str, number: int, value: Any = "") -> str:
+    split = str(value).strip()
+    if value != "" and split not in SPLITS:
+        allowed = f"rows for one of {', '.join(SPLITS)}: line {number} has {fields.short(value)}"
+        raise FieldError("path", path, allowed)
+    return split
 
 
 def checked(
@@ -112,14 +139,15 @@ def _said(field: str, source: str, place: str, value: Any) -> str:
     return str(value).strip()
 
 
-def _json_lines(path: str, whole: str, label: str, text: str) -> list[Numbered]:
+def _json_lines(path: str, whole: str, names: list[str]) -> list[Numbered]:
     found = []
     for number, line in _lines(whole):
         try:
             row = json.loads(line)
-            found.append((number, [row[label], row[text]]))
+            found.append((number, [row[name] for name in names]))
         except (ValueError, KeyError, TypeError, RecursionError):
-            allowed = f'JSON objects with "{label}" and "{text}": line {number} is not one'
+            told = " and ".join(f'"{name}"' for name in names)
+            allowed = f"JSON objects with {told}: line {number} is not one"
             raise FieldError("path", path, allowed) from None
     return found
 
@@ -160,22 +188,21 @@ def _table(path: str, whole: str, commas: bool) -> list[Numbered]:
 
 def _chosen(path: str, rows: list[Numbered], columns: Columns) -> list[Numbered]:
     """The labels and texts of a table."""
-    names = {"label_column": columns.label, "text_column": columns.text}
     header: list[str] = []
     if not rows:
         return []
-    if not columns.numbered:
+    if not all(name.isdecimal() for name in columns.named.values()):
         (_, first), *rows = rows
         header = [str(name).strip() for name in first]
     places = []
-    for field, name in names.items():
+    for field, name in columns.named.items():
         if name not in header and not name.isdecimal():
-            known = ", ".join(map(fields.short, header)) or "none"
+            known = ", ".join(map(fields.short, header))
             raise FieldError(field, name, f"a column of {path}, which has {known}")
         places.append(header.index(name) if name in header else int(name) - 1)
     for number, row in rows:
         if not 0 <= min(places) <= max(places) < len(row):
-            allowed = f"rows with columns {names['label_column']} and {names['text_column']}"
+            allowed = f"rows with columns {', '.join(columns.named.values())}"
             raise FieldError("path", path, f"{allowed}: line {number} has {len(row)} columns")
     return [(number, [row[place] for place in places]) for number, row in rows]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from experiments.datasets.labelled import Columns, checked, read_labelled
+from experiments.datasets.labelled import SPLITS, Columns, checked, read_split
 from experiments.datasets.reading import example, imported
 from gru_jax import FieldError, Task, fields
 from gru_jax.tasks.base import Example
@@ -25,6 +25,7 @@ def text(
     length: int = 200,
     label_column: str = "",
     text_column: str = "",
+    split_column: str = "",
     threshold: float | None = None,
 ) -> Task:
     """Labelled texts, from a file or from Hugging Face.
@@ -44,6 +45,7 @@ def text(
       length: the largest number of tokens per text.
       label_column, text_column: names in the file's first row, or numbers of columns, from "1", of
         a file without such a row; of JSON lines and of a data set the names of fields.
+      split_column: likewise, of a file's column that says "train", "validation" or "test".
       threshold: labels are ratings; those above it are "positive", all others "negative".
     """
     fields.one_of("unit", unit, ("word", "character"))
@@ -53,10 +55,10 @@ def text(
         raise FieldError("dataset", dataset, "left out if a path is given")
     if not (path or dataset):
         raise FieldError("path", path, "the path of a file, unless dataset is given")
-    columns = Columns(label_column, text_column, threshold)
-    parts = (
-        _hugging_face(dataset, columns) if dataset else split_texts(read_labelled(path, columns))
-    )
+    if dataset and split_column:
+        raise FieldError("split_column", split_column, "left out: a data set has splits")
+    columns = Columns(label_column, text_column, split_column, threshold)
+    parts = _hugging_face(dataset, columns) if dataset else _file(path, columns)
     names = sorted({label for rows in parts.values() for label, _ in rows})
     source = ("path", path) if path else ("dataset", dataset)
     if len(names) < 2:
@@ -92,6 +94,17 @@ def _words(words: str) -> list[str]:
 def _told(text: str) -> str:
     """Its words alone, by which texts are equal."""
     return " ".join(_words(text))
+
+
+def _file(path: str, columns: Columns) -> dict[str, list[tuple[str, str]]]:
+    """The texts of a file, by its own split if it has one."""
+    rows = read_split(path, columns)
+    if not columns.split:
+        return split_texts([row for _, row in rows])
+    parts = {name: [row for split, row in rows if split == name] for name in SPLITS}
+    if empty := [name for name, found in parts.items() if not found]:
+        raise FieldError("path", path, f"rows for each of {', '.join(SPLITS)}: none for {empty[0]}")
+    return parts
 
 
 def split_texts(rows: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:

@@ -46,7 +46,7 @@ def measure(path: str) -> int:
     if made["modified"] or not made["commit"]:
         raise RunError("commit your changes first: results name the commit they are of")
     task = sentiment.get_config().task
-    columns = Columns(task.label_column, task.text_column, task.threshold)
+    columns = Columns(task.label_column, task.text_column, threshold=task.threshold)
     parts = split_texts(read_labelled(path, columns))
     labels = {name: np.array([label for label, _ in rows]) for name, rows in parts.items()}
     texts = {name: [text for _, text in rows] for name, rows in parts.items()}

@@ -7,6 +7,7 @@ import math
 import sys
 import types
 
+import numpy as np
 import pytest
 
 from experiments.datasets.labelled import Columns, read_labelled
@@ -81,7 +82,7 @@ def test_columns_are_found_by_their_names_in_any_order(tmp_path, mark, order):
 
 def test_columns_without_names_have_numbers(tmp_path):
     lines = [f"{i}_1\t{stars / 2}\tit's ''{i}'' \"so" for i, (stars, _) in enumerate(RATED)]
-    found = read(tmp_path, "\r\n".join([*lines, ""]), columns=Columns("2", "3", 1.5))
+    found = read(tmp_path, "\r\n".join([*lines, ""]), columns=Columns("2", "3", threshold=1.5))
     assert found == [(sign, f"it's ''{i}'' \"so") for i, (sign, _) in enumerate(SIGNED)]
 
 
@@ -101,8 +102,8 @@ def test_two_columns_of_a_spreadsheet_need_no_names(tmp_path):
         ('stars,review\n"1\n",x\n,y\n', "a.csv", NAMED, "line 4 has no label"),
         ('stars,review\n1,x "y\n', "a.csv", NAMED, "quotation marks .* line 2 is not so"),
         ("1,x\n2,y,z\n", "a.csv", None, "two columns, .* line 2 has 3"),
-        ("1\tx\n", "a.tsv", Columns("1", "3"), "columns 1 and 3: line 1 has 2 columns"),
-        ("1\tx\n", "a.tsv", Columns("0", "1"), "columns 0 and 1: line 1"),
+        ("1\tx\n", "a.tsv", Columns("1", "3"), "columns 1, 3: line 1 has 2 columns"),
+        ("1\tx\n", "a.tsv", Columns("0", "1"), "columns 0, 1: line 1"),
         ("", "a.csv", NAMED, "it is empty"),
         ("stars,review\n", "a.csv", NAMED, "it is empty"),
     ],
@@ -118,12 +119,38 @@ def test_what_is_wrong_with_a_table_is_one_line(tmp_path, content, name, columns
     [
         ({"label": "1"}, "text_column = ''"),
         ({"text": "review"}, "label_column = ''"),
+        ({"split": "part"}, "label_column = ''"),
         ({"threshold": math.nan}, "threshold = nan"),
     ],
 )
 def test_columns_that_cannot_be(columns, message):
     with pytest.raises(FieldError, match=message):
         Columns(**columns)
+
+
+def test_a_column_may_say_the_split(tmp_path):
+    path = tmp_path / "split.csv"
+    splits = ["test", "train", "validation"] * 4
+    rows = [("part", "stars", "review"), *((p, *row) for p, row in zip(splits, RATED, strict=True))]
+    path.write_text(comma(rows), newline="")
+    columns = {"label_column": "stars", "text_column": "review", "split_column": "part"}
+    task = text(str(path), threshold=3, **columns)
+    for split, held in task.splits.items():
+        wanted = [
+            sign == "positive" for p, (sign, _) in zip(splits, SIGNED, strict=True) if p == split
+        ]
+        assert held.targets.tolist() == wanted
+    lines = "".join(json.dumps(dict(zip(rows[0], row, strict=True))) + "\n" for row in rows[1:])
+    (tmp_path / "split.jsonl").write_text(lines)
+    again = text(str(tmp_path / "split.jsonl"), threshold=3, **columns)
+    for split, held in task.splits.items():
+        np.testing.assert_array_equal(held.inputs, again.splits[split].inputs)
+    for wrong, message in (("dev", "line 6 has 'dev'"), ("train", "none for validation")):
+        path.write_text(comma(rows).replace("validation", wrong), newline="")
+        with pytest.raises(FieldError, match=message):
+            text(str(path), threshold=3, **columns)
+    with pytest.raises(FieldError, match="split_column = 'part': must be left out"):
+        text(dataset="some/reviews", **columns)
 
 
 def test_more_texts_move_few_of_the_others(tmp_path):
