@@ -30,7 +30,7 @@ RANKS = {
     "gru_jax.interop": ["layout", "matching", "*"],
     "gru_jax.tasks": ["base", "dataset", "adding copy_memory languages", "*"],
     "configs": ["common variants", "*", "ablations gradients", "sweeps"],
-    "configs.sweeps": ["chorales", "*"],
+    "configs.sweeps": ["chorales sentiment", "*"],
     "experiments": [
         "system stats",
         "datasets",

@@ -11,6 +11,7 @@ from configs import adding
 from experiments.settings.trials import described, from_file, matched, overridden
 from experiments.system.files import RunError
 from gru_jax import FieldError
+from scripts import reviews
 from scripts.paper import published, results
 from tests.collected import music, ratings
 from tests.programs import ROOT, tiny_config
@@ -174,9 +175,7 @@ def test_the_sweeps_that_are_committed(path, tmp_path):
         str(path), module.get_config(*[str(file(path.stem, tmp_path)) for _ in takes_a_file])
     )
     for trial in found:
-        assert len(trial.settings.seeds) >= (
-            4 if trial.name.startswith(("large-", "copy-T")) else 8
-        )
+        assert len(trial.settings.seeds) >= (4 if trial.name.startswith(FEW) else 8)
     by_name = {trial.name: trial for trial in found}
     for trial in found:
         if trial.reference:
@@ -197,14 +196,23 @@ def test_the_sweeps_that_are_committed(path, tmp_path):
             expected = [t for t in begun_ones if not t.after or solved & {*t.after}]
         assert [each.row["trial"] for each in committed] == [trial.name for trial in expected]
         for each, trial in zip(committed, expected, strict=True):
-            if path.stem != "sentiment":  # a model has as many embeddings as a file has words
+            if path.stem not in (
+                "sentiment",
+                "verdicts",
+            ):  # a model has as many embeddings as a file has words
                 assert each.row["parameters"] == trial.settings.experiment.parameters
             assert each.row["budget"] == trial.settings.steps
             assert each.row["seeds"] == len(trial.settings.seeds)
 
 
+FEW = ("large-", "copy-T", "end", "start")  # trials of fewer than eight seeds
+
+
 def file(sweep, folder):
     """One such as the sweep takes."""
+    if sweep == "verdicts":
+        reviews.write(*[str(ratings(folder, 300))] * 2, folder / "reviews.jsonl")
+        return folder / "reviews.jsonl"
     return ratings(folder) if sweep == "sentiment" else music(folder)[0]
 
 
