@@ -1,30 +1,21 @@
 """What docs/reach.md shows of the sweep reach: how far back each cell learns to look."""
 
-from typing import Any
-
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullLocator
 
-from experiments.figures import families, style
+from experiments.figures import style
 from experiments.stats.aggregates import profile
 from experiments.system.files import write_bytes
-from scripts.paper import aggregates, results, starts
+from scripts.paper import aggregates, results
 from scripts.paper.results import Result
 from scripts.paths import FIGURES
 
 SWEEP = "reach"
 ROWS = 10  # of README's table
 WORSE = 10  # times the input-blind loss: such a seed has diverged
-# Each cell has a colour of its own, and each start of a cell its dashes.
-DASHES = {
-    "chrono": (0, (5, 1.5)),
-    "bias1": (0, (2, 1)),
-    "refined": style.DOTTED,
-    "identity": style.DASHED,
-}
 
 
 def tasks() -> dict[str, list[int]]:
@@ -105,19 +96,6 @@ def _cell(result: Result | None) -> str:
     return f"{sums.solved}/{sums.seeds}, {end}"
 
 
-def _looks() -> dict[str, dict[str, Any]]:
-    """Colour and dashes of each variant."""
-    cells = {each.variant: each.row["cell"] for each in results.load(SWEEP)}
-    colors = dict(zip(families.ordered(cells.values()), style.COLORS, strict=False))
-    return {
-        variant: {
-            "color": colors[cell],
-            "ls": DASHES.get(starts.start(cell, variant), "-"),
-        }
-        for variant, cell in cells.items()
-    }
-
-
 def draw() -> None:
     """The figures of docs/reach.md: one for each task, and the profiles."""
     for task, lengths in tasks().items():
@@ -127,7 +105,7 @@ def draw() -> None:
 
 
 def _drawn(task: str, lengths: list[int]) -> Figure:
-    told, looks, first = results.variants(SWEEP), _looks(), lengths[0] / 1.6
+    told, looks, first = results.variants(SWEEP), results.looks(SWEEP), lengths[0] / 1.6
     figure, (left, right) = style.panels((10, 3.9), 2, width_ratios=(1, 1.2))
     order = ordered(task)[::-1]
     for place, variant in enumerate(order):
@@ -150,7 +128,11 @@ def _drawn(task: str, lengths: list[int]) -> Figure:
 
 def _updates(axis: Axes, task: str) -> None:
     """Updates to solve over T, with a line for each variant."""
-    chosen, told, looks = results.best(results.load(SWEEP)), results.variants(SWEEP), _looks()
+    chosen, told, looks = (
+        results.best(results.load(SWEEP)),
+        results.variants(SWEEP),
+        results.looks(SWEEP),
+    )
     for variant in ordered(task):
         found = [
             (length, sums.median_steps)
@@ -172,7 +154,7 @@ def _updates(axis: Axes, task: str) -> None:
 
 
 def _draw_profiles() -> None:
-    told, looks, at = results.variants(SWEEP), _looks(), np.linspace(0, 1, 101)
+    told, looks, at = results.variants(SWEEP), results.looks(SWEEP), np.linspace(0, 1, 101)
     figure, (axis,) = style.panels((8, 3.6))
     lines = []
     for variant, title in told.items():

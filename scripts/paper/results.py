@@ -146,6 +146,11 @@ def variants(sweep: str) -> dict[str, str]:
     return {name: starts.title(cells[name], name) for name in starts.ordered(cells)}
 
 
+def looks(sweep: str) -> dict[str, dict[str, Any]]:
+    """Colour and dashes of each variant in figures."""
+    return starts.looks({each.variant: each.row["cell"] for each in load(sweep)})
+
+
 def compare(sweep: str) -> dict[tuple[tuple[str, int], str], Comparison]:
     """Each variant against the sweep's reference on the same problem, both at their best rate."""
     chosen = best(load(sweep))

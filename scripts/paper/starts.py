@@ -1,6 +1,8 @@
 """How a cell starts, in words, from the name of a trial or a variant."""
 
-from experiments.figures import families
+from typing import Any
+
+from experiments.figures import families, style
 
 WORDS = {
     "bias0": "{gate} bias 0",
@@ -23,6 +25,15 @@ WORDS = {
 }
 
 
+# In figures each cell has a colour of its own, and each start of a cell its dashes.
+DASHES = {
+    "chrono": (0, (5, 1.5)),
+    "bias1": (0, (2, 1)),
+    "refined": style.DOTTED,
+    "identity": style.DASHED,
+}
+
+
 def start(cell: str, name: str) -> str:
     """The start: "chrono" for "gru_chrono" or "gru-chrono"; empty if the name is the cell's."""
     return "" if name == cell else name.removeprefix(f"{cell}-").removeprefix(f"{cell}_")
@@ -42,3 +53,12 @@ def title(cell: str, name: str) -> str:
 def ordered(cells: dict[str, str]) -> list[str]:
     """Variants in the order of their cells; the one with the cell's own name comes first."""
     return sorted(cells, key=lambda name: (families.place(cells[name]), name != cells[name]))
+
+
+def looks(cells: dict[str, str]) -> dict[str, dict[str, Any]]:
+    """Colour and dashes of each variant, from the cells of all."""
+    colors = dict(zip(families.ordered(cells.values()), style.COLORS, strict=False))
+    return {
+        variant: {"color": colors[cell], "ls": DASHES.get(start(cell, variant), "-")}
+        for variant, cell in cells.items()
+    }
