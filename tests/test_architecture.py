@@ -61,6 +61,7 @@ RANKS = {
         "*",
         "gradients published tasks performance aggregates",
         "horizons reach sentiment",
+        "verdicts",
         "__main__",
     ],
 }

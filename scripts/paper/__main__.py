@@ -21,6 +21,7 @@ from scripts.paper import (
     reach,
     reliability,
     results,
+    sentiment,
     tasks,
 )
 from scripts.paths import ROOT
@@ -61,6 +62,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "cells": results.table("tasks"),
         "gates": tasks.gates(),
     },
+    "docs/text.md": lambda: {"sentiment": sentiment.table()},
 }
 # Pages that are generated from the first line to the last.
 WHOLE = {"docs/faults.md": reliability.faults}
