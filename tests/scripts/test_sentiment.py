@@ -20,6 +20,8 @@ def test_what_the_page_says_of_sentiment():
     counted, networks = sentiment.load()["found"], shown()
     pairs = counted["words and pairs of words"]["test"]
     assert max(mean for mean, _, _ in networks.values()) < pairs
+    words = counted["words"]
+    assert words["validation"] > counted["words and pairs of words"]["validation"]
     gated = ("gru", "gru_both", "gru_two", "lstm")
     means = [pairs, *(networks[name][0] for name in gated)]
     size = sentiment.load()["sizes"]["test"]
@@ -27,7 +29,7 @@ def test_what_the_page_says_of_sentiment():
     low, high = stats.binomtest(round(pairs * size), size).proportion_ci(method="wilson")
     assert max(means) - min(means) < 0.02 < (high - low) / 2
     for name in gated:
-        assert counted["words"]["test"] < networks[name][0]
+        assert words["test"] < networks[name][0]
     intervals = [networks[name][1:] for name in gated]
     assert max(low for low, _ in intervals) < min(high for _, high in intervals)
     for name in ("vanilla", "min_gru"):
