@@ -1,6 +1,7 @@
 """Trains a population of models: python -m experiments.train --config=configs/adding.py
 
-The same command again resumes the run, or says that it is finished.
+The same command again resumes the run, or says that it is finished. --describe=gru says what that
+cell or task is, and which options it has; it needs no config.
 """
 
 import json
@@ -14,6 +15,7 @@ from ml_collections import ConfigDict
 from experiments.runs import Run
 from experiments.runs.records import read_config, read_summary, recorded_cores
 from experiments.runs.workdir import check_config
+from experiments.settings.descriptions import described
 from experiments.settings.resolution import Settings, default_workdir, resolve
 from experiments.settings.schema import by_content, has_file, with_data
 from experiments.system import commandline, processes, terminal
@@ -50,12 +52,16 @@ def define_flags() -> None:
     commandline.define_config()
     commandline.define_data()
     flags.DEFINE_string("workdir", None, "the run's folder (default: runs/CONFIG-HASH)")
+    flags.DEFINE_string("describe", None, "print what a cell or a task is, and its options")
     flags.DEFINE_bool("extend", False, "continue a run up to a higher config.train.steps")
     flags.DEFINE_bool("force", False, "take the folder over from a process on another host")
     processes.define_flags()
 
 
 def main() -> int:
+    if flags.FLAGS.describe:
+        print(described(flags.FLAGS.describe))
+        return 0
     config, data = flags.FLAGS.config.to_dict(), flags.FLAGS.data
     if data and not has_file(config):
         raise FieldError("--data", data[0], "left out, since config.task.path names no file")

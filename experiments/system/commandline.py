@@ -152,7 +152,7 @@ def parse(argv: list[str], values: flags.FlagValues) -> None:
         raise
     if rest:
         raise flags.Error(f"unexpected argument {rest[0]!r}: options start with --")
-    if not takes_config:
+    if not takes_config or ("describe" in values and values["describe"].value):
         return
     if not command.file:
         said = f"{command.changes[0][0]} without --config=FILE" if command.changes else ""

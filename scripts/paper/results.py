@@ -41,7 +41,7 @@ VARIANTS = {
     },
 }
 ABLATIONS = ("cells", *VARIANTS)
-SWEEPS = (*ABLATIONS, "tasks", "zoo", "reach", "sentiment")
+SWEEPS = (*ABLATIONS, "tasks", "zoo", "reach", "sentiment", "verdicts")
 BLIND: dict[str, Any] = {"color": style.MARK, "lw": 0.9, "ls": style.DOTTED}
 
 

@@ -13,6 +13,12 @@ from scripts.paths import FIGURES
 SWEEP = "verdicts"
 
 
+def counts() -> list[int]:
+    """The lengths of plots that were run."""
+    names = {each.problem[0] for each in results.load(SWEEP)}
+    return [count for count in PLOTS if f"{PLACES[0]}{count}" in names]
+
+
 def right(variant: str, place: str, count: int) -> list[float]:
     """The share of test verdicts that each seed judges right; without a plot there is one place."""
     name = f"{place if count else PLACES[0]}{count}"
@@ -25,12 +31,12 @@ def right(variant: str, place: str, count: int) -> list[float]:
 def table() -> str:
     """A row for each cell, start and place of the verdict, a column for each length of the plot."""
     lines = [
-        f"| verdict | cell | {' | '.join(f'{count} sentences' for count in PLOTS)} |",
-        "|---|---|" + "--:|" * len(PLOTS),
+        f"| verdict | cell | {' | '.join(f'{count} sentences' for count in counts())} |",
+        "|---|---|" + "--:|" * len(counts()),
     ]
     for place in PLACES:
         for variant, title in results.variants(SWEEP).items():
-            cells = [_told(right(variant, place, count)) for count in PLOTS]
+            cells = [_told(right(variant, place, count)) for count in counts()]
             lines.append(f"| at the {place} | {title} | {' | '.join(cells)} |")
     return "\n".join([*lines, "", results.provenance(SWEEP)])
 
@@ -49,11 +55,11 @@ def drawn() -> Figure:
     figure, axes = style.panels((9, 3.4), len(PLACES), sharey=True)
     for axis, place in zip(axes, PLACES, strict=True):
         for variant, title in told.items():
-            seeds = [right(variant, place, count) for count in PLOTS]
+            seeds = [right(variant, place, count) for count in counts()]
             spread = [[end(each) for each in seeds] for end in (min, _median, max)]
-            style.band(axis, PLOTS, spread, marker="o", label=title, **looks[variant])
+            style.band(axis, counts(), spread, marker="o", label=title, **looks[variant])
         axis.axhline(0.5, **results.BLIND)
-        axis.set(xlabel="sentences of plot", xticks=PLOTS)
+        axis.set(xlabel="sentences of plot", xticks=counts())
         axis.set_title(f"the verdict at the {place}", loc="left", fontsize=10)
     axes[0].set_ylabel("verdicts judged right")
     axes[-1].legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
