@@ -41,12 +41,10 @@ def evaluate(
     """
     experiment = run.settings.experiment
     task = experiment.task
-    if length is not None and length != task.length:
-        if task.readout == "flatten":
-            raise FieldError(
-                "length", length, f"{task.length}: this readout needs the training length"
-            )
-        task = task.with_length(length)
+    if length not in (None, task.length) and task.readout == "flatten":
+        raise FieldError("length", length, f"{task.length}: this readout needs the training length")
+    if length is not None and not (length == task.length and isinstance(task, Dataset)):
+        task = task.with_length(length)  # also of the training length, which may be the longest
     task = task.judged_on(split)
     size = task.size if isinstance(task, Dataset) else experiment.evaluation_examples
     experiment = dataclasses.replace(experiment, task=task, evaluation_examples=size)

@@ -39,6 +39,9 @@ class Columns:
     threshold: float | None = None
 
     def __post_init__(self):
+        for field, name in self.named.items():
+            if not isinstance(name, str) or (name.isdecimal() and len(name) > 6):
+                raise FieldError(field, name, "the name or the number of a column, as a string")
         if self.split and not self.label:
             raise FieldError("label_column", "", "given, since split_column is")
         if bool(self.label) != bool(self.text):
@@ -78,27 +81,33 @@ def read_split(path: str, columns: Columns) -> list[tuple[str, Row]]:
         allowed = f"UTF-8 text: line {number} is not ({error.reason})"
         raise FieldError("path", path, allowed) from None
     whole = whole.removeprefix(MARK).replace("\n" + MARK, "\n")  # files may have been joined
-    if file.suffix == ".jsonl":
+    if "\n" not in whole:  # as once on Macintosh computers
+        whole = whole.replace("\r", "\n")
+    kind = file.suffix.lower()
+    if kind == ".jsonl":
         found = _json_lines(path, whole, [*columns.named.values()] or ["label", "text"])
     elif columns.label:
-        found = _chosen(path, _table(path, whole, file.suffix == ".csv"), columns)
+        found = _chosen(path, _table(path, whole, kind == ".csv"), columns)
     else:
-        found = _pairs(path, whole, file.suffix == ".csv")
+        found = _pairs(path, whole, kind == ".csv")
     if not found:
         raise FieldError("path", path, "a file with texts: it is empty")
     rows = [
         checked("path", path, f"line {number}", columns.threshold, *row[:2])
         for number, row in found
     ]
-    if file.suffix != ".jsonl" and not columns.label:
+    if kind != ".jsonl" and all(name.isdecimal() for name in columns.named.values()):
         _check_header(path, found[0][0], rows)
     splits = [_split(path, number, *row[2:]) for number, row in found]
     return list(zip(splits, rows, strict=True))
 
 
-def _split(path: str, number: int, value: Any = "") -> str:
+def _split(path: str, number: int, *values: Any) -> str:
+    if not values:
+        return ""
+    (value,) = values
     split = str(value).strip()
-    if value != "" and split not in SPLITS:
+    if split not in SPLITS:
         allowed = f"rows for one of {', '.join(SPLITS)}: line {number} has {fields.short(value)}"
         raise FieldError("path", path, allowed)
     return split
@@ -125,14 +134,14 @@ def checked(
         rating = float(label)
     except ValueError:
         rating = math.nan
-    if math.isnan(rating):
+    if not math.isfinite(rating):
         allowed = f"ratings, since threshold is given: {place} has {fields.short(label)}"
         raise FieldError(field, source, allowed)
     return (POSITIVE if rating > threshold else NEGATIVE), text
 
 
 def _said(field: str, source: str, place: str, value: Any) -> str:
-    number = isinstance(value, int | float) and math.isfinite(value)
+    number = isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
     if not (isinstance(value, str) or number):
         allowed = f"labels and texts that are strings or numbers: {place} has {fields.short(value)}"
         raise FieldError(field, source, allowed)
@@ -159,6 +168,8 @@ def _pairs(path: str, whole: str, commas: bool) -> list[Numbered]:
         return rows
     if commas:
         rows = _table(path, whole, commas)
+        if not rows:
+            return []
         number, row = next(each for each in rows if len(each[1]) != 2)
         allowed = f"rows of two columns, or label_column and text_column: line {number} has "
         raise FieldError("path", path, f"{allowed}{len(row)}")
@@ -199,6 +210,8 @@ def _chosen(path: str, rows: list[Numbered], columns: Columns) -> list[Numbered]
         if name not in header and not name.isdecimal():
             known = ", ".join(map(fields.short, header))
             raise FieldError(field, name, f"a column of {path}, which has {known}")
+        if header.count(name) > 1:
+            raise FieldError(field, name, f"one column of {path}, which has several of that name")
         places.append(header.index(name) if name in header else int(name) - 1)
     for number, row in rows:
         if not 0 <= min(places) <= max(places) < len(row):

@@ -65,6 +65,11 @@ def text(
         raise FieldError(*source, f"texts with at least two labels: all have {names}")
     if (count := len({_told(words) for rows in parts.values() for _, words in rows})) < 10:
         raise FieldError(*source, f"at least ten different texts: it has {count}")
+    trained = {label for label, _ in parts[TRAIN]}
+    if unknown := {*names} - trained:
+        where = next(split for split, rows in parts.items() if min(unknown) in dict(rows))
+        allowed = f'texts whose labels are all in "train": {min(unknown)!r} is in "{where}" only'
+        raise FieldError(*source, allowed)
     cut: Callable[[str], list[str]] = list if unit == "character" else _words
     tokens = {split: [cut(words)[:length] for _, words in rows] for split, rows in parts.items()}
     counts = collections.Counter(word for words in tokens[TRAIN] for word in words)
@@ -110,7 +115,9 @@ def _file(path: str, columns: Columns) -> dict[str, list[tuple[str, str]]]:
 def split_texts(rows: list[tuple[str, str]]) -> dict[str, list[tuple[str, str]]]:
     """A fixed tenth tests, and another validates. Texts with equal words stay together."""
     words = [_told(text) for _, text in rows]
-    order = sorted({*words}, key=lambda each: hashlib.sha256(each.encode()).digest())
+    order = sorted(
+        {*words}, key=lambda each: hashlib.sha256(each.encode("utf-8", "surrogatepass")).digest()
+    )
     tenth = max(len(order) // 10, 1)
     place = {each: rank // tenth for rank, each in enumerate(order)}
     parts: dict[str, list[tuple[str, str]]] = {TRAIN: [], VALIDATION: [], TEST: []}
@@ -132,7 +139,7 @@ def _hugging_face(name: str, columns: Columns) -> dict[str, list[tuple[str, str]
         }
     except Exception as error:  # the network, the name or its columns
         allowed = f'a data set with "{text}" and "{label}" ({type(error).__name__}: {error})'
-        raise FieldError("dataset", name, allowed) from None
+        raise FieldError("dataset", name, " ".join(allowed.split())) from None
     rows = {
         split: [
             checked("dataset", name, f"row {number} of {split}", columns.threshold, *both)
@@ -143,10 +150,6 @@ def _hugging_face(name: str, columns: Columns) -> dict[str, list[tuple[str, str]
     parts = split_texts(rows[TRAIN])
     if TEST not in rows:
         return parts
-    unknown = {label for label, _ in rows[TEST]} - {label for label, _ in rows[TRAIN]}
-    if unknown:
-        allowed = f'a data set whose labels are all in "train": {min(unknown)!r} is in "test" only'
-        raise FieldError("dataset", name, allowed)
     return {TRAIN: parts[TRAIN] + parts[TEST], VALIDATION: parts[VALIDATION], TEST: rows[TEST]}
 
 

@@ -65,7 +65,7 @@ def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
         raise FieldError(
             "config.model.cell", run.settings.config["model"]["cell"], "one with gates"
         )
-    steps = np.arange(experiment.task.steps)
+    steps = np.arange(batch.inputs.shape[1])
     lengths = np.full(examples, len(steps)) if batch.lengths is None else np.asarray(batch.lengths)
     inside = steps < lengths[:, None]
     return Recorded(gates, None if kept is None else np.asarray(kept), batch, inside)

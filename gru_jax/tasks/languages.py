@@ -1,6 +1,8 @@
 """Questions about strings, and what is known of the answers unseen (Delétang et al. 2023)."""
 
 import dataclasses
+import functools
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.scipy.special import betainc
+from numpy.typing import NDArray
+from scipy.special import betainc
 
 from gru_jax.axes import Array, Key
 from gru_jax.tasks.base import one_of
@@ -127,28 +130,32 @@ def _position(n: int) -> float:
 
 
 def _value(n: int) -> float:
-    """Of an expression: the joint distribution of total and last term, operator by operator."""
-    chances = np.zeros((MODULUS, MODULUS))
-    chances[0] = 1 / MODULUS
-    for _ in range((n - 1) // 2):
-        new = np.zeros_like(chances)
-        for (total, term), chance in np.ndenumerate(chances):
-            for number in range(MODULUS):
-                share = chance / (3 * MODULUS)
-                new[total, term * number % MODULUS] += share
-                for signed in (number, -number):
-                    new[(total + term) % MODULUS, signed % MODULUS] += share
-        chances = new
+    """Of an expression: by the joint distribution of total and last term, operator by operator."""
+    chances = np.zeros(MODULUS**2)
+    chances[:MODULUS] = 1 / MODULUS
+    chances = chances @ np.linalg.matrix_power(_operation(), (n - 1) // 2)
     values = np.zeros(MODULUS)
-    for (total, term), chance in np.ndenumerate(chances):
-        values[(total + term) % MODULUS] += chance
+    for state, chance in enumerate(chances):
+        values[sum(divmod(state, MODULUS)) % MODULUS] += chance
     return _entropy(values)
+
+
+@functools.cache
+def _operation() -> NDArray[np.float64]:
+    """The chances of the next total and term, total * MODULUS + term, in the row of the last."""
+    found = np.zeros((MODULUS**2, MODULUS**2))
+    for total, term, number in itertools.product(range(MODULUS), repeat=3):
+        row = found[total * MODULUS + term]
+        row[total * MODULUS + term * number % MODULUS] += 1 / (3 * MODULUS)
+        for signed in (number, -number):
+            row[(total + term) % MODULUS * MODULUS + signed % MODULUS] += 1 / (3 * MODULUS)
+    return found
 
 
 def _order(n: int) -> float:
     """The i-th smallest is at most v where more than i of n symbols are: a binomial tail."""
     i, shares = np.arange(n)[:, None], np.arange(1, BUCKETS) / BUCKETS
-    below = betainc(i + 1.0, np.asarray(n - i, np.float32), shares)
+    below = betainc(i + 1.0, n - i, shares)
     whole = np.concatenate([np.zeros((n, 1)), below, np.ones((n, 1))], axis=1)
     return _entropy(np.diff(whole, axis=1))
 

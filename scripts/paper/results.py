@@ -221,6 +221,7 @@ def provenance(sweep: str) -> str:
     row = results[0].row
     told = lambda values: ", ".join(str(value) for value in sorted({*values}))
     hours = sum(each.row["wall_seconds"] for each in results) / 3600
+    command, *_ = row["command"].partition(" --workdir")
     budgets = {each.problem[0]: each.row["budget"] for each in results}
     return (
         f"{told(each.row['seeds'] for each in results)} seeds, learning rates "
@@ -228,8 +229,8 @@ def provenance(sweep: str) -> str:
         f"steps: {', '.join(f'{task} {steps:,}' for task, steps in budgets.items())}; at most "
         f"{hours:.1f} core hours in all. Commit "
         f"{told(each.row['commit'][:8] for each in results)}; {row['devices']} x {row['device']}; "
-        f"{pages.made_with(row)}. All trials: `python -m experiments.sweep "
-        f"--config=configs/sweeps/{sweep}.py`.{pages.earlier(each.row for each in results)}"
+        f"{pages.made_with(row)}. All trials: `{command}`."
+        + pages.earlier(each.row for each in results)
     )
 
 

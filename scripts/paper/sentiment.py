@@ -7,6 +7,7 @@ python -m scripts.paper.sentiment FILE    the file of configs/sweeps/sentiment.p
 import functools
 import json
 import sys
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -66,7 +67,8 @@ def measure(path: str) -> int:
         found[kind] = {split: best.score(counted[split], labels[split]) for split in judged}
         found[kind] |= {"C": best.C, "weights": counted[TRAIN].shape[1] + 1}
     sizes = {name: len(rows) for name, rows in parts.items()}
-    kept = {key: made[key] for key in ("commit", "python", "packages")}
+    packages = made["packages"] | {"scikit-learn": version("scikit-learn")}
+    kept = {"commit": made["commit"], "python": made["python"], "packages": packages}
     write_json(MEASURED, {"found": found, "sizes": sizes, "sha256": digest_of(path), "made": kept})
     return 0
 

@@ -6,12 +6,15 @@ import shutil
 import numpy as np
 import pytest
 
+from configs import formal_language
 from experiments.evaluate import evaluate
+from experiments.measurements import gates
 from experiments.runs import load
 from experiments.runs.metrics import MetricsFile
+from experiments.train import train
 from gru_jax import FieldError, training
 from gru_jax.devices import make_mesh
-from tests.programs import ROOT, one_line, program
+from tests.programs import ROOT, one_line, program, tiny_config
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 
@@ -35,6 +38,17 @@ def test_more_examples_begin_with_those_of_the_run(run, length):
     for name, values in found.items():
         np.testing.assert_allclose(values, expected[name], rtol=1e-5)
     assert found != evaluate(run, length)
+
+
+def test_strings_of_the_length_of_training_and_gates_over_longer_ones(tmp_path):
+    config = tiny_config(formal_language, **{"task.length": 4, "task.longest": 7})
+    run = train(config, str(tmp_path / "run"), quiet=True)
+    experiment = dataclasses.replace(run.settings.experiment, task=run.task.with_length(4))
+    exact = dataclasses.replace(
+        run, settings=dataclasses.replace(run.settings, experiment=experiment)
+    )
+    assert evaluate(run, 4) == evaluate(exact) != evaluate(run)
+    assert gates.record(run).inside.shape[1] == 8
 
 
 def test_numbers_of_examples_that_cannot_be(run):

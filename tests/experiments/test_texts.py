@@ -105,6 +105,12 @@ def test_two_columns_of_a_spreadsheet_need_no_names(tmp_path):
         ("1\tx\n", "a.tsv", Columns("1", "3"), "columns 1, 3: line 1 has 2 columns"),
         ("1\tx\n", "a.tsv", Columns("0", "1"), "columns 0, 1: line 1"),
         ("", "a.csv", NAMED, "it is empty"),
+        ("", "a.csv", None, "it is empty"),
+        (" , \n\n", "a.csv", None, "it is empty"),
+        ("stars,stars,review\n1,2,x\n", "a.csv", NAMED, "one column of .* several of that name"),
+        ("x\ty\n" + table(ROWS), "a.tsv", Columns("1", "2"), "the label of line 1, 'x'"),
+        ("stars,review\n1e400,x\n", "A.CSV", NAMED, "ratings, .* line 2 has '1e400'"),
+        ("1,x\r2\r", "a.csv", Columns("1", "2"), "line 2 has 1 columns"),
         ("stars,review\n", "a.csv", NAMED, "it is empty"),
     ],
 )
@@ -121,6 +127,8 @@ def test_what_is_wrong_with_a_table_is_one_line(tmp_path, content, name, columns
         ({"text": "review"}, "label_column = ''"),
         ({"split": "part"}, "label_column = ''"),
         ({"threshold": math.nan}, "threshold = nan"),
+        ({"label": 1, "text": 2}, "label_column = 1: must be the name or the number"),
+        ({"label": "9" * 5000, "text": "2"}, "label_column = '999"),
     ],
 )
 def test_columns_that_cannot_be(columns, message):
@@ -145,12 +153,31 @@ def test_a_column_may_say_the_split(tmp_path):
     again = text(str(tmp_path / "split.jsonl"), threshold=3, **columns)
     for split, held in task.splits.items():
         np.testing.assert_array_equal(held.inputs, again.splits[split].inputs)
-    for wrong, message in (("dev", "line 6 has 'dev'"), ("train", "none for validation")):
+    wrongs = (("dev", "line 6 has 'dev'"), ("train", "none for validation"), ("", "has ''"))
+    for wrong, message in wrongs:
         path.write_text(comma(rows).replace("validation", wrong), newline="")
         with pytest.raises(FieldError, match=message):
             text(str(path), threshold=3, **columns)
     with pytest.raises(FieldError, match="split_column = 'part': must be left out"):
         text(dataset="some/reviews", **columns)
+
+
+def test_a_label_that_is_not_in_the_training_split(tmp_path):
+    rows = [(label, words, "train") for label, words in ROWS] + [("odd", "new", "test")]
+    rows += [("pos", "newer", "validation")]
+    path = tmp_path / "odd.tsv"
+    path.write_text("label\ttext\tsplit\n" + "".join("\t".join(row) + "\n" for row in rows))
+    columns = {"label_column": "label", "text_column": "text", "split_column": "split"}
+    with pytest.raises(FieldError, match='all in "train": \'odd\' is in "test" only'):
+        text(str(path), **columns)
+
+
+def test_half_of_an_emoji_and_a_large_number_are_texts(tmp_path):
+    rows = [{"label": i % 2, "text": f"film \ud83d {i}"} for i in range(20)]
+    rows += [{"label": 0, "text": 10**400}]
+    path = tmp_path / "odd.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert sum(len(each.inputs) for each in text(str(path)).splits.values()) == 21
 
 
 def test_more_texts_move_few_of_the_others(tmp_path):
