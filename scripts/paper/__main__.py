@@ -23,6 +23,7 @@ from scripts.paper import (
     results,
     sentiment,
     tasks,
+    verdicts,
 )
 from scripts.paths import ROOT
 
@@ -62,7 +63,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "cells": results.table("tasks"),
         "gates": tasks.gates(),
     },
-    "docs/text.md": lambda: {"sentiment": sentiment.table()},
+    "docs/text.md": lambda: {"sentiment": sentiment.table(), "verdicts": verdicts.table()},
 }
 # Pages that are generated from the first line to the last.
 WHOLE = {"docs/faults.md": reliability.faults}
@@ -84,6 +85,7 @@ def main() -> int:
     horizons.draw()
     reach.draw()
     tasks.draw()
+    verdicts.draw()
     published.draw()
     performance.draw()
     return 0

@@ -62,7 +62,7 @@ class Result:
 
     @property
     def rate(self) -> float:
-        return self.row["optimizer.learning_rate"]
+        return float(self.row["trial"].rpartition("-lr")[2])
 
     @property
     def judged(self) -> dict[str, Any]:

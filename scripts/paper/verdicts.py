@@ -14,9 +14,10 @@ SWEEP = "verdicts"
 
 
 def counts() -> list[int]:
-    """The lengths of plots that were run."""
+    """The lengths of plots that were run at both places."""
     names = {each.problem[0] for each in results.load(SWEEP)}
-    return [count for count in PLOTS if f"{PLACES[0]}{count}" in names]
+    places = lambda count: PLACES if count else PLACES[:1]
+    return [n for n in PLOTS if all(f"{place}{n}" in names for place in places(n))]
 
 
 def right(variant: str, place: str, count: int) -> list[float]:
@@ -46,8 +47,9 @@ def _told(seeds: list[float]) -> str:
 
 
 def draw() -> None:
-    """The figure of docs/text.md."""
-    write_bytes(FIGURES / "verdict_words.png", style.saved(drawn()))
+    """The figure of docs/text.md, once there are enough lengths for lines."""
+    if len(counts()) > 2:
+        write_bytes(FIGURES / "verdict_words.png", style.saved(drawn()))
 
 
 def drawn() -> Figure:
