@@ -42,11 +42,10 @@ class Columns:
         for field, name in self.named.items():
             if not isinstance(name, str) or (name.isdecimal() and len(name) > 6):
                 raise FieldError(field, name, "the name or the number of a column, as a string")
-        if self.split and not self.label:
-            raise FieldError("label_column", "", "given, since split_column is")
-        if bool(self.label) != bool(self.text):
-            missing = "text_column" if self.label else "label_column"
-            raise FieldError(missing, "", "given, since the other column is")
+        together = {"label_column", "text_column"}
+        if self.named and (missing := together - {*self.named}):
+            field, name = next(iter(self.named.items()))
+            raise FieldError(field, name, f"given together with {' and '.join(sorted(missing))}")
         if self.threshold is not None:
             fields.real("threshold", self.threshold)
 

@@ -123,9 +123,9 @@ def test_what_is_wrong_with_a_table_is_one_line(tmp_path, content, name, columns
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"label": "1"}, "text_column = ''"),
-        ({"text": "review"}, "label_column = ''"),
-        ({"split": "part"}, "label_column = ''"),
+        ({"label": "1"}, "label_column = '1': must be given together with text_column"),
+        ({"text": "review"}, "text_column = 'review': must be given together with label_column"),
+        ({"split": "part"}, "split_column = 'part': .* with label_column and text_column"),
         ({"threshold": math.nan}, "threshold = nan"),
         ({"label": 1, "text": 2}, "label_column = 1: must be the name or the number"),
         ({"label": "9" * 5000, "text": "2"}, "label_column = '999"),
