@@ -90,3 +90,9 @@ def test_what_the_page_says_of_adding_over_100_and_200_steps():
     assert 0 < short["vanilla_identity"].solved < 8
     assert long["vanilla_identity"].solved == 0
     assert {"vanilla", "exprnn"}.isdisjoint(long)
+
+
+def test_what_the_page_says_of_copy_first_over_5_steps():
+    found = at("copy-first", 5)
+    assert len(found) == 12
+    assert all(each.solved == each.seeds == 16 for each in found.values())
