@@ -23,6 +23,8 @@ def sweep(add):
 {body}
 """
 
+FEW = ("large-", "copy-T", "end", "start")  # what trials of fewer than eight seeds begin with
+
 
 def sweep_file(path, body, steps=40):
     path.write_text(FILE.format(body=textwrap.indent(textwrap.dedent(body), "    "), steps=steps))

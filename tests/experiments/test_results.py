@@ -13,6 +13,7 @@ from experiments.settings.schema import SCHEMA
 from experiments.system.files import RunError
 from scripts.paper import __main__ as documentation
 from scripts.paper import gradients, pages, performance, published, results, starts
+from tests.sweeping import FEW
 
 
 @pytest.fixture(params=[*results.SWEEPS, *sorted({row.sweep for row in published.rows()})])
@@ -45,7 +46,7 @@ def test_every_trial_says_what_it_takes_to_repeat_it(sweep):
     for each in results.load(sweep):
         row = each.row
         assert len(each.losses) == len(each.solved_steps) == row["seeds"]
-        assert row["seeds"] >= (4 if row["trial"].startswith("large-") else 8)
+        assert row["seeds"] >= (4 if row["trial"].startswith(FEW) else 8)
         assert row["command"].startswith("python -m experiments.sweep --config=configs/sweeps/")
         assert row["command"].endswith(f"--only={row['trial']}")
         assert len(row["commit"]) == 40

@@ -15,6 +15,7 @@ from scripts import reviews
 from scripts.paper import published, results
 from tests.collected import music, ratings
 from tests.programs import ROOT, tiny_config
+from tests.sweeping import FEW
 
 BASE = tiny_config().to_dict()
 
@@ -204,9 +205,6 @@ def test_the_sweeps_that_are_committed(path, tmp_path):
                 assert each.row["parameters"] == trial.settings.experiment.parameters
             assert each.row["budget"] == trial.settings.steps
             assert each.row["seeds"] == len(trial.settings.seeds)
-
-
-FEW = ("large-", "copy-T", "end", "start")  # trials of fewer than eight seeds
 
 
 def file(sweep, folder):
