@@ -217,6 +217,7 @@ def test_a_run_without_a_checkpoint(tmp_path, measured):
         ),
         (["--config.model.bidirectional=True"], "a lag needs one direction"),
         (["--inputs=0"], "--inputs = 0"),
+        (["--only=nothing-*"], "--only=nothing-* matches none of the"),
         (["--runs=nowhere"], "holds neither a sweep nor a run"),
     ],
 )

@@ -19,17 +19,19 @@ def row(name, solved_steps, losses=None):
     }
 
 
+ROWS = [
+    row("adding-T100-gru-lr0.01", [100, 300, 500, 700]),
+    row("adding-T200-gru-lr0.01", [500, None, None, None]),
+    row("adding-T200-gru-lr0.003", [500, 900, None, None]),
+    row("adding-T100-gru_chrono-lr0.01", [100, 100, 100, 100]),
+    row("adding-T200-gru_chrono-lr0.01", [100, 100, 100, None]),
+    row("adding-T100-lstm-lr0.01", [None] * 4, [0.05, 0.1, 0.1, None]),
+]
+
+
 @pytest.fixture(autouse=True)
 def made_up(monkeypatch):
-    rows = [
-        row("adding-T100-gru-lr0.01", [100, 300, 500, 700]),
-        row("adding-T200-gru-lr0.01", [500, None, None, None]),
-        row("adding-T200-gru-lr0.003", [500, 900, None, None]),
-        row("adding-T100-gru_chrono-lr0.01", [100, 100, 100, 100]),
-        row("adding-T200-gru_chrono-lr0.01", [100, 100, 100, None]),
-        row("adding-T100-lstm-lr0.01", [None] * 4, [0.05, 0.1, 0.1, None]),
-    ]
-    monkeypatch.setattr(results, "load", lambda _: [results.Result(each) for each in rows])
+    monkeypatch.setattr(results, "load", lambda _: [results.Result(each) for each in ROWS])
 
 
 def test_updates_are_spared_by_seeds_that_solve_and_by_no_others():

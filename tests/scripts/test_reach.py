@@ -3,20 +3,12 @@
 import pytest
 
 from scripts.paper import reach, results
-from tests.scripts.test_overall import row
+from tests.scripts.test_overall import ROWS, row
 
 
 @pytest.fixture
 def made_up(monkeypatch):
-    rows = [
-        row("adding-T100-gru-lr0.01", [100, 300, 500, 700]),
-        row("adding-T200-gru-lr0.01", [500, None, None, None]),
-        row("adding-T200-gru-lr0.003", [500, 900, None, None]),
-        row("adding-T100-gru_chrono-lr0.01", [100, 100, 100, 100]),
-        row("adding-T200-gru_chrono-lr0.01", [100, 100, 100, None]),
-        row("adding-T100-lstm-lr0.01", [None] * 4, [0.05, 0.1, 0.1, None]),
-    ]
-    monkeypatch.setattr(results, "load", lambda _: [results.Result(each) for each in rows])
+    monkeypatch.setattr(results, "load", lambda _: [results.Result(each) for each in ROWS])
 
 
 @pytest.mark.usefixtures("made_up")
