@@ -42,6 +42,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
     },
     "docs/cells.md": lambda: {
         "cells": cells.table(),
+        "choice": cells.choice(),
         "settings": cells.settings(),
         "zoo": results.across("zoo"),
         "equations": cells.equations(),

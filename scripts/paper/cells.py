@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-import re
+import math
 import sys
 import textwrap
 from typing import Any
@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 from flax import nnx
 
+from experiments.stats.outcomes import Outcomes
 from gru_jax import CELLS, Cell, GRUCell, LSTMCell, VanillaCell, parameter_count
 from gru_jax.cells import LayerNormGRUCell, MGUCell, MinGRUCell, SLSTMCell
+from scripts.paper import results
+from scripts.paper.equations import latex
 
 TERMS = ("D H", "H^2", "H", "")
 SIZES = ((1, 1), (2, 3), (3, 7), (5, 4), (4, 9))
@@ -115,8 +118,46 @@ def settings() -> str:
 
 
 def equations() -> str:
-    """For each cell a heading, its equations, where they come from, and its options."""
-    return "\n\n".join(map(_section, CELLS.values()))
+    """For each cell a heading, its equations, their source, its options, and what it learned."""
+    return "\n\n".join(f"{_section(cell)}\n\n{learned(name)}" for name, cell in CELLS.items())
+
+
+def choice() -> str:
+    """The cells by what they learned, so that a reader can choose; the soonest to add first."""
+    learns = {name: tuple(2 * each.solved >= each.seeds for each in _zoo(name)) for name in CELLS}
+    soonest = sorted(CELLS, key=lambda name: _zoo(name)[0].median_steps or math.inf)
+    named = lambda some: ", ".join(CELLS[name].TITLE for name in soonest if name in some)
+    some = lambda *wanted: named({name for name, found in learns.items() if found == wanted})
+    assert not some(False, True), "a cell that tracks states but does not add has no line here"
+    return (
+        f"- **Both to remember over a long time and to track a state**: {some(True, True)}.\n"
+        f"- **To remember over a long time**: also {some(True, False)}. They add, but do not "
+        "track sums.\n"
+        "- **Many steps at once, without a loop over time**: "
+        f"{named({name for name, cell in CELLS.items() if cell.LINEAR})}, see "
+        "[linear cells](performance.md#linear-cells-many-steps-at-once).\n"
+        f"- Neither task within this budget, and with the usual start: {some(False, False)}."
+    )
+
+
+def learned(name: str) -> str:
+    """What a cell with its usual start did on both tasks of the sweep "zoo"."""
+    adds, tracks = (
+        f"{each.solved}/{each.seeds}"
+        f"{'' if each.median_steps is None else f' (median {each.steps} updates)'}"
+        for each in _zoo(name)
+    )
+    return (
+        "Seeds that solve a task [with its usual start](#what-they-learn): adding over 200 steps "
+        f"{adds}, sums modulo 5 {tracks}."
+    )
+
+
+def _zoo(name: str) -> tuple[Outcomes, Outcomes]:
+    """What became of a cell in the sweep "zoo": on adding, and on sums."""
+    chosen = results.best(results.load("zoo"))
+    found = {task: each for ((task, _), cell), each in chosen.items() if cell == name}
+    return found["adding"].outcomes, found["sum5"].outcomes
 
 
 def parameters(cell: type[Cell], options: dict[str, Any] | None = None) -> str:
@@ -159,8 +200,8 @@ def _section(cell: type[Cell]) -> str:
     where = sys.modules[cell.__module__].__doc__ or ""
     told = " ".join((source or f"Source: {where.strip().splitlines()[0]}").split())
     options = ", ".join(f"`{name}`" for name in cell.options()) or "none"
-    block = re.sub(r"\s+$", "", textwrap.dedent(shown))
+    block = latex(textwrap.dedent(shown))
     return (
-        f"### {cell.TITLE}\n\n{summary}\n\n```text\n{block}\n```\n\n{told}\n\n"
+        f"### {cell.TITLE}\n\n{summary}\n\n```math\n{block}\n```\n\n{told}\n\n"
         f"Options of its own: {options}."
     )

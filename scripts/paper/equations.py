@@ -1,0 +1,109 @@
+"""Equations as docstrings write them, as mathematics in LaTeX that GitHub shows.
+
+    z = sigmoid(x W_z + h U_z + b_z)         update gate
+
+is an equation and, behind at least two spaces, a note about it. Names are single letters with or
+without a subscript, and those that NAMES has; a product has spaces, `*` where it is unit by unit.
+"""
+
+import re
+from collections.abc import Iterator
+
+FUNCTIONS = {
+    "sigmoid": r"\sigma",
+    **{name: f"\\{name}" for name in ("tanh", "exp", "log", "max")},
+    # GitHub allows no \operatorname.
+    **{name: rf"\mathrm{{{name}}}" for name in ("sign", "relu", "activation", "LN", "Re")},
+}
+NAMES = {
+    **FUNCTIONS,
+    "dt": r"\Delta t",
+    **{name: f"\\{name}" for name in ("beta", "gamma", "epsilon", "zeta", "theta", "nu")},
+}
+SYMBOLS = {"*": r"\odot", "^T": r"^\top", "|": r"\vert"}
+TOKEN = re.compile(r"\s*([A-Za-z]+(?:_[A-Za-z0-9])?'?|\d+|\^\w|[-+*/=(),|\[\]])")
+
+
+def latex(block: str) -> str:
+    r"""Lines of equations and notes, aligned at their first "=".
+
+    >>> print(latex("h' = f / (f + i) * h     a note\nf = 1"))
+    \begin{aligned}
+    h' &= \frac{f}{f + i} \odot h && \text{a note} \\
+    f &= 1
+    \end{aligned}
+    """
+    rows = []
+    for line in filter(None, map(str.strip, block.splitlines())):
+        equation, *note = re.split(r"(?<![,\s])\s{2,}", line, maxsplit=1)
+        aligned = formula(equation).replace("=", "&=", 1)
+        rows.append(aligned + "".join(rf" && \text{{{words}}}" for words in note))
+    return "\n".join([r"\begin{aligned}", " \\\\\n".join(rows), r"\end{aligned}"])
+
+
+def formula(text: str) -> str:
+    r"""One equation.
+
+    >>> formula("A = S - gamma I,   S = -S^T")
+    'A = S - \\gamma I, \\quad S = - S^\\top'
+    >>> formula("h' = foo(x)")
+    Traceback (most recent call last):
+      ...
+    ValueError: 'foo' in "h' = foo(x)": must be a letter, with a subscript or without, or of NAMES
+    """
+    found, rest = [], text.strip()
+    while rest:
+        token = TOKEN.match(rest)
+        if token is None:
+            raise ValueError(f"{rest!r} in {text!r}: is no mathematics")
+        found.append(token[1])
+        rest = rest[token.end() :].strip()
+    terms = iter(found)
+    return _sum(terms, text, end="")
+
+
+def _sum(tokens: Iterator[str], text: str, end: str) -> str:
+    """All up to the closing bracket `end`, which is taken, too."""
+    parts: list[str] = []
+    divides = False
+    for token in tokens:
+        if token == end:
+            return _joined(parts, r" \; " if end == "]" else " ")
+        if token in "([":
+            inner = _sum(tokens, text, ")" if token == "(" else "]")
+            part = inner if divides else f"({inner})" if token == "(" else f"[{inner}]"
+        elif token == ",":
+            part = "," if end else r", \quad"
+        else:
+            part = SYMBOLS.get(token) or _name(token, text)
+        if token == "/":
+            divides = True
+        elif divides:
+            parts.append(rf"\frac{{{parts.pop()}}}{{{part}}}")
+            divides = False
+        else:
+            parts.append(part)
+    if end:
+        raise ValueError(f"{text!r} lacks {end!r}")
+    return _joined(parts, " ")
+
+
+def _joined(parts: list[str], space: str) -> str:
+    """An argument stands at its function, a power at its base."""
+    text = ""
+    for before, part in zip(["", *parts], parts, strict=False):
+        applied = before in FUNCTIONS.values() and part.startswith("(")
+        text += part if not text or applied or part[0] in "^," else space + part
+    return text
+
+
+def _name(token: str, text: str) -> str:
+    if not token[0].isalpha():
+        return token
+    base, prime = token.rstrip("'"), "'" * token.count("'")
+    if base in NAMES:
+        return NAMES[base] + prime
+    if len(base.partition("_")[0]) > 1:
+        allowed = "must be a letter, with a subscript or without, or of NAMES"
+        raise ValueError(f"{token!r} in {text!r}: {allowed}")
+    return base + prime

@@ -1,0 +1,108 @@
+"""Pages as GitHub shows them, made pages of the site.
+
+Links that leave docs/ lead to a page of the site, to the repository if it is known where that is,
+or are words alone; equations are MathML; examples of the interpreter are coloured as such.
+"""
+
+import ast
+import os
+import re
+from pathlib import Path
+
+from scripts.paths import ROOT
+from scripts.site import mathematics
+
+# Files of the repository that are pages besides those of docs/.
+ADDED = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
+# The modules whose public names have a page; what one imports of another is on the other's.
+MODULES = ("gru_jax", "gru_jax.cells", "gru_jax.tasks", "gru_jax.diagnostics", "gru_jax.interop")
+LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)#\s]*)(?P<anchor>#[^)\s]*)?\)")
+MARK = re.compile(r"^<!--.*?-->$", re.MULTILINE)  # of generated parts
+FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def write(folder: Path, repository: str = "") -> None:
+    """All pages, and what they show, into a folder that is empty or does not exist."""
+    for path in sorted((ROOT / "docs").rglob("*")):
+        if path.is_file() and path.suffix != ".md":
+            _write(folder / path.relative_to(ROOT / "docs"), path.read_bytes())
+    pages = {path.name: path for path in (ROOT / "docs").glob("*.md")}
+    for name, source in {**pages, **{page: ROOT / file for file, page in ADDED.items()}}.items():
+        _write(folder / name, translated(source.read_text(), source, repository).encode())
+    for module in MODULES:
+        _write(folder / "api" / _page(module), reference(module).encode())
+
+
+def reference(module: str) -> str:
+    """The page of a module: its docstring, and those of its public names."""
+    own, others = [], dict[str, list[str]]()
+    names, homes, order = _public(ROOT.joinpath(*module.split("."), "__init__.py").read_text())
+    for name in sorted(names, key=lambda name: order.index(name) if name in order else -1):
+        elsewhere = homes[name] in MODULES if name in homes else False
+        (others.setdefault(homes[name], []) if elsewhere else own).append(name)
+    lines = [f"# {module}", "", f"::: {module}", "    options:", "      members:"]
+    lines += [f"        - {name}" for name in own]
+    for home, some in others.items():
+        told = ", ".join(f"`{name}`" for name in some)
+        lines += ["", f"Here as well, of [{home}]({_page(home)}): {told}."]
+    return "\n".join([*lines, ""])
+
+
+def _public(source: str) -> tuple[list[str], dict[str, str], list[str]]:
+    """A module's `__all__`; the module that each name is imported from; the names in its dict."""
+    names: list[str] = []
+    homes: dict[str, str] = {}
+    order: list[str] = []
+    for node in ast.parse(source).body:
+        match node:
+            case ast.ImportFrom(module=str(home)):
+                homes |= {alias.name: home for alias in node.names}
+            case ast.Assign(targets=[ast.Name("__all__")]):
+                names = ast.literal_eval(node.value)
+            case ast.AnnAssign(value=ast.Dict(values=values)):
+                order += [value.id for value in values if isinstance(value, ast.Name)]
+    return names, homes, order
+
+
+def _page(module: str) -> str:
+    return f"{module.rpartition('.')[2]}.md"
+
+
+def translated(markdown: str, source: Path, repository: str = "") -> str:
+    """The Markdown of a file of the repository, for the site."""
+    markdown = MARK.sub("", markdown)
+    parts, end = [], 0
+    words = lambda text: LINK.sub(lambda link: _link(link, source, repository), text)
+    for fence in FENCE.finditer(markdown):
+        parts += [words(markdown[end : fence.start()]), _fence(fence)]
+        end = fence.end()
+    return "".join([*parts, words(markdown[end:])])
+
+
+def _fence(fence: re.Match[str]) -> str:
+    if fence["language"] == "math":
+        return mathematics.shown(fence["body"])
+    if fence["language"] == "python" and fence["body"].startswith(">>> "):
+        return fence[0].replace("```python", "```pycon", 1)
+    return fence[0]
+
+
+def _link(link: re.Match[str], source: Path, repository: str) -> str:
+    image, text, target, anchor = link.group("image", "text", "target", "anchor")
+    path = Path(os.path.normpath(source.parent / target))
+    if not target or "://" in target or not path.is_relative_to(ROOT) or not path.exists():
+        return link[0]  # if it leads nowhere, the build finds that
+    place = path.relative_to(ROOT).as_posix()
+    text = path.stem if text == target else text  # "docs/cells.md" is "cells" there
+    if place in ADDED or place.startswith("docs/"):
+        return f"{image}[{text}]({ADDED.get(place, place.removeprefix('docs/'))}{anchor or ''})"
+    return f"[{text}]({repository}/blob/main/{place}{anchor or ''})" if repository else text
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
