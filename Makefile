@@ -5,6 +5,7 @@
 #              DATA=... is the file that some sweeps take
 # make venv    the environment alone
 # make check   what CI checks before the tests: format, lint, types, generated tables
+# make docs    the site, from docs/ and docstrings, in site/
 # make pins    requirements.txt made anew from pyproject.toml (needs uv)
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: train test quick table venv check pins
+.PHONY: train test quick table venv check docs pins
 
 train: venv
 	@$(BIN)/python -m experiments.train --config=$(CONFIG) $(ARGS)
@@ -41,6 +42,14 @@ check: venv
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m scripts.paper --check
+
+docs: $(VENV)/docs
+	@$(BIN)/python -m scripts.website
+
+$(VENV)/docs: $(VENV)/installed
+	@echo "installing what makes the site into $(VENV) (once)"
+	@$(PIP) install --no-build-isolation --editable '.[docs]'
+	@touch $@
 
 venv: $(VENV)/installed
 

@@ -21,7 +21,7 @@ NAMES = {
     **{name: f"\\{name}" for name in ("beta", "gamma", "epsilon", "zeta", "theta", "nu")},
 }
 SYMBOLS = {"*": r"\odot", "^T": r"^\top", "|": r"\vert"}
-TOKEN = re.compile(r"\s*([A-Za-z]+(?:_[A-Za-z0-9])?'?|\d+|\^\w|[-+*/=(),|\[\]])")
+PIECE = re.compile(r"\s*([A-Za-z]+(?:_[A-Za-z0-9])?'?|\d+|\^\w|[-+*/=(),|\[\]])")
 
 
 def latex(block: str) -> str:
@@ -53,30 +53,32 @@ def formula(text: str) -> str:
     """
     found, rest = [], text.strip()
     while rest:
-        token = TOKEN.match(rest)
-        if token is None:
+        piece = PIECE.match(rest)
+        if piece is None:
             raise ValueError(f"{rest!r} in {text!r}: is no mathematics")
-        found.append(token[1])
-        rest = rest[token.end() :].strip()
+        found.append(piece[1])
+        rest = rest[piece.end() :].strip()
     terms = iter(found)
     return _sum(terms, text, end="")
 
 
-def _sum(tokens: Iterator[str], text: str, end: str) -> str:
+def _sum(pieces: Iterator[str], text: str, end: str) -> str:
     """All up to the closing bracket `end`, which is taken, too."""
     parts: list[str] = []
     divides = False
-    for token in tokens:
-        if token == end:
+    for piece in pieces:
+        if piece == end:
             return _joined(parts, r" \; " if end == "]" else " ")
-        if token in "([":
-            inner = _sum(tokens, text, ")" if token == "(" else "]")
-            part = inner if divides else f"({inner})" if token == "(" else f"[{inner}]"
-        elif token == ",":
+        if piece in "([":
+            inner = _sum(pieces, text, ")" if piece == "(" else "]")
+            part = inner if divides else f"({inner})" if piece == "(" else f"[{inner}]"
+        elif piece in ")]":
+            raise ValueError(f"{text!r} has a {piece!r} too many")
+        elif piece == ",":
             part = "," if end else r", \quad"
         else:
-            part = SYMBOLS.get(token) or _name(token, text)
-        if token == "/":
+            part = SYMBOLS.get(piece) or _name(piece, text)
+        if piece == "/":
             divides = True
         elif divides:
             parts.append(rf"\frac{{{parts.pop()}}}{{{part}}}")
@@ -97,13 +99,13 @@ def _joined(parts: list[str], space: str) -> str:
     return text
 
 
-def _name(token: str, text: str) -> str:
-    if not token[0].isalpha():
-        return token
-    base, prime = token.rstrip("'"), "'" * token.count("'")
+def _name(piece: str, text: str) -> str:
+    if not piece[0].isalpha():
+        return piece
+    base, prime = piece.rstrip("'"), "'" * piece.count("'")
     if base in NAMES:
         return NAMES[base] + prime
     if len(base.partition("_")[0]) > 1:
         allowed = "must be a letter, with a subscript or without, or of NAMES"
-        raise ValueError(f"{token!r} in {text!r}: {allowed}")
+        raise ValueError(f"{piece!r} in {text!r}: {allowed}")
     return base + prime

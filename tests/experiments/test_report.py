@@ -3,9 +3,7 @@
 import base64
 import itertools
 import json
-import os
 import re
-import shutil
 import subprocess
 import sys
 import types
@@ -240,16 +238,6 @@ def test_bad_arguments_are_one_line(arguments, message):
     out = program("report", *arguments, expect=2)
     assert one_line(out.stderr)
     assert message in out.stderr
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """A browser. Where GRU_JAX_CHROMIUM=required (as in CI) its absence is a failure."""
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if not found:
-        assert os.environ.get("GRU_JAX_CHROMIUM") != "required", "there is no Chromium"
-        pytest.skip("there is no Chromium to open the page in")
-    return found
 
 
 # Put into the page, which is shown in a frame: a window cannot be as narrow as a phone.

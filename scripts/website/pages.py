@@ -10,8 +10,9 @@ import re
 from pathlib import Path
 
 from scripts.paths import ROOT
-from scripts.site import mathematics
+from scripts.website import mathematics
 
+STYLE = Path(__file__).with_name("site.css")
 # Files of the repository that are pages besides those of docs/.
 ADDED = {
     "README.md": "index.md",
@@ -30,6 +31,7 @@ def write(folder: Path, repository: str = "") -> None:
     for path in sorted((ROOT / "docs").rglob("*")):
         if path.is_file() and path.suffix != ".md":
             _write(folder / path.relative_to(ROOT / "docs"), path.read_bytes())
+    _write(folder / STYLE.name, STYLE.read_bytes())
     pages = {path.name: path for path in (ROOT / "docs").glob("*.md")}
     for name, source in {**pages, **{page: ROOT / file for file, page in ADDED.items()}}.items():
         _write(folder / name, translated(source.read_text(), source, repository).encode())
@@ -38,18 +40,20 @@ def write(folder: Path, repository: str = "") -> None:
 
 
 def reference(module: str) -> str:
-    """The page of a module: its docstring, and those of its public names."""
-    own, others = [], dict[str, list[str]]()
+    """The page of a module: its docstring, and those of what it has public from other files."""
     names, homes, order = _public(ROOT.joinpath(*module.split("."), "__init__.py").read_text())
+    only = "    options: {members: false, show_root_heading: false, show_root_toc_entry: false}"
+    parts = [f"# {module}", f"::: {module}\n{only}"]
+    others: dict[str, list[str]] = {}
     for name in sorted(names, key=lambda name: order.index(name) if name in order else -1):
-        elsewhere = homes[name] in MODULES if name in homes else False
-        (others.setdefault(homes[name], []) if elsewhere else own).append(name)
-    lines = [f"# {module}", "", f"::: {module}", "    options:", "      members:"]
-    lines += [f"        - {name}" for name in own]
-    for home, some in others.items():
-        told = ", ".join(f"`{name}`" for name in some)
-        lines += ["", f"Here as well, of [{home}]({_page(home)}): {told}."]
-    return "\n".join([*lines, ""])
+        home = homes.get(name, module)
+        if home in MODULES:  # of another page, or a table of names, which the docstring explains
+            others.setdefault(home, []).append(f"`{name}`")
+        else:  # by its file, since some files are called like what is in them
+            parts.append(f"::: {home}.{name}")
+    others.pop(module, None)
+    parts += [f"Also from [{m}]({_page(m)}): {', '.join(some)}." for m, some in others.items()]
+    return "\n\n".join([*parts, ""])
 
 
 def _public(source: str) -> tuple[list[str], dict[str, str], list[str]]:
