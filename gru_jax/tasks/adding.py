@@ -21,7 +21,7 @@ class Adding(Regression):
         value   0.3  0.9  0.1  0.7  0.2  0.5
         marker   0    1    0    0    0    1       target  0.9 + 0.5 = 1.4
 
-    protocol:
+    protocol: one of
       "halves": values ~ U[0, 1), one mark in each half (Arjovsky et al. 2016).
       "anywhere": values ~ U[0, 1), marks at two distinct steps (Bai et al. 2018).
       "hochreiter": values ~ U[-1, 1); between T and T + T // 10 steps, then padding; marker -1

@@ -142,15 +142,13 @@ def choice() -> str:
 
 def learned(name: str) -> str:
     """What a cell with its usual start did on both tasks of the sweep "zoo"."""
-    adds, tracks = (
-        f"{each.solved}/{each.seeds}"
-        f"{'' if each.median_steps is None else f' (median {each.steps} updates)'}"
-        for each in _zoo(name)
-    )
-    return (
-        "Seeds that solve a task [with its usual start](#what-they-learn): adding over 200 steps "
-        f"{adds}, sums modulo 5 {tracks}."
-    )
+    tasks = ("adding over 200 steps", "sums modulo 5")
+    told = [
+        f"{each.solved}/{each.seeds} {task}"
+        + ("" if each.median_steps is None else f" (median {each.steps} updates)")
+        for task, each in zip(tasks, _zoo(name), strict=True)
+    ]
+    return f"Seeds that solve, [with its usual start](#what-they-learn): {', '.join(told)}."
 
 
 def _zoo(name: str) -> tuple[Outcomes, Outcomes]:

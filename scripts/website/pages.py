@@ -101,9 +101,11 @@ def _link(link: re.Match[str], source: Path, repository: str) -> str:
     if not target or "://" in target or not path.is_relative_to(ROOT) or not path.exists():
         return link[0]  # if it leads nowhere, the build finds that
     place = path.relative_to(ROOT).as_posix()
-    text = path.stem if text == target else text  # "docs/cells.md" is "cells" there
+    text = path.stem if text.endswith(path.name) else text  # "docs/cells.md" is "cells" there
     if place in ADDED or place.startswith("docs/"):
-        return f"{image}[{text}]({ADDED.get(place, place.removeprefix('docs/'))}{anchor or ''})"
+        found = f"{image}[{text}]({ADDED.get(place, place.removeprefix('docs/'))}{anchor or ''})"
+        # On a phone, a figure that is opened by itself can be read.
+        return f"[{found}]({place.removeprefix('docs/')})" if image else found
     return f"[{text}]({repository}/blob/main/{place}{anchor or ''})" if repository else text
 
 

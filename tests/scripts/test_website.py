@@ -50,7 +50,8 @@ const scrolls = element => {
   return false;
 };
 function* problems(page, width, scheme) {
-  const root = page.scrollingElement, shown = [...page.querySelectorAll("article *:not(.headerlink)")];
+  const root = page.scrollingElement;
+  const shown = [...page.querySelectorAll("article *:not(.headerlink)")];
   const told = (what, element) => `${what}: ${element.outerHTML.slice(0, 120)}`;
   if (page.defaultView.innerWidth != width) yield "the frame has another width";
   if (page.body.dataset.mdColorScheme != scheme) yield "the scheme is another";
@@ -227,9 +228,14 @@ def test_what_leads_nowhere_is_told(tmp_path, reference, problem):
     ("source", "markdown", "shown"),
     [
         ("README.md", "[docs/cells.md](docs/cells.md#gru)", "[cells](cells.md#gru)"),
-        ("README.md", "![a](docs/figures/speed.png)", "![a](figures/speed.png)"),
+        (
+            "README.md",
+            "![a](docs/figures/speed.png)",
+            "[![a](figures/speed.png)](figures/speed.png)",
+        ),
         ("README.md", "[how](CONTRIBUTING.md)", "[how](contributing.md)"),
         ("docs/log.md", "[how](../CONTRIBUTING.md)", "[how](contributing.md)"),
+        ("docs/log.md", "[docs/cells.md](cells.md)", "[cells](cells.md)"),
         ("docs/log.md", "[it](../configs/adding.py)", "[it](CODE/blob/main/configs/adding.py)"),
         ("docs/log.md", "[no](../nowhere.md)", "[no](../nowhere.md)"),
         ("docs/log.md", "[a](https://x.org) [b](#c)", "[a](https://x.org) [b](#c)"),
