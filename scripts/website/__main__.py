@@ -33,7 +33,7 @@ def build(sources: Path, site: Path) -> int:
         "SITE_SOURCES": str(sources),
         "NO_MKDOCS_2_WARNING": "1",  # an advertisement
     }
-    command = [sys.executable, "-m", "mkdocs", "build", "--clean", "--strict", "--quiet"]
+    command = [sys.executable, "-m", "mkdocs", "build", "--clean", "--strict"]
     command.append(f"--site-dir={site}")
     if status := subprocess.run(command, cwd=ROOT, env={**os.environ, **told}).returncode:
         return status

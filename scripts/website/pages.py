@@ -23,6 +23,7 @@ ADDED = {
 MODULES = ("gru_jax", "gru_jax.cells", "gru_jax.tasks", "gru_jax.diagnostics", "gru_jax.interop")
 LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)#\s]*)(?P<anchor>#[^)\s]*)?\)")
 MARK = re.compile(r"^<!--.*?-->$", re.MULTILINE)  # of generated parts
+TABLE = re.compile(r"(?:^\|.*\n)+", re.MULTILINE)
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -80,11 +81,16 @@ def translated(markdown: str, source: Path, repository: str = "") -> str:
     """The Markdown of a file of the repository, for the site."""
     markdown = MARK.sub("", markdown)
     parts, end = [], 0
-    words = lambda text: LINK.sub(lambda link: _link(link, source, repository), text)
+    words = lambda text: TABLE.sub(_table, LINK.sub(lambda m: _link(m, source, repository), text))
     for fence in FENCE.finditer(markdown):
         parts += [words(markdown[end : fence.start()]), _fence(fence)]
         end = fence.end()
     return "".join([*parts, words(markdown[end:])])
+
+
+def _table(table: re.Match[str]) -> str:
+    """In a box of its own, which scrolls; the theme needs a script for that."""
+    return f'<div class="table" markdown>\n\n{table[0]}\n</div>\n'
 
 
 def _fence(fence: re.Match[str]) -> str:
