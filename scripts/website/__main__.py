@@ -7,26 +7,37 @@ anchor or a picture leads nowhere, or a page would need a network.
 python -m scripts.website
 """
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from experiments.system.commandline import Parser
+from experiments.system.commandline import Parser, guarded
+from experiments.system.files import RunError
 from scripts.paths import ROOT
-from scripts.website import links, pages
+from scripts.website import links
 
 SOURCES, SITE = ROOT / "build" / "docs", ROOT / "site"
+NEEDED = ("latex2mathml", "material", "mkdocs", "mkdocstrings_handlers")
 
 
 def main() -> int:
     Parser(__doc__).parse_args()
-    return build(SOURCES, SITE)
+    return guarded(lambda: build(SOURCES, SITE))
 
 
 def build(sources: Path, site: Path) -> int:
-    """Writes the pages into one folder and the site into the other; 0 if nothing is wrong."""
+    """Writes the pages into one folder and the site into the other; 0 if nothing is wrong.
+
+    Raises:
+      RunError: what makes the site is not installed.
+    """
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        raise RunError(f"no module {', '.join(missing)}: `make docs` installs what makes the site")
+    from scripts.website import pages  # which needs them
+
     shutil.rmtree(sources, ignore_errors=True)
     pages.write(sources, os.environ.get("REPOSITORY_URL", ""))
     told = {
@@ -40,6 +51,8 @@ def build(sources: Path, site: Path) -> int:
     problems = links.broken(site)
     for problem in problems:
         print(f"error: {problem}", file=sys.stderr)
+    if not problems:
+        print(f"the site: {site / 'index.html'}")
     return int(bool(problems))
 
 
