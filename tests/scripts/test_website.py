@@ -149,7 +149,10 @@ def test_a_browser_shows_all_of_it(site, chromium, tmp_path):
             [
                 *(chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"),
                 *(f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000"),
-                *("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--enable-logging"),
+                *(
+                    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+                    "--enable-logging=stderr",
+                ),
                 *("--virtual-time-budget=600000", f"{address}/visitor.html"),
             ],
             capture_output=True,
