@@ -56,7 +56,7 @@ def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
 
     def member(params: Any) -> Any:
         model = experiment.model(params)
-        return model.recur(batch.inputs, seq_lengths=batch.lengths)[2][layer]
+        return model.recur(batch.inputs, **batch.given)[2][layer]
 
     found = jax.jit(jax.vmap(member))(run.state.final)
     kept = cell.kept(found)

@@ -57,15 +57,15 @@ def needed(settings: Settings, mesh: Mesh) -> tuple[int, int]:
     share = lambda size: jax.ShapeDtypeStruct((size // mesh.shape[BATCH],), "int32")
 
     def backward(params: Any, indices: Any) -> Any:
-        batch = training_batch(task, jnp.int32(0), jnp.int32(0), indices)
+        first = jnp.int32(0)
+        batch = training_batch(task, first, first, indices, follow=experiment.carry_state)
         drawn = training_draws(experiment.model(params).regularizer, 0, 0, indices)
-        given = {"seq_lengths": batch.lengths, **drawn}
-        outputs = lambda params: experiment.model(params)(batch.inputs, **given)
+        outputs = lambda params: experiment.model(params)(batch.inputs, **batch.given, **drawn)
         return jax.vjp(lambda params: task.loss(outputs(params), batch).mean(), params)[1]
 
     def forward(params: Any, indices: Any) -> Any:
         batch = evaluation_batch(task, indices)
-        return batch, experiment.model(params)(batch.inputs, seq_lengths=batch.lengths)
+        return batch, experiment.model(params)(batch.inputs, **batch.given)
 
     states = _bytes(abstract_state(settings)) // len(settings.seeds)
     kept = _bytes(jax.eval_shape(backward, params, share(experiment.batch_size)))
