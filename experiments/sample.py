@@ -77,18 +77,14 @@ def main() -> int:
     if not isinstance(task, Characters):
         name = settings.config["task"]["name"]
         raise FieldError("--run", options.run, f"a run of the task characters: it is of {name!r}")
-    prompt = options.prompt.encode(errors="surrogateescape")
-    if not prompt or not set(prompt) <= set(task.alphabet):
-        allowed = "at least one character, and none that the text does not have"
-        raise FieldError("--prompt", options.prompt, allowed)
+    prompt = task.tokens_of(options.prompt, "--prompt")
     if options.seed is not None:
         fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
     run = restored(workdir, settings)
     member = best(run) if options.seed is None else options.seed
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    tokens = [task.alphabet.index(byte) for byte in prompt]
-    written = sample(run.models[member], tokens, temperature, options.draw)
-    for token in itertools.chain(tokens, itertools.islice(written, options.length)):
+    written = sample(run.models[member], prompt, temperature, options.draw)
+    for token in itertools.chain(prompt, itertools.islice(written, options.length)):
         sys.stdout.write(decoder.decode(task.alphabet[token : token + 1]))
         sys.stdout.flush()
     print(decoder.decode(b"", final=True))

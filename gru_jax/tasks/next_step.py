@@ -180,6 +180,18 @@ class Characters(NextStep):
     def output_size(self) -> int:
         return len(self.alphabet)
 
+    def tokens_of(self, text: str, field: str = "text") -> list[int]:
+        """The tokens of a text. `field` is what an error names.
+
+        Raises:
+          FieldError: it is empty, or has a byte that is not in the alphabet.
+        """
+        content = text.encode(errors="surrogateescape")
+        if not content or not set(content) <= set(self.alphabet):
+            allowed = "at least one character, and none that the task's text does not have"
+            raise fields.FieldError(field, text, allowed)
+        return [self.alphabet.index(byte) for byte in content]
+
     @property
     def baseline_loss(self) -> float:
         counts = self._counted(self.splits[TRAIN]) + 1
