@@ -86,6 +86,7 @@ def get_config() -> ConfigDict:
     train.target_metric = "loss"  # what decides, at two evaluations in a row, that one is solved
     train.keep = "last"  # or best: each seed ends with the model of its best evaluation
     train.target = placeholder(float)  # solved when a loss is below it, or another metric above
+    train.carry_state = False  # each window goes on with the state at the end of that before it
     train.patience = 0  # evaluations without a better target metric that end a seed; 0: never
     return config
 

@@ -18,6 +18,7 @@ from experiments.settings.resolution import resolve
 from experiments.stats.outcomes import quartiles
 from experiments.system import commandline, terminal
 from experiments.system.files import write_bytes, write_json
+from experiments.training.memory import check_evaluation
 from gru_jax import FieldError, Task, fields, training
 from gru_jax.devices import make_mesh, use_cpu_cores
 from gru_jax.tasks.dataset import TEST, VALIDATION, Dataset
@@ -36,6 +37,7 @@ def evaluate(
         default. Those of fewer examples are the first.
 
     Raises:
+      RunError: it needs more memory than there is.
       FieldError: the task does not exist at that length, or the readout needs the original one; or
         `examples` is no such multiple, or the task's examples are a data set.
     """
@@ -52,6 +54,8 @@ def evaluate(
     data = training.placed_data(experiment, mesh, run.settings.seeds)
     state = dataclasses.replace(run.state, params=run.state.final)
     sets = _sets(run.settings.experiment, "examples", examples)
+    sizes = {"task.length": task.length, "train.evaluation_examples": size}
+    check_evaluation(experiment, mesh, len(run.settings.seeds), **sizes)
     metrics = training.evaluate(experiment, mesh, state, data, sets=sets)
     return jax.tree.map(lambda values: values.tolist(), metrics)
 

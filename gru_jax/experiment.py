@@ -29,6 +29,8 @@ class Experiment:
       threshold at two evaluations in a row: a loss falls below it, any other metric rises above
       it. None: never.
     patience: evaluations without a better target metric after which a seed ends; 0: never.
+    carry_state: each example of a batch goes on where that of the update before has ended, and the
+      model with the state that it had there; gradients go back to the start of the example.
     keep: "last": a run ends with its last models; "best": with those of the best evaluation
       by the target metric, chosen for each seed separately.
 
@@ -46,6 +48,7 @@ class Experiment:
     target: float | None = None
     keep: str = "last"
     patience: int = 0
+    carry_state: bool = False
 
     def __post_init__(self):
         fields.integer("batch_size", self.batch_size, 1)
@@ -56,6 +59,9 @@ class Experiment:
             fields.real("target", self.target)
         fields.one_of("keep", self.keep, ("last", "best"))
         fields.integer("patience", self.patience, 0)
+        if fields.boolean("carry_state", self.carry_state) and not self.task.follows:
+            allowed = "false: this task has no training examples (windows) that follow each other"
+            raise fields.FieldError("carry_state", True, allowed)
 
     @property
     def abstract_model(self) -> tuple[nnx.GraphDef[SequenceModel], Any]:
@@ -71,6 +77,17 @@ class Experiment:
     def parts(self) -> int:
         """Into how many parts both batches and evaluation sets divide: `make_mesh`'s batch."""
         return math.gcd(self.batch_size, self.evaluation_examples, *self.task.sizes)
+
+    def check(self) -> None:
+        """Checks what shows only once the model is laid out.
+
+        Raises:
+          FieldError: the model reads backwards what it would have to carry a state forwards for.
+        """
+        model = nnx.merge(*self.abstract_model)
+        if self.carry_state and any(layer.backward is not None for layer in model.layers):
+            allowed = "false: a bidirectional model reads every window from its end, too"
+            raise fields.FieldError("carry_state", True, allowed)
 
     def model(self, params: Any) -> SequenceModel:
         """The model with these parameters, of one seed."""

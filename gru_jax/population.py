@@ -30,6 +30,7 @@ class TrainState:
       while a seed is active, that of the last evaluation, if it did; else `NOT_YET`.
     diverged_step: the step at which a seed was no longer finite, else `NOT_YET`.
     gradient_norm: of the last update made, before clipping; NaN before the first.
+    carry: with `carry_state`, the model's state after the last update, of every example of a batch.
     best: with `keep="best"`, the parameters of the best evaluation so far.
     best_score, best_step: with patience also, the target metric of that evaluation, with its sign
       turned where more is better; and with patience alone, its step.
@@ -45,6 +46,7 @@ class TrainState:
     solved_step: Array
     diverged_step: Array
     gradient_norm: Array
+    carry: Any = None
     best: Any = None
     best_score: Array | None = None
     best_step: Array | None = None
@@ -110,6 +112,19 @@ def local_indices(mesh: Mesh, size: int) -> Array:
     if rest:
         raise ValueError(f"{size} examples do not divide over {mesh.shape[BATCH]} devices")
     return jax.lax.axis_index(BATCH) * share + jnp.arange(share)
+
+
+def local_part(mesh: Mesh, tree: Any) -> Any:
+    """This device's part of arrays whose first axis is the whole batch."""
+    share = lambda each: local_indices(mesh, len(each))
+    return jax.tree.map(lambda each: each[share(each)], tree)
+
+
+def whole_batch(mesh: Mesh, tree: Any) -> Any:
+    """The arrays of which each device has its `local_part`."""
+    if mesh.shape[BATCH] == 1:
+        return tree
+    return jax.lax.all_gather(tree, BATCH, tiled=True)
 
 
 def mean_over_batch(mesh: Mesh, tree: Any) -> Any:

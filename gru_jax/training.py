@@ -21,10 +21,12 @@ from gru_jax.population import (
     NOT_YET,
     TrainState,
     local_indices,
+    local_part,
     mean_over_batch,
     over_population,
     over_sets,
     per_seed,
+    whole_batch,
 )
 from gru_jax.regularizers import training_draws
 from gru_jax.streams import INITIALISATION, stream
@@ -60,7 +62,9 @@ def init(
 
     Raises:
       ValueError: the three differ in length.
+      FieldError: see `Experiment.check`.
     """
+    experiment.check()
     if not len(seeds) == len(learning_rates) == len(clip_norms):
         raise ValueError("seeds, learning_rates and clip_norms must have one entry a seed")
 
@@ -77,9 +81,11 @@ def init(
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _init(experiment: Experiment, mesh: Mesh, *of_seeds: Array) -> TrainState:
     compares = experiment.keep == "best" or experiment.patience > 0
+    carries = experiment.carry_state
 
     def member(seed: Array, learning_rate: Array, clip_norm: Array) -> TrainState:
-        params = nnx.state(experiment.build(nnx.Rngs(stream(INITIALISATION, seed))))
+        model = experiment.build(nnx.Rngs(stream(INITIALISATION, seed)))
+        params = nnx.state(model)
         transform = experiment.optimizer.transform(learning_rate, clip_norm)
         return TrainState(
             params=params,
@@ -92,6 +98,7 @@ def _init(experiment: Experiment, mesh: Mesh, *of_seeds: Array) -> TrainState:
             solved_step=jnp.int32(NOT_YET),
             diverged_step=jnp.int32(NOT_YET),
             gradient_norm=jnp.float32(jnp.nan),
+            carry=model.initialize_carry((experiment.batch_size,)) if carries else None,
             best=params if experiment.keep == "best" else None,
             best_score=jnp.float32(jnp.inf) if compares else None,
             best_step=jnp.int32(0) if experiment.patience else None,
@@ -133,7 +140,9 @@ def train_chunk(
             return new, (measured, took)
 
         def steps(state):
+            state = dataclasses.replace(state, carry=local_part(mesh, state.carry))
             state, (measured, took) = jax.lax.scan(step, state, None, length=experiment.chunk)
+            state = dataclasses.replace(state, carry=whole_batch(mesh, state.carry))
             mean = lambda values: jnp.sum(jnp.where(took, values, 0.0)) / jnp.sum(took)
             return state, jax.tree.map(mean, measured)
 
@@ -180,7 +189,7 @@ def _evaluate(
         def sums(first: Any) -> Any:
             indices = first + local_indices(mesh, experiment.evaluation_examples)
             batch = evaluation_batch(experiment.task, indices, data, split)
-            outputs = experiment.model(state.params)(batch.inputs, seq_lengths=batch.lengths)
+            outputs = experiment.model(state.params)(batch.inputs, **batch.given)
             metrics = experiment.task.metrics(outputs, batch)
             weights = experiment.task.weights(batch)
             return {n: jnp.sum(weights * values) for n, values in metrics.items()}, weights.sum()
@@ -229,16 +238,25 @@ def _step(
     """One update of one seed, its metrics, and whether it was taken."""
     indices = local_indices(mesh, experiment.batch_size)
     batch = training_batch(
-        experiment.task, state.seed, state.step, indices, data, experiment.batch_size
+        experiment.task,
+        state.seed,
+        state.step,
+        indices,
+        data,
+        experiment.batch_size,
+        experiment.carry_state,
     )
 
     def mean_loss(params):
         model = experiment.model(params)
         drawn = training_draws(model.regularizer, state.seed, state.step, indices)
-        outputs = model(batch.inputs, seq_lengths=batch.lengths, **drawn)
-        return experiment.task.loss(outputs, batch).mean(), outputs
+        carry, outputs = model(
+            batch.inputs, initial_carry=state.carry, return_carry=True, **batch.given, **drawn
+        )
+        return experiment.task.loss(outputs, batch).mean(), (carry, outputs)
 
-    (loss, outputs), gradients = jax.value_and_grad(mean_loss, has_aux=True)(state.params)
+    differentiated = jax.value_and_grad(mean_loss, has_aux=True)
+    (loss, (carry, outputs)), gradients = differentiated(state.params)
     metrics = jax.tree.map(jnp.mean, experiment.task.metrics(outputs, batch))
     loss, gradients, metrics = mean_over_batch(mesh, (loss, gradients, metrics))
     gradient_norm = optax.tree.norm(gradients)
@@ -265,6 +283,7 @@ def _step(
             diverged_step=jnp.where(state.active & ~finite, state.step, state.diverged_step),
             solved_step=jnp.where(state.active & ~finite, NOT_YET, state.solved_step),
             gradient_norm=keep_old(gradient_norm, state.gradient_norm),
+            carry=None if state.carry is None else jax.tree.map(keep_old, carry, state.carry),
         ),
         measured,
         took,

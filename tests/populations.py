@@ -38,9 +38,10 @@ def population(experiment, seeds=(0, 1, 2, 3), rates=0.01, clips=1.0, mesh=None,
     mesh = mesh or mesh_of(1, 1)
     each = lambda value: value if isinstance(value, tuple) else (value,) * len(seeds)
     state = training.init(experiment, mesh, seeds, each(rates), each(clips))
+    data = training.placed_data(experiment, mesh, seeds)
     history = []
     for _ in range(chunks):
-        state, metrics = training.train_chunk(experiment, mesh, state)
+        state, metrics = training.train_chunk(experiment, mesh, state, data)
         history.append(jax.tree.map(np.asarray, metrics))
     return state, history
 

@@ -60,7 +60,7 @@ RANKS = {
         "pages starts",
         "*",
         "gradients published tasks performance aggregates cells",
-        "horizons reach sentiment",
+        "characters horizons reach sentiment",
         "verdicts",
         "__main__",
     ],

@@ -13,7 +13,8 @@ import scipy.sparse
 from experiments.datasets.reading import existing_file
 from gru_jax import FieldError, Task, fields
 from gru_jax.tasks.base import Example
-from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION, PianoRolls
+from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION
+from gru_jax.tasks.next_step import PianoRolls
 
 NOTES = 88
 LOWEST = 21  # the MIDI number of a piano's lowest note

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from experiments.datasets.characters import characters
 from experiments.datasets.cogscale import cogscale
 from experiments.datasets.images import digits, mnist1d
 from experiments.datasets.music import piano
@@ -22,6 +23,7 @@ SOURCES: dict[str, Callable[..., Task]] = {
     "digits": digits,
     "piano": piano,
     "text": text,
+    "characters": characters,
     "cogscale": cogscale,
 }
 

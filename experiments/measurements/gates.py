@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.runs import Run
+from experiments.system import memory
 from gru_jax import FieldError, Task, fields
+from gru_jax.devices import one_device
 from gru_jax.diagnostics import half_life
 from gru_jax.diagnostics.gates import gates_of
 from gru_jax.tasks.base import Example, evaluation_batch
@@ -43,6 +45,7 @@ def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
     """Runs every seed over all `available` examples of the evaluation set, or the first few.
 
     Raises:
+      RunError: they need more memory than there is.
       FieldError: there is no such layer, it runs both ways, or its cell has no gates.
     """
     experiment = run.settings.experiment
@@ -56,9 +59,13 @@ def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
 
     def member(params: Any) -> Any:
         model = experiment.model(params)
-        return model.recur(batch.inputs, seq_lengths=batch.lengths)[2][layer]
+        return model.recur(batch.inputs, **batch.given)[2][layer]
 
-    found = jax.jit(jax.vmap(member))(run.state.final)
+    every = jax.jit(jax.vmap(member))
+    held = memory.size_of(jax.eval_shape(every, run.state.final))
+    sizes = {"task.length": experiment.task.length, "population.seeds": len(run.settings.seeds)}
+    memory.check("this figure", one_device(), {"the gates of all seeds": held}, sizes)
+    found = every(run.state.final)
     kept = cell.kept(found)
     gates = jax.tree.map(np.asarray, gates_of(cell, found))
     if not gates:

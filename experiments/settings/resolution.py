@@ -136,6 +136,7 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
             experiment = _known(*vars(experiment).values())
     # Finds bad sizes that only show when the model is built (with shapes only).
     within("config.model", lambda: experiment.parameters)
+    within("config.train", experiment.check)
     return Settings(raw, experiment, seeds, learning_rates, clip_norms, **budget)
 
 

@@ -19,7 +19,8 @@ from experiments.runs.checkpoints import Arrays, decode
 from experiments.runs.state import abstract_state, flat, start, unflat
 from experiments.settings.resolution import Settings
 from experiments.system import processes
-from experiments.training.memory import check_memory, release
+from experiments.system.memory import release
+from experiments.training.memory import check_memory
 from gru_jax import training
 from gru_jax.devices import from_first_process, make_mesh, to_devices, to_host
 from gru_jax.tasks.dataset import TEST, VALIDATION, Dataset

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import optax
 
 from gru_jax import fields
-from gru_jax.axes import Array, Inputs, Key, Lengths, Outputs, PerExample
+from gru_jax.axes import Array, Inputs, Key, Lengths, Outputs, PerExample, Resets
 from gru_jax.streams import TEST, TRAIN, VALIDATION, fold, stream
 
 UNASKED = -1  # the target of a step at which nothing is asked
@@ -26,11 +26,19 @@ class Example:
     inputs: (time, input_size) numbers, or (time,) tokens.
     targets: whatever the task's loss compares outputs with.
     lengths: the number of steps before the padding; None where there is no padding.
+    resets: (time,) whether something new begins at a step, and a model's state is reset before it;
+      None where nothing does.
     """
 
     inputs: Inputs
     targets: Array
     lengths: Lengths | None = None
+    resets: Resets | None = None
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What a model is told beside the inputs."""
+        return {"seq_lengths": self.lengths, "resets": self.resets}
 
 
 Batch = Example
@@ -117,6 +125,17 @@ class Task(abc.ABC):
         """The examples with these indices of a training step, which has `size` of them in all."""
         del data, size
         return _examples(self, stream(TRAIN, seed, step), indices)
+
+    @property
+    def follows(self) -> bool:
+        """Whether training examples can follow those of the step before."""
+        return False
+
+    def following_examples(
+        self, seed: Array, step: Array, indices: Array, data: Any, size: int
+    ) -> Batch:
+        """As `training_examples`, where each goes on where that of the step before has ended."""
+        raise NotImplementedError
 
     def evaluation_examples(self, indices: Array, data: Any, split: Array | None = None) -> Batch:
         """The examples with these indices of the split that is judged.
@@ -222,6 +241,7 @@ def training_batch(
     indices: Array,
     data: Any = None,
     size: int | None = None,
+    follow: bool = False,
 ) -> Batch:
     """The examples of a training step; each depends on (seed, step, index) and on nothing else.
 
@@ -229,9 +249,11 @@ def training_batch(
       data: `task.data`. A compiled program hands it in, since arrays that it closed over would
         become part of the program.
       size: the number of examples of the step; by default the indices are all of them.
+      follow: take those that follow the examples of the step before.
     """
     data = task.data if data is None else data
-    return task.training_examples(seed, step, indices, data, size or len(indices))
+    examples = task.following_examples if follow else task.training_examples
+    return examples(seed, step, indices, data, size or len(indices))
 
 
 def evaluation_batch(

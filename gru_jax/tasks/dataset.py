@@ -2,15 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from gru_jax import fields
-from gru_jax.axes import Array, Key, Outputs, PerExample
+from gru_jax.axes import Array, Key
 from gru_jax.streams import TEST, TRAIN, VALIDATION, fold, stream
 from gru_jax.tasks.base import Batch, Classification, Example, Task
 
@@ -106,87 +105,3 @@ class LabelledSequences(Classification, Dataset):
         counts = np.bincount(np.asarray(self.splits[TRAIN].targets), minlength=self.classes)
         share = np.maximum(counts, 1e-9) / counts.sum()
         return float(-np.log(share[np.asarray(self.held_out.targets)]).mean())
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class PianoRolls(Dataset):
-    """Predict which notes sound at the next step, at every step of a piece of music.
-
-    Inputs and targets (time, notes) are 0 or 1; the targets are the inputs one step later.
-
-        loss = - mean_t sum_k [y_tk log p_tk + (1 - y_tk) log(1 - p_tk)],   p = sigmoid(outputs)
-
-    in nats per step, as in the publications about these data. An evaluation takes the mean over
-    all steps of all pieces, so longer pieces have more weight. Metric "accuracy": the number of
-    notes that sound and are predicted (p > 1/2), divided by the number of those that sound or are
-    predicted, mean over the steps (after Bay et al. 2009).
-
-    Baseline: the loss if each note's frequency in "train" is predicted.
-
-    window: the number of consecutive steps of a piece that a training example has, at a random
-      place in the piece; 0 for whole pieces.
-
-    Raises:
-      FieldError: a value is not allowed.
-    """
-
-    metric_names: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
-    readout = "every"
-
-    window: int = 0
-
-    def __post_init__(self):
-        fields.integer("window", self.window, 0)
-
-    @property
-    def input_size(self) -> int:
-        return self.held_out.inputs.shape[-1]
-
-    @property
-    def output_size(self) -> int:
-        return self.input_size
-
-    @property
-    def baseline_loss(self) -> float:
-        train, held = self.splits[TRAIN], self.held_out
-        frequent = np.asarray(train.targets).sum(axis=(0, 1)) / np.asarray(train.lengths).sum()
-        frequent = np.clip(frequent, 1e-6, 1 - 1e-6)
-        sounding = np.asarray(held.targets).sum(axis=(0, 1))
-        silent = np.asarray(held.lengths).sum() - sounding
-        whole = sounding @ np.log(frequent) + silent @ np.log(1 - frequent)
-        return float(-whole / np.asarray(held.lengths).sum())
-
-    def drawn(self, key: Key, data: Any) -> Example:
-        piece_key, start_key = jax.random.split(key)
-        piece = super().drawn(piece_key, data)
-        if not self.window or self.window >= len(piece.inputs):
-            return piece
-        length = _lengths(piece)
-        last = jnp.maximum(length - self.window, 0)
-        start = jax.random.randint(start_key, (), 0, last + 1)
-        cut = lambda rows: jax.lax.dynamic_slice_in_dim(rows, start, self.window)
-        return Example(cut(piece.inputs), cut(piece.targets), jnp.minimum(length, self.window))
-
-    def weights(self, batch: Batch) -> PerExample:
-        return _lengths(batch).astype(jnp.float32)
-
-    def loss(self, outputs: Outputs, batch: Batch) -> PerExample:
-        each = optax.sigmoid_binary_cross_entropy(outputs, batch.targets.astype(outputs.dtype))
-        return self._mean(each.sum(axis=-1), batch)
-
-    def metrics(self, outputs: Outputs, batch: Batch) -> dict[str, PerExample]:
-        said, sounds = outputs > 0, batch.targets > 0
-        right = (said & sounds).sum(axis=-1)
-        either = (said | sounds).sum(axis=-1)
-        share = jnp.where(either > 0, right / jnp.maximum(either, 1), 1.0)
-        return {"loss": self.loss(outputs, batch), "accuracy": self._mean(share, batch)}
-
-    def _mean(self, each: Array, batch: Batch) -> PerExample:
-        lengths = _lengths(batch)
-        inside = jnp.arange(each.shape[-1]) < lengths[..., None]
-        return jnp.sum(jnp.where(inside, each, 0), axis=-1) / lengths
-
-
-def _lengths(batch: Batch) -> Array:
-    assert batch.lengths is not None
-    return batch.lengths

@@ -84,7 +84,7 @@ def measure(folder: Path) -> int:
 def _default(folder: Path, name: str, config: str, options: tuple[str, ...]) -> dict[str, Any]:
     """What a config achieves, at the training length and at others."""
     workdir = folder / name.replace(", ", "-")
-    found = _trained(workdir, config, options)
+    found = trained(workdir, config, options)
     if not (workdir / "lengths.json").exists():
         lengths = ",".join(str(round(factor * found["length"])) for factor in FACTORS)
         _program("evaluate", f"--run={workdir}", f"--lengths={lengths}")
@@ -96,7 +96,7 @@ def _gates(folder: Path, options: tuple[str, ...], figure: str) -> dict[str, Any
     it is closed and open.
     """
     workdir = folder / "gates" / Path(figure).stem
-    found = _trained(workdir, "verdict", (*options, *SETTLED))
+    found = trained(workdir, "verdict", (*options, *SETTLED))
     if not (workdir / "gates.json").exists():
         _program("gates", f"--run={workdir}")
     task = resolve(read_config(workdir)).experiment.task
@@ -112,7 +112,7 @@ def _gates(folder: Path, options: tuple[str, ...], figure: str) -> dict[str, Any
     return found
 
 
-def _trained(workdir: Path, config: str, options: tuple[str, ...]) -> dict[str, Any]:
+def trained(workdir: Path, config: str, options: tuple[str, ...]) -> dict[str, Any]:
     """Trains the run if it is missing, and returns its results."""
     timed = workdir.with_suffix(".seconds.json")
     command = [f"--config=configs/{config}.py", *options]

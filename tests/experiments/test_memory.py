@@ -8,11 +8,15 @@ import jax
 import pytest
 
 from configs import adding, copy_memory
+from experiments.evaluate import evaluate
+from experiments.measurements.gates import record
 from experiments.runs.state import abstract_state
 from experiments.settings.resolution import resolve
+from experiments.system import memory
 from experiments.system.files import RunError
 from experiments.train import train
-from experiments.training import loop, memory
+from experiments.training import loop
+from experiments.training.memory import needed
 from gru_jax import training
 from gru_jax.devices import make_mesh
 from tests.programs import ROOT, one_line, program, tiny_config
@@ -39,7 +43,7 @@ def test_the_estimate_is_a_lower_bound_and_close_to_what_the_program_takes(base,
     options = {"model.hidden_sizes": (32,), "train.batch_size": 16, **options}
     settings = resolve(tiny_config(base, **options))
     mesh = make_mesh(*settings.mesh_sizes)
-    states, passes = memory.needed(settings, mesh)
+    states, passes = needed(settings, mesh)
     state = abstract_state(settings)
     program = training.train_chunk.lower(settings.experiment, mesh, state).compile()
     taken = program.memory_analysis()
@@ -101,6 +105,23 @@ def test_the_command_says_so_in_one_line(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_judged_or_shown_afterwards_has_to_fit_as_well(tmp_path, monkeypatch):
+    config = tiny_config(**{"task.length": 30, "model.hidden_sizes": (64,)})
+    run = train(config, str(tmp_path / "run"), quiet=True)
+    told = (
+        r"^this {} needs at least .* GiB of memory per device \(.* and there are .* GiB: reduce {}"
+    )
+    with pytest.raises(RunError, match=told.format("evaluation", "task.length = 2147483647")):
+        evaluate(run, 2**31 - 1)
+    evaluate(run, 60)
+    gates = 2 * 2 * 128 * 30 * 64 * 4  # of two seeds
+    monkeypatch.setattr(memory, "available", lambda _: gates - 1)
+    with pytest.raises(RunError, match=told.format("figure", "task.length = 30")):
+        record(run)
+    monkeypatch.setattr(memory, "available", lambda _: 2 * gates)
+    record(run)
+
+
 def test_it_is_given_back_at_every_checkpoint(tmp_path, monkeypatch):
     given = []
     monkeypatch.setattr(loop, "release", lambda: given.append(None))
@@ -112,7 +133,7 @@ def test_it_is_given_back_at_every_checkpoint(tmp_path, monkeypatch):
 def test_free_memory_goes_back_to_the_system():
     program = """
 import numpy as np
-from experiments.training.memory import release
+from experiments.system.memory import release
 def resident():
     lines = open("/proc/self/status").read().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])

@@ -43,7 +43,7 @@ def with_value(config, path, value):
     return changed
 
 
-FILES = {"piano": lambda folder: music(folder)[0], "text": texts}
+FILES = {"piano": lambda folder: music(folder)[0], "text": texts, "characters": texts}
 
 
 def get_config(name, *argument):

