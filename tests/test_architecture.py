@@ -41,10 +41,10 @@ RANKS = {
         "figures",
         "training",
         "sweeps",
-        "reports",
+        "reports usage",
         "*",  # the programs
     ],
-    "experiments.system": ["files", "*", "config_files", "commandline"],
+    "experiments.system": ["files manual", "*", "config_files", "commandline"],
     "experiments.stats": ["*"],
     "experiments.datasets": ["reading", "labelled", "*", "sources"],
     "experiments.settings": ["schema models", "resolution stored", "trials"],

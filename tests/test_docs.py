@@ -127,7 +127,7 @@ def words() -> set[str]:
 @functools.cache
 def flags() -> set[str]:
     """Every flag of our programs, and of others that pages name."""
-    defined = r"""(?:DEFINE_\w+\(|add_argument\()\s*"(?:--)?(\w+)\""""
+    defined = r"""(?:DEFINE_\w+\(|Flag\(|add_argument\()\s*"(?:--)?(\w+)\""""
     return EXCEPTIONS.union(*(re.findall(defined, text) for text in sources().values()))
 
 
