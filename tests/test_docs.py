@@ -164,6 +164,8 @@ def known(quoted: str) -> bool:
     """Whether all that a text in backticks names is there."""
     if quoted in EXCEPTIONS or quoted.split("(")[0] in EXCEPTIONS or quoted in OURS:
         return True
+    if re.fullmatch(r"[\w.]+", quoted) and (ROOT / quoted).is_file():
+        return True
     if "python -m" in quoted or quoted.startswith("--"):
         return True  # a command or its flags, see `commands`
     if target := re.search(r"\bmake (\w+)$", quoted):
