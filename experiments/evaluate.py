@@ -1,7 +1,4 @@
-"""Evaluates a trained run: python -m experiments.evaluate --run=WORKDIR [--lengths=100,200,400]
-
-With --examples=N, on more examples than the run's evaluations had, of which theirs are the first.
-"""
+"""Evaluates the models of a run. Its flags and its page of --help are `usage.EVALUATE`."""
 
 import dataclasses
 import math
@@ -11,6 +8,7 @@ import jax
 import rich.table
 from absl import flags
 
+from experiments import usage
 from experiments.runs import Run
 from experiments.runs.loading import restored
 from experiments.runs.records import read_config
@@ -99,17 +97,6 @@ def _spread(values: list[float]) -> str:
     return f"{quartiles(finite)[1]:.4g} ({min(finite):.3g}..{max(finite):.3g}{lost})"
 
 
-def define_flags() -> None:
-    flags.DEFINE_string("run", None, "the run's folder", required=True)
-    commandline.define_data()
-    flags.DEFINE_list(
-        "lengths", None, "judge test examples of these lengths, like 100,200 (the run's own)"
-    )
-    flags.DEFINE_integer(
-        "examples", None, "on how many, a multiple of the run's own number (the default)"
-    )
-
-
 def main() -> int:
     workdir = Path(flags.FLAGS.run)
     settings = resolve(read_config(workdir, flags.FLAGS.data))
@@ -146,4 +133,4 @@ def _length(task: Task, text: str) -> int:
 
 
 if __name__ == "__main__":
-    commandline.run(main, define_flags)
+    commandline.run(main, usage.EVALUATE)

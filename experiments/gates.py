@@ -1,8 +1,4 @@
-"""Shows the gates of a trained run: python -m experiments.gates --run=WORKDIR [--seed=0]
-
-Draws every gate of one seed over one example, with the units ordered by their time scale, and
-writes gates.json: the means of every gate for each seed, by token and by step.
-"""
+"""Shows what the gates of a run do. Its flags and its page of --help are `usage.GATES`."""
 
 from pathlib import Path
 from typing import Any
@@ -10,8 +6,8 @@ from typing import Any
 import rich.table
 from absl import flags
 
-from experiments.figures.gates import NAMED, draw
-from experiments.measurements.gates import available, means, record
+from experiments import usage
+from experiments.measurements.gates import NAMED, available, means, record
 from experiments.runs.loading import restored
 from experiments.runs.records import read_config
 from experiments.settings.resolution import resolve
@@ -43,14 +39,6 @@ def table(found: dict[str, Any]) -> rich.table.Table:
     return shown
 
 
-def define_flags() -> None:
-    flags.DEFINE_string("run", None, "the run's folder", required=True)
-    commandline.define_data()
-    flags.DEFINE_integer("example", 0, "which example of the evaluation set to draw")
-    flags.DEFINE_integer("seed", 0, "which seed of the population to draw, counted from 0")
-    flags.DEFINE_integer("layer", 0, "which layer, counted from 0 at the input")
-
-
 def main() -> int:
     options = flags.FLAGS
     workdir = Path(options.run)
@@ -62,6 +50,9 @@ def main() -> int:
     recorded = record(run, options.layer)
     found = means(run.task, recorded)
     write_json(workdir / "gates.json", found)
+    # Imported only now, because matplotlib reads a file in the current folder.
+    from experiments.figures.gates import draw
+
     write_bytes(workdir / "gates.png", draw(run, recorded, options.example, options.seed))
     terminal.console().print(table(found))
     print(f"figure: {workdir / 'gates.png'}; means by step: {workdir / 'gates.json'}")
@@ -69,4 +60,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    commandline.run(main, define_flags)
+    commandline.run(main, usage.GATES)

@@ -1,11 +1,4 @@
-"""Measures how cells carry a gradient back in time.
-
-python -m experiments.gradients --config=configs/gradients.py
-
-Measures every trial of the config's sweep at initialisation, and draws them side by side. With
---runs=DIR, the folder of a trained run or sweep, it also measures each of those runs before and
-after training. The same command again measures only what is missing.
-"""
+"""Measures how gradients go back. Its flags and its page of --help are `usage.GRADIENTS`."""
 
 import dataclasses
 import json
@@ -16,7 +9,7 @@ from typing import Any
 
 from absl import flags
 
-from experiments.figures import gradients as gradient_figures
+from experiments import usage
 from experiments.measurements import gradients as measurements
 from experiments.reports.results import entries
 from experiments.runs.environment import environment
@@ -57,16 +50,6 @@ class Subject:
     workdir: Path | None = None
 
 
-def define_flags() -> None:
-    commandline.define_config()
-    flags.DEFINE_string("workdir", "runs/gradients", "the folder for measurements and figures")
-    flags.DEFINE_string("only", "*", "which trials of the config to measure, with * and ?")
-    flags.DEFINE_string("runs", None, "the folder of a trained run or sweep, to measure too")
-    commandline.define_data()
-    flags.DEFINE_integer("inputs", 4, "on how many examples to measure each seed")
-    flags.DEFINE_integer("exponents", 16, "how many of the largest Lyapunov exponents")
-
-
 def main() -> int:
     options = flags.FLAGS
     file = commandline.config_file()
@@ -97,7 +80,10 @@ def main() -> int:
         check_plain(folder)
         found = _measured(folder, todo, measure)
         write_json(folder / "gradients.json", found | {"environment": environment()})
-        drawn = gradient_figures.figures(found)
+        # Imported only now, because matplotlib reads a file in the current folder.
+        from experiments.figures import gradients as figures
+
+        drawn = figures.figures(found)
         for name, figure in drawn.items():
             write_bytes(folder / f"{name}.png", figure)
     print(f"measured: {folder / 'gradients.json'}")
@@ -159,4 +145,4 @@ def _measured(
 
 
 if __name__ == "__main__":
-    commandline.run(main, define_flags)
+    commandline.run(main, usage.GRADIENTS)

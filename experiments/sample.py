@@ -1,8 +1,4 @@
-"""Writes on with a trained model of characters: python -m experiments.sample --run=WORKDIR
-
-The model reads the prompt, then its own words. It is that of the seed with the best validation
-loss; --seed=1 takes another, and --draw=1 what else the same model might have written.
-"""
+"""Writes on with a model of characters. Its flags and its page of --help are `usage.SAMPLE`."""
 
 import codecs
 import itertools
@@ -15,6 +11,7 @@ import jax
 import numpy as np
 from absl import flags
 
+from experiments import usage
 from experiments.runs import Run
 from experiments.runs.loading import restored
 from experiments.runs.records import read_config
@@ -56,16 +53,6 @@ def sample(
             yield (token := int(written))
 
 
-def define_flags() -> None:
-    flags.DEFINE_string("run", None, "the run's folder", required=True)
-    commandline.define_data()
-    flags.DEFINE_string("prompt", "\n", "what the text begins with (a new line)")
-    flags.DEFINE_float("temperature", 0.7, "below 1, likelier characters (0.7)")
-    flags.DEFINE_integer("length", 1000, "how many bytes to write (1000)")
-    flags.DEFINE_integer("seed", None, "which seed of the population, counted from 0 (the best)")
-    flags.DEFINE_integer("draw", 0, "which of all the texts that the model might write (0)")
-
-
 def main() -> int:
     options = flags.FLAGS
     temperature = fields.real("--temperature", options.temperature, least=0)
@@ -77,7 +64,7 @@ def main() -> int:
     if not isinstance(task, Characters):
         name = settings.config["task"]["name"]
         raise FieldError("--run", options.run, f"a run of the task characters: it is of {name!r}")
-    prompt = task.tokens_of(options.prompt, "--prompt")
+    prompt = task.tokens_of("\n" if options.prompt is None else options.prompt, "--prompt")
     if options.seed is not None:
         fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
     run = restored(workdir, settings)
@@ -98,4 +85,4 @@ def best(run: Run) -> int:
 
 
 if __name__ == "__main__":
-    commandline.run(main, define_flags)
+    commandline.run(main, usage.SAMPLE)

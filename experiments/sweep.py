@@ -1,8 +1,4 @@
-"""Runs a sweep: python -m experiments.sweep --config=configs/sweeps/cells.py --workdir=DIR
-
-The same command again runs only what is missing. --list shows the trials, and --only='*gru*'
-selects some of them.
-"""
+"""Runs the trials of a sweep. Its flags and its page of --help are `usage.SWEEP`."""
 
 import collections
 import itertools
@@ -16,6 +12,7 @@ import rich.progress
 import rich.table
 from absl import flags
 
+from experiments import usage
 from experiments.settings.trials import Trial, from_file, only
 from experiments.sweeps import estimates
 from experiments.sweeps.folder import (
@@ -39,21 +36,6 @@ PAUSE = 0.5  # seconds between two looks at the folder
 GRACE = 5  # seconds until a worker's last files are visible on a shared disk
 SEEDS_TOGETHER = 64  # the most seeds in a population of packed trials
 LAUNCHERS = ("local", "slurm")
-
-
-def define_flags() -> None:
-    commandline.define_config()
-    flags.DEFINE_string("workdir", None, "the sweep's folder (default: runs/sweeps/NAME)")
-    flags.DEFINE_bool("list", False, "only list the trials, their sizes and how long they may take")
-    flags.DEFINE_string("only", "*", "which trials to run, by name, with * and ?")
-    flags.DEFINE_string("launcher", "local", "where to run: local, or slurm for jobs of a cluster")
-    flags.DEFINE_integer(
-        "workers", 0, "with --launcher=local: processes at a time (default: one per CPU)"
-    )
-    flags.DEFINE_list("slurm", [], "with --launcher=slurm: options like partition=gpu,minutes=60")
-    flags.DEFINE_bool(
-        "pack", True, "train trials with the same compiled program together (--nopack: each alone)"
-    )
 
 
 def main() -> int:
@@ -258,4 +240,4 @@ class Display:
 
 
 if __name__ == "__main__":
-    commandline.run(main, define_flags)
+    commandline.run(main, usage.SWEEP)

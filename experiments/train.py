@@ -1,8 +1,4 @@
-"""Trains a population of models: python -m experiments.train --config=configs/adding.py
-
-The same command again resumes the run, or says that it is finished. --describe=gru says what that
-cell or task is, and which options it has; it needs no config.
-"""
+"""Trains a population of models. Its flags and its page of --help are `usage.TRAIN`."""
 
 import json
 from pathlib import Path
@@ -12,6 +8,7 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict
 
+from experiments import usage
 from experiments.runs import Run
 from experiments.runs.records import read_config, read_summary, recorded_cores
 from experiments.runs.workdir import check_config
@@ -46,16 +43,6 @@ def train(
     """
     settings = resolve(config)
     return train_settings(settings, at_home(workdir or default_workdir(settings)), quiet)
-
-
-def define_flags() -> None:
-    commandline.define_config()
-    commandline.define_data()
-    flags.DEFINE_string("workdir", None, "the run's folder (default: runs/CONFIG-HASH)")
-    flags.DEFINE_string("describe", None, "print what a cell or a task is, and its options")
-    flags.DEFINE_bool("extend", False, "continue a run up to a higher config.train.steps")
-    flags.DEFINE_bool("force", False, "take the folder over from a process on another host")
-    processes.define_flags()
 
 
 def main() -> int:
@@ -113,4 +100,4 @@ def _report(workdir: Path, settings: Settings, summary: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    commandline.run(main, define_flags)
+    commandline.run(main, usage.TRAIN)

@@ -11,7 +11,7 @@ from gru_jax.regularizers import Regularizer
 from gru_jax.tasks import TASKS, Adding, CopyMemory, Task
 from gru_jax.training import Experiment
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "CELLS",

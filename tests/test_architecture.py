@@ -1,6 +1,7 @@
 """Who may import whom, and that the library touches no disk, flag or ConfigDict."""
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -40,10 +41,10 @@ RANKS = {
         "figures",
         "training",
         "sweeps",
-        "reports",
+        "reports usage",
         "*",  # the programs
     ],
-    "experiments.system": ["files", "*", "config_files", "commandline"],
+    "experiments.system": ["files manual", "*", "config_files", "commandline"],
     "experiments.stats": ["*"],
     "experiments.datasets": ["reading", "labelled", "*", "sources"],
     "experiments.settings": ["schema models", "resolution stored", "trials"],
@@ -161,6 +162,21 @@ def test_the_library_is_pure():
                 if isinstance(n, ast.Call) and isinstance(n.func, ast.Name)
             ]
             assert not {"open", "print", "eval", "exec"} & set(calls), name
+
+
+def test_the_library_is_imported_within_a_second_of_processor_time():
+    """Beyond JAX and Flax. SciPy loads its modules once they are needed."""
+    code = """if True:
+        import sys, time
+        import jax, flax.nnx
+        before, began = set(sys.modules), time.process_time()
+        import gru_jax
+        slow = {"scipy.sparse", "scipy.special", "scipy.stats"}
+        print(time.process_time() - began < 1, slow & (set(sys.modules) - before))
+    """
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.stdout == "True set()\n", found
 
 
 def test_the_public_names_are_few_and_sorted():

@@ -127,7 +127,7 @@ def words() -> set[str]:
 @functools.cache
 def flags() -> set[str]:
     """Every flag of our programs, and of others that pages name."""
-    defined = r"""(?:DEFINE_\w+\(|add_argument\()\s*"(?:--)?(\w+)\""""
+    defined = r"""(?:DEFINE_\w+\(|Flag\(|add_argument\()\s*"(?:--)?(\w+)\""""
     return EXCEPTIONS.union(*(re.findall(defined, text) for text in sources().values()))
 
 
@@ -163,6 +163,8 @@ def resolves(dotted: str) -> bool:
 def known(quoted: str) -> bool:
     """Whether all that a text in backticks names is there."""
     if quoted in EXCEPTIONS or quoted.split("(")[0] in EXCEPTIONS or quoted in OURS:
+        return True
+    if re.fullmatch(r"[\w.]+", quoted) and (ROOT / quoted).is_file():
         return True
     if "python -m" in quoted or quoted.startswith("--"):
         return True  # a command or its flags, see `commands`

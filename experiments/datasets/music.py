@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import scipy.io
-import scipy.sparse
+import scipy
 
 from experiments.datasets.reading import existing_file
 from gru_jax import FieldError, Task, fields

@@ -8,12 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from experiments.figures import style
-from experiments.measurements.gates import Recorded, order, token_name
+from experiments.measurements.gates import NAMED, Recorded, order, token_name
 from experiments.runs import Run
 from gru_jax import Task, fields
 
 WRITTEN = 60  # steps; tokens of longer examples are drawn as colours
-NAMED = 24  # tokens that fit a legend and a readable table
 
 
 def draw(run: Run, recorded: Recorded, example: int, seed: int) -> bytes:

@@ -17,6 +17,7 @@ from gru_jax.diagnostics.gates import gates_of
 from gru_jax.tasks.base import Example, evaluation_batch
 from gru_jax.tasks.dataset import Dataset
 
+NAMED = 24  # tokens that fit a legend and a readable table
 EXAMPLES = 128  # from the evaluation set, to average over
 CLOSED, OPEN = 0.1, 0.9  # a gate is closed below the first, open above the second
 

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
+import scipy
 
 from experiments.settings.resolution import Settings
 from experiments.stats.outcomes import quartiles
@@ -172,7 +172,7 @@ def _ranks(gate: np.ndarray, own: np.ndarray) -> list[float | None] | None:
     """
     rows = (values.reshape(-1, values.shape[-1]) for values in (gate, own))
     found = [
-        stats.spearmanr(*pair).statistic
+        scipy.stats.spearmanr(*pair).statistic
         for pair in zip(*rows, strict=True)
         if all(np.ptp(values) > 0 for values in pair)
     ]

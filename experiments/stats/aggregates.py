@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 
 RESAMPLES = 2000
 Scores = Sequence[Sequence[float]]
@@ -39,7 +39,7 @@ def interquartile_mean(scores: Scores) -> Estimate:
     """
 
     def statistic(*samples: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-        found: NDArray[np.float64] = stats.trim_mean(_pooled(samples, axis), 0.25, axis=axis)
+        found: NDArray[np.float64] = scipy.stats.trim_mean(_pooled(samples, axis), 0.25, axis=axis)
         return found
 
     return _bootstrapped(scores, statistic)
@@ -91,7 +91,7 @@ def _pooled(samples: Sequence[NDArray[np.float64]], axis: int) -> NDArray[np.flo
 
 def _bootstrapped(scores: Scores, statistic: Callable[..., NDArray[np.float64]]) -> Estimate:
     samples = [np.asarray(each, float) for each in scores]
-    found = stats.bootstrap(
+    found = scipy.stats.bootstrap(
         samples,
         statistic,
         n_resamples=RESAMPLES,

@@ -5,7 +5,7 @@ import itertools
 import math
 
 import numpy as np
-from scipy import stats
+import scipy
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +42,10 @@ def compared(
     """Each pair (population, reference) of `ranked` seeds, with Holm's correction over all."""
     raw = []
     for population, reference in pairs:
-        test = stats.mannwhitneyu(*places(population, reference), alternative="two-sided")
+        test = scipy.stats.mannwhitneyu(*places(population, reference), alternative="two-sided")
         size = len(population) * len(reference)
-        raw.append((1 - float(test.statistic) / size, float(test.pvalue)))
+        alike = len({*population, *reference}) == 1  # for which SciPy 1.18 has no p value
+        raw.append((1 - float(test.statistic) / size, 1.0 if alike else float(test.pvalue)))
     corrected = holm([p for _, p in raw])
     return [Comparison(better, p, q) for (better, p), q in zip(raw, corrected, strict=True)]
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
-from scipy import stats
+import scipy
 
 HALF = 0.5 + 1e-9  # shares of survivors are products of fractions, and so rounded
 
@@ -36,7 +36,7 @@ class Outcomes:
 def outcomes(losses: list[float | None], solved_steps: list[int | None], budget: int) -> Outcomes:
     """Summarises final losses (None: not finite) and steps to solve (None: not reached)."""
     solved = [step for step in solved_steps if step is not None]
-    interval = stats.binomtest(len(solved), len(solved_steps)).proportion_ci(method="wilson")
+    interval = scipy.stats.binomtest(len(solved), len(solved_steps)).proportion_ci(method="wilson")
     return Outcomes(
         solved=len(solved),
         seeds=len(solved_steps),
@@ -80,8 +80,8 @@ def kaplan_meier_median(solved: list[int], unsolved: int, budget: int) -> float 
     """
     if not solved:
         return None
-    sample = stats.CensoredData(uncensored=solved, right=[budget] * unsolved)
-    survival = stats.ecdf(sample).sf
+    sample = scipy.stats.CensoredData(uncensored=solved, right=[budget] * unsolved)
+    survival = scipy.stats.ecdf(sample).sf
     left = survival.probabilities
     events = survival.quantiles[(left <= HALF) & (np.diff(left, prepend=1) < 0)]
     if not events.size:

@@ -1,8 +1,4 @@
-"""Trains some trials of a sweep: python -m experiments.sweeps.worker --sweep=DIR --trials=NAME,NAME
-
-Not for use by hand: `python -m experiments.sweep` starts workers, here or on a cluster's nodes. The
-trials of one worker need the same compiled program, and are trained together.
-"""
+"""Trains some trials of a sweep, for `experiments.sweep`, which starts it."""
 
 import os
 import signal
@@ -18,21 +14,31 @@ from experiments.settings.resolution import Settings
 from experiments.sweeps.folder import SweepFolder
 from experiments.system import commandline
 from experiments.system.files import RunError
+from experiments.system.manual import SWITCH, Flag, Program
 from experiments.system.signals import STOPPED, stop_requests
 from experiments.training.loop import train_together
 from gru_jax import FieldError
 from gru_jax.devices import use_cpu_cores
 
-
-def define_flags() -> None:
-    flags.DEFINE_string("sweep", None, "the sweep's folder", required=True)
-    flags.DEFINE_list("trials", None, "names of trials, separated by commas", required=True)
-    flags.DEFINE_list(
-        "cpus", None, "the CPUs to use, by number, separated by commas (default: all)"
-    )
-    flags.DEFINE_bool(
-        "attached", False, "stop when standard input closes, as it does when the parent dies"
-    )
+PROGRAM = Program(
+    name="sweeps.worker",
+    purpose="Trains some trials of a sweep. Not for use by hand: experiments.sweep starts workers, "
+    "here or on a cluster's nodes. The trials of one worker need the same compiled program, and "
+    "are trained together.",
+    examples=(("two trials", "--sweep=runs/sweeps/cells --trials=NAME,NAME"),),
+    flags=(
+        Flag("sweep", "DIR", "the sweep's folder", required=True),
+        Flag("trials", "NAME,...", "names of trials", kind="list", required=True),
+        Flag("cpus", "N,...", "the CPUs to use, by number (default: all)", kind="list"),
+        Flag(
+            "attached",
+            "",
+            "stop when standard input closes, as it does when the parent dies",
+            False,
+            SWITCH,
+        ),
+    ),
+)
 
 
 def main() -> int:
@@ -85,4 +91,4 @@ def _stop_at_end_of_input() -> None:
 
 
 if __name__ == "__main__":
-    commandline.run(main, define_flags)
+    commandline.run(main, PROGRAM)

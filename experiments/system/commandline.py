@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -19,13 +19,14 @@ from absl import flags
 from experiments.system import compilation, config_files, own, signals
 from experiments.system.arguments import written_out
 from experiments.system.files import RunError
+from experiments.system.manual import FIELD, IMPORT, Flag, Program
 from gru_jax import FieldError, fields
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
 class Parser(argparse.ArgumentParser):
-    """For programs without a config: the arguments, whose errors take one line here, too."""
+    """The arguments of scripts, whose errors take one line here, too."""
 
     def __init__(self, description: str | None):
         super().__init__(description=description, formatter_class=argparse.RawTextHelpFormatter)
@@ -34,34 +35,19 @@ class Parser(argparse.ArgumentParser):
         self.exit(_complain(f"{message} (see --help)"))
 
 
-def define_config(values: flags.FlagValues = flags.FLAGS) -> None:
-    flags.DEFINE_string(
-        "config",
-        None,
-        "a config file, such as configs/adding.py; --config.FIELD=VALUE overrides a field",
-        flag_values=values,
-    )
-
-
-def define_import(values: flags.FlagValues = flags.FLAGS) -> None:
-    flags.DEFINE_multi_string(
-        "import",
-        [],
-        "a Python file that registers your own cells or tasks; may be repeated",
-        flag_values=values,
-    )
-
-
-def define_data() -> None:
-    flags.DEFINE_multi_string(
-        "data", [], "where the run's data file lies now (default: where it lay); may be repeated"
-    )
+def define(defined: Iterable[Flag], values: flags.FlagValues = flags.FLAGS) -> None:
+    """Defines flags of a program in absl's."""
+    for flag in defined:
+        if flag.kind != FIELD:
+            kind = getattr(flags, f"DEFINE_{flag.kind}")
+            more = {"required": flag.required, "flag_values": values}
+            kind(flag.name, flag.default, flag.text, **more)
 
 
 def imports(argv: list[str]) -> list[str]:
     """The files that --import names. They are imported before a config is read."""
     values = flags.FlagValues()
-    define_import(values)
+    define([IMPORT], values)
     values.set_gnu_getopt()
     values(argv, known_only=True)
     return list(values["import"].value or [])
@@ -72,22 +58,20 @@ def config_file() -> str:
     return config_files.given(sys.argv).path
 
 
-def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
-    """Parses flags, calls `main`, and exits with its status; bad input is one line, status 2."""
-    foreign = set(flags.FLAGS)
-    define_import()
-    define_flags()
-    if {"--help", "-h"} & set(sys.argv):
-        print((sys.modules["__main__"].__doc__ or "").strip() + "\n")
-        for name in sorted(set(flags.FLAGS) - foreign):
-            print(f"  --{name}: {flags.FLAGS[name].help.splitlines()[0].rstrip(';')}")
-        sys.exit(0)
+def run(main: Callable[..., int], program: Program) -> None:
+    """Parses flags, calls `main`, and exits with its status; bad input is one line, status 2.
+
+    Args:
+      main: it is given the arguments that are no flags, if the program takes any.
+    """
+    program.answer()
+    define([*program.flags, IMPORT])
     # Undoes what the package's __init__.py did for the time of the imports.
     signal.signal(signal.SIGINT, signals.interrupt)
     # Tracing makes so many objects that looking for garbage took a tenth of the time to a start.
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
-    status = _run(main)
+    status = _run(main, program)
     if status and jax.distributed.is_initialized():
         with contextlib.suppress(OSError):
             sys.stdout.flush()
@@ -95,14 +79,14 @@ def run(main: Callable[[], int], define_flags: Callable[[], None]) -> None:
     sys.exit(status)
 
 
-def _run(main: Callable[[], int]) -> int:
+def _run(main: Callable[..., int], program: Program) -> int:
     def parsed() -> int:
         sys.argv = written_out(sys.argv)
         for file in imports(sys.argv):
             own.imported(file)
-        parse(sys.argv, flags.FLAGS)
+        rest = parse(sys.argv, flags.FLAGS, program.takes)
         compilation.use_cache()
-        return main()
+        return main(*rest)
 
     return guarded(parsed)
 
@@ -133,8 +117,11 @@ def guarded(main: Callable[[], int]) -> int:
         return _complain(f"unforeseen {type(error).__name__}: {error} ({place})", FAILED)
 
 
-def parse(argv: list[str], values: flags.FlagValues) -> None:
+def parse(argv: list[str], values: flags.FlagValues, takes: str = "") -> list[str]:
     """Reads the arguments into the flags; `values.config` is the config with its overrides.
+
+    Args:
+      takes: what the program takes beside flags; it must be given, and is returned.
 
     Raises:
       FieldError: a field of the config is unknown, or its value has the wrong type.
@@ -150,16 +137,19 @@ def parse(argv: list[str], values: flags.FlagValues) -> None:
         if missing := re.findall(r"flag (--\w+)=None", str(error)):
             raise flags.Error(f"missing: {', '.join(missing)} (see --help)") from None
         raise
-    if rest:
+    if rest and not takes:
         raise flags.Error(f"unexpected argument {rest[0]!r}: options start with --")
+    if takes and not rest:
+        raise flags.Error(f"missing: {takes} (see --help)")
     if not takes_config or ("describe" in values and values["describe"].value):
-        return
+        return rest
     if not command.file:
         said = f"{command.changes[0][0]} without --config=FILE" if command.changes else ""
         raise flags.Error(
             said or "--config is missing: give one, such as --config=configs/adding.py"
         )
     values.config = config_files.configured(command)
+    return rest
 
 
 def _complain(text: str, status: int = BAD_INPUT) -> int:

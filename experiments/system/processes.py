@@ -25,17 +25,6 @@ SILENCE = 30  # seconds without a sign of life after which a process counts as d
 PATIENCE = 300  # seconds that the processes wait for each other at the start
 
 
-def define_flags() -> None:
-    flags.DEFINE_bool(
-        "distributed",
-        False,
-        "run on several processes, started by srun, mpirun or the three flags below",
-    )
-    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, with --distributed")
-    flags.DEFINE_integer("processes", None, "how many processes there are, with --distributed")
-    flags.DEFINE_integer("process", None, "the number of this process, from 0, with --distributed")
-
-
 def announced() -> int:
     """The number of processes, from the flags or from variables of Slurm or Open MPI."""
     options = flags.FLAGS

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.sparse import csgraph, csr_array
+import scipy
 
 from gru_jax.bptt.jaxprs import Program, Var, type_of, variables
 
@@ -62,9 +62,11 @@ def least_kept(
             edges |= {(place[v] + 1, place[u]): endless for u in inputs}
     size = 2 + 2 * len(names)
     costs = np.array(list(edges.values()), np.int32)
-    network = csr_array((costs, tuple(np.array(list(edges)).T)), (size, size))
-    rest = network - csgraph.maximum_flow(network, source, sink).flow
+    sparse = scipy.sparse  # which SciPy loads only now
+    network = sparse.csr_array((costs, tuple(np.array(list(edges)).T)), (size, size))
+    rest = network - sparse.csgraph.maximum_flow(network, source, sink).flow
     rest.data = np.maximum(rest.data, 0)
     rest.eliminate_zeros()
-    reached = set(csgraph.breadth_first_order(rest, source, return_predecessors=False).tolist())
+    order = sparse.csgraph.breadth_first_order(rest, source, return_predecessors=False)
+    reached = set(order.tolist())
     return [v for v in names if place[v] in reached and place[v] + 1 not in reached]

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.special import betainc
 
 from gru_jax.axes import Array, Key
 from gru_jax.tasks.base import one_of
@@ -155,7 +155,7 @@ def _operation() -> NDArray[np.float64]:
 def _order(n: int) -> float:
     """The i-th smallest is at most v where more than i of n symbols are: a binomial tail."""
     i, shares = np.arange(n)[:, None], np.arange(1, BUCKETS) / BUCKETS
-    below = betainc(i + 1.0, n - i, shares)
+    below = scipy.special.betainc(i + 1.0, n - i, shares)
     whole = np.concatenate([np.zeros((n, 1)), below, np.ones((n, 1))], axis=1)
     return _entropy(np.diff(whole, axis=1))
 

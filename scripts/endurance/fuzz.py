@@ -18,6 +18,7 @@ import jax
 from absl import flags
 from hypothesis import strategies as st
 
+from experiments import usage
 from experiments.figures import families
 from experiments.runs.state import abstract_state
 from experiments.settings.resolution import Settings, resolve
@@ -121,7 +122,7 @@ def settings_of(case: Case) -> Settings:
     if all(isinstance(value, str) for _, value in changes):
         argv = arguments(case)
         values = flags.FlagValues()
-        commandline.define_config(values)
+        commandline.define(usage.CONFIG, values)
         commandline.parse(argv, values)
         return resolve(values.config)
     config = default(task)

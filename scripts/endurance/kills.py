@@ -252,12 +252,12 @@ class _Run:
 
 def _program(arguments: list[str], printed: Path) -> None:
     """What `python -m experiments.train` does once its modules are imported."""
-    from experiments import train
+    from experiments import train, usage
     from experiments.system import commandline
 
     sys.stdout = sys.stderr = printed.open("w", buffering=1)
     sys.argv = ["experiments.train", *arguments]
-    commandline.run(train.main, train.define_flags)
+    commandline.run(train.main, usage.TRAIN)
 
 
 if __name__ == "__main__":

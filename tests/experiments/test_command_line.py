@@ -6,8 +6,9 @@ import pytest
 from absl import flags
 
 from configs import copy_first
+from experiments import usage
 from experiments.settings.resolution import resolve
-from experiments.system import commandline
+from experiments.system import commandline, manual
 from experiments.system.files import RunError
 from gru_jax import FieldError
 from tests.programs import ROOT, tiny_config
@@ -18,8 +19,7 @@ COPY = f"--config={ROOT}/configs/copy_first.py"
 def parsed(*arguments):
     """The flags of a program with these arguments."""
     values = flags.FlagValues()
-    commandline.define_config(values)
-    flags.DEFINE_integer("workers", 0, "", flag_values=values)
+    commandline.define([*usage.CONFIG, manual.Flag("workers", "N", "", 0, "integer")], values)
     commandline.parse(["program", *arguments], values)
     return values
 

@@ -154,9 +154,9 @@ def test_processes_that_cannot_share_the_population(tmp_path):
 def test_one_that_stays_alone_gives_up(tmp_path, rank):
     """With less patience than the real one, which is minutes."""
     code = (
-        "import sys; from experiments import train; "
+        "import sys; from experiments import train, usage; "
         "from experiments.system import commandline, processes; "
-        "processes.PATIENCE = 2; commandline.run(train.main, train.define_flags)"
+        "processes.PATIENCE = 2; commandline.run(train.main, usage.TRAIN)"
     )
     arguments, _ = by_flags(rank)
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -175,13 +175,6 @@ def test_bad_input_is_one_line_and_status_2(name, arguments, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_help_names_every_flag():
-    printed = program("train", "--help").stdout
-    assert "python -m experiments.train --config=configs/adding.py" in printed
-    assert "--config:" in printed
-    assert "--workdir:" in printed
-
-
 def test_a_workdir_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     options = ["--config=configs/adding.py", f"--workdir={tmp_path}/file/run", *tiny()]

@@ -233,7 +233,7 @@ def test_a_folder_without_results(tmp_path, empty):
         write_report([folder], tmp_path / "page.html", COMMAND)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [([], "DIR"), (["--outptu=a"], "DIR")])
+@pytest.mark.parametrize(("arguments", "message"), [([], "DIR"), (["--outptu=a"], "outptu")])
 def test_bad_arguments_are_one_line(arguments, message):
     out = program("report", *arguments, expect=2)
     assert one_line(out.stderr)
