@@ -4,6 +4,7 @@ import contextlib
 import functools
 import gc
 import os
+import shutil
 import tempfile
 
 import hypothesis
@@ -138,3 +139,13 @@ def keras(tmp_path_factory):
 
             return keras
         return pytest.importorskip("keras", reason="install the parity extra to compare with keras")
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A browser. Where GRU_JAX_CHROMIUM=required (as in CI) its absence is a failure."""
+    found = shutil.which("chromium") or shutil.which("google-chrome")
+    if not found:
+        assert os.environ.get("GRU_JAX_CHROMIUM") != "required", "there is no Chromium"
+        pytest.skip("there is no Chromium to open the page in")
+    return found

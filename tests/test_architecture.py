@@ -52,7 +52,7 @@ RANKS = {
     "experiments.figures": ["glyphs", "style", "families", "*"],
     "experiments.training": ["display memory", "recorder", "loop"],
     "experiments.sweeps": ["estimates folder", "*"],
-    "experiments.reports": ["results", "charts", "page"],
+    "experiments.reports": ["results", "problems svg", "charts naming", "league", "page"],
     "scripts": ["paths", "benchmark endurance", "paper"],
     "scripts.benchmark": ["contenders", "peers", "*", "in_scan", "entrants", "__main__"],
     "scripts.endurance": ["faults cases", "*"],

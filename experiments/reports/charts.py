@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 
 from experiments.figures import style
 from experiments.reports.results import Entry, curve
+from experiments.stats.outcomes import WORSE
 
 
 def figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
-    """What the page shows below its tables: title, images as data URIs, and a caption each."""
+    """What the page shows below its tables: title, images, and a caption each."""
     if not problems:
         return []
     shown = [
@@ -23,7 +24,8 @@ def figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
             "A seed that is done keeps its last loss. Dotted: the input-blind loss.",
         }
     ]
-    lines = _over_length([entry for group in problems.values() for entry in group])
+    ended = [entry for group in problems.values() for entry in group if entry.outcomes]
+    lines = _over_length(ended)
     if lines:
         shown.append(
             {
@@ -36,7 +38,7 @@ def figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
     return shown
 
 
-def _curves(title: str, group: list[Entry]) -> str:
+def _curves(title: str, group: list[Entry]) -> dict[str, Any]:
     figure, (axis,) = style.panels((9, 3.8))
     for entry, line in zip(group, style.lines(len(group)), strict=True):
         steps, *quartiles = curve(entry).values()
@@ -46,6 +48,8 @@ def _curves(title: str, group: list[Entry]) -> str:
     axis.axhline(baseline, color=style.MARK, lw=1, ls=style.DOTTED)
     axis.set(yscale="log", xlabel="step", ylabel="evaluation loss")
     bottom, top = axis.get_ylim()
+    top = min(top, max(WORSE * baseline, 2 * bottom))  # beyond that a seed has diverged
+    axis.set_ylim(bottom, top)
     if top < 3 * bottom:  # too small a range for readable ticks on a logarithmic scale
         axis.set_yscale("linear")
     axis.set_title(title, loc="left", fontsize=10)
@@ -74,7 +78,7 @@ def _common(line: list[Entry]) -> str:
     return "-".join(word for word in first if all(word in other for other in rest)) or line[0].name
 
 
-def _lengths(task: str, lines: dict[str, list[Entry]]) -> str:
+def _lengths(task: str, lines: dict[str, list[Entry]]) -> dict[str, Any]:
     figure, (left, right) = style.panels((9, 3.6), 2)
     baseline: dict[int, Entry] = {}
     looks = style.lines(len(lines))
@@ -119,10 +123,11 @@ def _lengths(task: str, lines: dict[str, list[Entry]]) -> str:
     return _image(figure, left, right)
 
 
-def _image(figure: Figure, *axes: Axes) -> str:
-    """The figure as a data URI, with a legend beside it."""
+def _image(figure: Figure, *axes: Axes) -> dict[str, Any]:
+    """The figure as a data URI, with a legend beside it, and its size."""
     for axis in axes:
         style.ruled(axis)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     drawn = base64.b64encode(style.saved(figure, "svg")).decode()
-    return f"data:image/svg+xml;base64,{drawn}"
+    width, height = (round(100 * inches) for inches in figure.get_size_inches())
+    return {"uri": f"data:image/svg+xml;base64,{drawn}", "width": width, "height": height}

@@ -22,6 +22,7 @@ from experiments.system.files import RunError, check_plain, write_text
 CURVE_POINTS = 40  # per learning curve in results.jsonl
 
 Row = dict[str, Any]
+Curve = dict[str, list[Any]]  # quartiles of a loss, by step; None where one is not finite
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,6 +30,7 @@ class Entry:
     """A trial of a sweep, or a single run.
 
     reference: the entry that it is tested against.
+    sweep: the command of the sweep; empty for a single run.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Entry:
     overrides: dict[str, Any]
     state: State
     reference: str | None = None
+    sweep: str = ""
 
     @functools.cached_property
     def summary(self) -> dict[str, Any] | None:
@@ -46,6 +49,13 @@ class Entry:
     @functools.cached_property
     def environment(self) -> dict[str, Any]:
         return read_environment(self.workdir) if self.workdir.exists() else {}
+
+    @property
+    def command(self) -> str:
+        """What trains it."""
+        if self.sweep:
+            return f"{self.sweep} --only={self.workdir.name}"
+        return str(self.environment.get("command"))
 
     @functools.cached_property
     def metrics(self) -> list[Row]:
@@ -78,6 +88,7 @@ def entries(path: Path, data: Sequence[str] = ()) -> list[Entry]:
     folder = SweepFolder(path)
     check_plain(path, but=SLURM)
     if folder.exists():
+        command = folder.command
         return [
             Entry(
                 name,
@@ -86,6 +97,7 @@ def entries(path: Path, data: Sequence[str] = ()) -> list[Entry]:
                 trial.overrides,
                 folder.state(name),
                 trial.reference,
+                command,
             )
             for name, trial in folder.trials(data).items()
         ]
@@ -110,7 +122,7 @@ def write_results(folder: SweepFolder) -> None:
     found = entries(folder.path)
     tests = comparisons(found)
     rows = [
-        row(entry, tests.get(entry.name), folder.command)
+        row(entry, tests.get(entry.name))
         for entry in found
         if entry.state.status not in (WAITING, RUNNING)
     ]
@@ -118,8 +130,8 @@ def write_results(folder: SweepFolder) -> None:
     write_text(folder.path / "results.csv", as_csv(rows))
 
 
-def row(entry: Entry, test: Comparison | None, command: str) -> Row:
-    """The row of a trial: its config, results and provenance. `command`: the sweep's."""
+def row(entry: Entry, test: Comparison | None) -> Row:
+    """The row of a trial: its config, results and provenance."""
     config, environment = entry.settings.config, entry.environment
     told: Row = {
         "trial": entry.name,
@@ -153,7 +165,7 @@ def row(entry: Entry, test: Comparison | None, command: str) -> Row:
         told |= dataclasses.asdict(test) if test else {}
     return {
         **told,
-        "command": f"{command} --only={entry.name}",
+        "command": entry.command,
         "commit": environment.get("commit"),
         "modified": environment.get("modified"),
         "device": environment.get("device"),
@@ -161,7 +173,7 @@ def row(entry: Entry, test: Comparison | None, command: str) -> Row:
         "schema": config["schema"],
         "config": by_content(config),
         "summary": entry.summary,
-        "curve": _thinned(curve(entry)),
+        "curve": thinned(curve(entry)),
         "python": environment.get("python"),
         "packages": environment.get("packages"),
     }
@@ -180,7 +192,7 @@ def curve(entry: Entry) -> dict[str, list[float]]:
     return found
 
 
-def _thinned(found: dict[str, list[float]]) -> dict[str, list[float | None]]:
+def thinned(found: dict[str, list[float]]) -> Curve:
     """The curve at few points, including the last one; a loss that is not finite is None."""
     count = len(found["step"])
     chosen = sorted({*range(0, count, -(-count // CURVE_POINTS) or 1), count - 1} - {-1})

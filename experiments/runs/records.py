@@ -60,17 +60,25 @@ def _sound(summary: dict[str, Any]) -> bool:
     )
     numbers = ("step", "wall_seconds", "parameters", "baseline_loss")
     lists = ("seeds", "solved_step", "diverged_step")
-    measured = summary.get("eval")
+    measured = lambda found: (
+        isinstance(found, dict)
+        and "loss" in found
+        and all(
+            isinstance(f, dict) and listed(f.get("per_seed"), int | float) for f in found.values()
+        )
+    )
     return (
         isinstance(summary.get("status"), str)
         and all(isinstance(summary.get(name), int | float) for name in numbers)
         and all(listed(summary.get(name), int) for name in lists)
-        and isinstance(measured, dict)
-        and all(
-            isinstance(f, dict) and listed(f.get("per_seed"), int | float)
-            for f in measured.values()
-        )
+        and measured(summary.get("eval"))
+        and measured(judged(summary))
     )
+
+
+def judged(summary: dict[str, Any]) -> dict[str, Any]:
+    """The metrics that are shown: of test examples; runs before schema 3 had none."""
+    return summary.get("test", summary["eval"])
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
