@@ -2,8 +2,11 @@
 
 import html
 import json
+import os
 import re
+import signal
 import subprocess
+import urllib.parse
 
 # Put into the page, which is shown in a frame: a window cannot be as narrow as a phone.
 PROBE = """<script>
@@ -27,24 +30,23 @@ addEventListener("load", async () => {
   } catch (error) {
     errors.push(String(error));
   }
-  parent.postMessage(JSON.stringify({...probed, told}), "*");
+  const all_told = JSON.stringify({...probed, told});
+  if (parent === window) fetch("/told?" + encodeURIComponent(all_told));
+  else parent.postMessage(all_told, "*");
 });
 </script>"""
 FRAME = """<script>addEventListener("message", event => document.title = event.data)</script>
-<iframe src="{page}" width="{width}" height="900" style="border: 0"></iframe>"""
+<iframe src="probed.html" width="{width}" height="900" style="border: 0"></iframe>"""
 
 
 def opened(chromium, text, folder, width=1280, script=""):
     """What the probe tells of a page; "told" is what a script returns that runs in it."""
-    probe = PROBE.replace("SCRIPT", script)
-    (folder / "probed.html").write_text(text.replace("<head>", "<head>" + probe))
-    (folder / "frame.html").write_text(FRAME.format(page="probed.html", width=width))
+    (folder / "probed.html").write_text(probed(text, script))
+    (folder / "frame.html").write_text(FRAME.format(width=width))
     out = subprocess.run(
         [
-            *(chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-            *(f"--user-data-dir={folder / 'profile'}", "--window-size=1400,1000"),
-            *("--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=20000"),
-            (folder / "frame.html").as_uri(),
+            *_command(chromium, folder),
+            *("--dump-dom", "--virtual-time-budget=20000", (folder / "frame.html").as_uri()),
         ],
         capture_output=True,
         text=True,
@@ -53,3 +55,37 @@ def opened(chromium, text, folder, width=1280, script=""):
     )
     (found,) = re.findall(r"<title>(.*)</title>", out.stdout)
     return json.loads(html.unescape(found))
+
+
+def probed(text, script):
+    """The page with the probe in it."""
+    return text.replace("<head>", "<head>" + PROBE.replace("SCRIPT", script))
+
+
+def visited(chromium, port, folder, told):
+    """What the probe tells of a page that a server on this machine answers with, in real time.
+
+    Args:
+      told: a queue into which the server puts every path that it is asked for.
+    """
+    command = [*_command(chromium, folder), "--remote-debugging-port=0"]
+    with subprocess.Popen(
+        [*command, f"http://127.0.0.1:{port}/"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as browser:
+        try:
+            while not (path := told.get(timeout=60)).startswith("/told?"):
+                pass
+        finally:
+            os.killpg(browser.pid, signal.SIGKILL)
+    return json.loads(urllib.parse.unquote(path.removeprefix("/told?")))
+
+
+def _command(chromium, folder):
+    return [
+        *(chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1400,1000"),
+        f"--user-data-dir={folder / 'profile'}",
+        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+    ]

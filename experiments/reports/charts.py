@@ -1,6 +1,7 @@
 """The figures of a report: learning curves, and outcomes over the task's length."""
 
 import base64
+import functools
 import json
 from typing import Any
 
@@ -8,8 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.figures import style
-from experiments.reports.results import Entry, curve
+from experiments.reports.results import Entry
 from experiments.stats.outcomes import WORSE
+
+# A page that is followed is made again and again, and most of its trials stay as they were.
+kept = functools.lru_cache(maxsize=64)
 
 
 def figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
@@ -19,7 +23,7 @@ def figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
     shown = [
         {
             "title": "Learning curves",
-            "images": [_curves(title, group) for title, group in problems.items()],
+            "images": [_curves(title, tuple(group)) for title, group in problems.items()],
             "caption": "Evaluation loss over the steps: median over the seeds, quartiles shaded. "
             "A seed that is done keeps its last loss. Dotted: the input-blind loss.",
         }
@@ -30,7 +34,10 @@ def figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
         shown.append(
             {
                 "title": "Success and final loss over T",
-                "images": [_lengths(task, group) for task, group in lines.items()],
+                "images": [
+                    _lengths(task, tuple((name, tuple(line)) for name, line in group.items()))
+                    for task, group in lines.items()
+                ],
                 "caption": "Left: share of the seeds that solved the task, 95 % Wilson interval. "
                 "Right: final loss, median and quartiles; dotted: the input-blind loss.",
             }
@@ -38,10 +45,11 @@ def figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
     return shown
 
 
-def _curves(title: str, group: list[Entry]) -> dict[str, Any]:
+@kept
+def _curves(title: str, group: tuple[Entry, ...]) -> dict[str, Any]:
     figure, (axis,) = style.panels((9, 3.8))
     for entry, line in zip(group, style.lines(len(group)), strict=True):
-        steps, *quartiles = curve(entry).values()
+        steps, *quartiles = entry.curve.values()
         style.band(axis, steps, quartiles, label=entry.name, **line)
         axis.plot(steps[-1:], quartiles[1][-1:], "o", color=line["color"], ms=4)
     baseline = group[0].settings.experiment.task.baseline_loss
@@ -78,11 +86,12 @@ def _common(line: list[Entry]) -> str:
     return "-".join(word for word in first if all(word in other for other in rest)) or line[0].name
 
 
-def _lengths(task: str, lines: dict[str, list[Entry]]) -> dict[str, Any]:
+@kept
+def _lengths(task: str, lines: tuple[tuple[str, tuple[Entry, ...]], ...]) -> dict[str, Any]:
     figure, (left, right) = style.panels((9, 3.6), 2)
     baseline: dict[int, Entry] = {}
     looks = style.lines(len(lines))
-    for index, (name, line) in enumerate(lines.items()):
+    for index, (name, line) in enumerate(lines):
         ordered = sorted(line, key=lambda entry: entry.settings.experiment.task.length)
         sums = [entry.outcomes for entry in ordered if entry.outcomes]
         lengths = [entry.settings.experiment.task.length for entry in ordered]

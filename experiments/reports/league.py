@@ -3,14 +3,14 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from experiments.reports import naming, svg
 from experiments.reports.problems import grouped, task, title
-from experiments.reports.results import Curve, Entry, curve, thinned
+from experiments.reports.results import Curve, Entry, thinned
 from experiments.runs.records import judged
 from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 
@@ -25,7 +25,7 @@ class Candidate:
     aim: whether there is a target that seeds can reach.
     baseline: the input-blind loss.
     summary: the run's, if it has ended.
-    state: how far it is, or why it failed, if it has not.
+    state: what it does and how far it is, if it has not.
     """
 
     trial: str
@@ -39,7 +39,7 @@ class Candidate:
     command: str
     curve: Curve
     summary: dict[str, Any] | None = None
-    state: str = ""
+    state: tuple[str, str] = ("", "")
 
     @functools.cached_property
     def outcomes(self) -> Outcomes | None:
@@ -62,7 +62,7 @@ class Candidate:
         """What it has achieved: each with its interval, or its quartiles over the seeds."""
         sums = self.outcomes
         if sums is None or self.summary is None:
-            return {"solved": (self.state, "")}
+            return {"solved": self.state}
         low, high = sums.success
         share = f"{sums.solved}/{sums.seeds}", f"{100 * low:.0f}..{100 * high:.0f} %"
         told = {"solved": share if self.aim else ("no target", ""), "loss": _spread(sums.loss)}
@@ -105,7 +105,7 @@ class Standing:
         """What the table shows, and the smaller remark behind it."""
         best, sums = self.best, self.best.outcomes
         if sums is None:
-            return best.state, ""
+            return best.state
         end = sums.end(best.baseline)
         return (f"{sums.solved}/{sums.seeds}", end) if best.aim else (end, "")
 
@@ -152,6 +152,11 @@ class Line:
         """How many problems half of the seeds or more have solved."""
         return sum(each.best.aim and each.share >= 0.5 for each in self.standings.values())
 
+    @property
+    def ended(self) -> int:
+        """On how many problems a trial has ended."""
+        return sum(each.place is not None for each in self.standings.values())
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class League:
@@ -192,13 +197,13 @@ def league(candidates: Iterable[Candidate]) -> League:
     return League(list(problems), sorted(lines, key=lambda line: -line.solved))
 
 
-def candidates(found: Sequence[Entry], shown: Sequence[Entry]) -> list[Candidate]:
+def candidates(found: Sequence[Entry], shown: Collection[Entry]) -> list[Candidate]:
     """The trials that are shown, of all in their folders."""
     rows = naming.rows(list(found))
-    told, kept = [], set(shown)
+    told = []
     for group in grouped(list(found), task):
         problem = title(group, list(found), ["task"])
-        told += [_candidate(entry, rows[entry], problem) for entry in group if entry in kept]
+        told += [_candidate(entry, rows[entry], problem) for entry in group if entry in shown]
     return told
 
 
@@ -215,7 +220,7 @@ def _candidate(entry: Entry, row: str, problem: str) -> Candidate:
         aim=experiment.target is not None,
         baseline=experiment.task.baseline_loss,
         command=entry.command,
-        curve=thinned(curve(entry)),
+        curve=thinned(entry.curve),
         summary=entry.summary,
-        state="" if entry.summary else f"{entry.state.status} at {step:,} of {budget:,}",
+        state=(entry.state.status, f"{step:,} of {budget:,}"),
     )

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from experiments.reports import charts
 from experiments.reports.league import candidates, league
 from experiments.reports.problems import problems
-from experiments.reports.results import Entry, comparisons, curve, entries, seconds_per_step
+from experiments.reports.results import Entry, comparisons, entries, seconds_per_step
 from experiments.runs.records import read_environment
 from experiments.stats.comparisons import Comparison
 from experiments.sweeps.folder import SweepFolder
@@ -77,8 +77,11 @@ def page(folders: list[Path], found: list[Entry], command: str, live: Live | Non
         mine = [entry for entry in found if entry.workdir.is_relative_to(folder)]
         tests |= comparisons(mine)
     ended = [entry for entry in found if entry.summary]
-    running = [entry for entry in found if live and not entry.summary and curve(entry)["step"]]
-    groups = problems([entry for entry in found if entry in {*ended, *running}])
+    begun = lambda entry: not entry.summary and not entry.state.reason and entry.curve["step"]
+    running = [entry for entry in found if live and begun(entry)]
+    shown = {*ended, *running}
+    groups = problems([entry for entry in found if entry in shown])
+    table = league(candidates(found, shown))
     tables = {
         title: [_row(each) for each in group if each.summary] for title, group in groups.items()
     }
@@ -88,7 +91,7 @@ def page(folders: list[Path], found: list[Entry], command: str, live: Live | Non
         subtitle=_subtitle(found, ended),
         facts=[("command", _command(folder)) for folder in folders] + _facts(ended),
         failures=[_failure(entry) for entry in found if entry.state.reason],
-        league=league(candidates(found, [*ended, *running])),
+        league=table if len(table.lines) > 1 else None,
         running=[_running(entry) for entry in running],
         legend=LEGEND,
         problems=[{"title": title, "rows": rows} for title, rows in tables.items() if rows],
@@ -180,7 +183,7 @@ def _row(entry: Entry) -> list[Cell]:
 
 
 def _running(entry: Entry) -> list[Cell]:
-    found = {name: values[-1] for name, values in curve(entry).items()}
+    found = {name: values[-1] for name, values in entry.curve.items()}
     step = entry.state.step
     learning = sum(row["split"] == "eval" and row["step"] == step for row in entry.metrics)
     spread = f"{_number(found['low'])}..{_number(found['high'])}"

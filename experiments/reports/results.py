@@ -11,13 +11,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.runs.records import read_config, read_environment, read_metrics, read_summary
+from experiments.runs.records import (
+    last_step,
+    read_config,
+    read_environment,
+    read_metrics,
+    read_summary,
+)
 from experiments.settings.resolution import Settings, resolve
 from experiments.settings.schema import by_content, with_data
 from experiments.stats.comparisons import Comparison, compared, ranked
 from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweeps.folder import DIVERGED, DONE, RUNNING, SLURM, WAITING, State, SweepFolder
 from experiments.system.files import RunError, check_plain, write_text
+from experiments.system.lock import LOCK
 
 CURVE_POINTS = 40  # per learning curve in results.jsonl
 
@@ -57,9 +64,14 @@ class Entry:
             return f"{self.sweep} --only={self.workdir.name}"
         return str(self.environment.get("command"))
 
-    @functools.cached_property
+    @property
     def metrics(self) -> list[Row]:
+        """Read anew each time, since those of many trials fill the memory."""
         return read_metrics(self.workdir)
+
+    @functools.cached_property
+    def curve(self) -> dict[str, list[float]]:
+        return curve(self)
 
     @functools.cached_property
     def outcomes(self) -> Outcomes | None:
@@ -70,6 +82,13 @@ class Entry:
     @property
     def ranked(self) -> list[tuple[float, float]]:
         return ranked(*self._outcome())
+
+    def again(self) -> "Entry":
+        """As its folder is now."""
+        check_plain(self.workdir)
+        folder = SweepFolder(self.workdir.parent.parent)
+        state = folder.state(self.workdir.name) if self.sweep else _state(self.workdir)
+        return dataclasses.replace(self, state=state)
 
     def _outcome(self) -> tuple[list[float | None], list[int | None]]:
         assert self.summary is not None
@@ -103,10 +122,16 @@ def entries(path: Path, data: Sequence[str] = ()) -> list[Entry]:
         ]
     if not (path / "config.json").exists():
         raise RunError(f"{path} holds neither a sweep nor a run")
-    settings, summary = resolve(with_data(read_config(path), data)), read_summary(path)
-    ended = summary is not None and summary["status"] != "stopped"
-    state = State(DONE if ended else WAITING, summary["step"] if summary else 0)
-    return [Entry(path.resolve().name, path, settings, {}, state)]
+    settings = resolve(with_data(read_config(path), data))
+    return [Entry(path.resolve().name, path, settings, {}, _state(path))]
+
+
+def _state(workdir: Path) -> State:
+    """Of a run that is not a trial; one that has diverged is told like any other that has ended."""
+    summary = read_summary(workdir)
+    if summary and summary["status"] != "stopped":
+        return State(DONE, summary["step"])
+    return State(RUNNING if (workdir / LOCK).exists() else WAITING, last_step(workdir))
 
 
 def comparisons(found: list[Entry]) -> dict[str, Comparison]:
@@ -173,7 +198,7 @@ def row(entry: Entry, test: Comparison | None) -> Row:
         "schema": config["schema"],
         "config": by_content(config),
         "summary": entry.summary,
-        "curve": thinned(curve(entry)),
+        "curve": thinned(entry.curve),
         "python": environment.get("python"),
         "packages": environment.get("packages"),
     }

@@ -44,7 +44,8 @@ def learning_curves(first: Curve, others: Sequence[Curve], baseline: float) -> M
         pairs = zip(steps, values, strict=True)
         return " ".join(f"{x(step):.1f},{y(value):.1f}" for step, value in pairs)
 
-    locator = LogLocator(subs=(1,), numticks=6) if logarithmic else MaxNLocator(4)
+    subs = (1,) if top >= 30 * bottom else (1, 2, 5)
+    locator = LogLocator(subs=subs, numticks=6) if logarithmic else MaxNLocator(4)
     parts = [
         f'<path class="rule" d="M{LEFT} {y(tick):.1f}H{RIGHT}"/>'
         f'<text x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick:.4g}</text>'

@@ -106,3 +106,15 @@ def read_metrics(workdir: Path) -> list[dict[str, Any]]:
                 raise RunError(f"{path}: line {number} is damaged")
             rows.append(row)
     return rows
+
+
+def last_step(workdir: Path) -> int:
+    """The step of the last complete line of metrics, without reading the whole file; 0 if none."""
+    path = workdir / "metrics.jsonl"
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            line = file.read().splitlines(keepends=True)[-2]
+        return int(json.loads(line)["step"])
+    except (OSError, ValueError, TypeError, LookupError):
+        return 0

@@ -102,7 +102,7 @@ def candidate(rate, **overrides):
 def test_a_rate_is_chosen_by_validation_examples_and_judged_by_test_examples():
     one = candidate("0.1", summary=summary([0.5, 0.5], [0.9, 1.1]))
     other = candidate("0.2", summary=summary([0.6, 0.6], [0.1, 0.1]))
-    waiting = candidate("0.3", state="running at 3 of 100")
+    waiting = candidate("0.3", state=("running", "3 of 100"))
     ((line,),) = (league([waiting, other, one]).lines,)
     found = line.standings["p"]
     assert [each.rate for each in found.candidates] == ["0.1", "0.2", "0.3"]
@@ -110,7 +110,7 @@ def test_a_rate_is_chosen_by_validation_examples_and_judged_by_test_examples():
     assert found.share == pytest.approx(0.5)
     assert found.best.measured == {"solved": ("no target", ""), "loss": ("1", "0.95..1.05")}
     alone = league([waiting]).lines[0].standings["p"]
-    assert (alone.headline, alone.place, alone.share) == (("running at 3 of 100", ""), None, 0)
+    assert (alone.headline, alone.place, alone.share) == (("running", "3 of 100"), None, 0)
 
 
 def test_models_that_would_share_a_row_are_told_apart(tmp_path):

@@ -121,13 +121,11 @@ def test_a_curve_keeps_the_last_loss_of_a_seed_that_is_done():
 def test_a_line_has_the_name_of_its_trial(page, monkeypatch):
     monkeypatch.setattr(charts, "_image", lambda figure, *_: figure)
     found = [entry for entry in entries(page.parent) if entry.name.startswith("T6")]
-    moved = found[1].metrics
-    for row in moved:
-        row["loss"] = 2 * row["loss"]
-    lines = {line.get_label(): line for line in charts._curves("", found).axes[0].lines}
+    found[1].curve["median"] = [2 * loss for loss in found[1].curve["median"]]
+    lines = {line.get_label(): line for line in charts._curves("", tuple(found)).axes[0].lines}
     for entry in found:
-        assert list(lines[entry.name].get_ydata()) == curve(entry)["median"]
-    assert curve(found[0]) != curve(found[1])
+        assert list(lines[entry.name].get_ydata()) == entry.curve["median"]
+    assert found[0].curve != found[1].curve
 
 
 def test_several_folders_side_by_side(tmp_path):
