@@ -15,7 +15,8 @@ def rows(found: list[Entry]) -> dict[Entry, str]:
 
     Trials that differ in the learning rate alone are in one row. So are those of one model on
     several problems, also where its width or its longest memory depends on the problem, and where
-    they lie in several folders. Two models on one problem are in different rows.
+    they lie in several folders. Two models on one problem are in different rows, and so are two
+    models of one name in several folders.
     """
     told: dict[Entry, str] = {}
     folders: dict[Path, list[Entry]] = {}
@@ -26,9 +27,9 @@ def rows(found: list[Entry]) -> dict[Entry, str]:
         for entry in trials:
             kept = [word for word in _words(entry) if word not in dropped]
             told[entry] = "-".join(kept) if entry.sweep else ""
-            told[entry] = told[entry] or families.title(entry.settings.config["model"]["cell"])
+        told |= _by_cell([entry for entry in trials if not told[entry]])
     if len(folders) > 1:
-        shared = _shared(told)
+        shared = _shared(told) | _ambiguous(told)
         told |= {e: f"{_folder(e).name}/{row}" for e, row in told.items() if row in shared}
     shared = _shared(told)
     for group in grouped(found, but_rate):
@@ -45,6 +46,12 @@ def _model(config: dict[str, Any]) -> dict[str, Any]:
     """What a model has in common on several problems, but for what depends on these."""
     model = {**config["model"], "hidden_sizes": len(config["model"]["hidden_sizes"])}
     return {"model": model, "optimizer": _optimizer(config)}
+
+
+def _kind(config: dict[str, Any]) -> dict[str, Any]:
+    """A model but for its width, and its longest memory if that is given."""
+    model = _model(config)["model"]
+    return {**model, "chrono_max": model["chrono_max"] > 0}
 
 
 def _optimizer(config: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +97,26 @@ def _words_for_problems(trials: list[Entry]) -> set[str]:
         if max(models) == 1:
             found |= _differing(group)
     return found
+
+
+def _by_cell(trials: list[Entry]) -> dict[Entry, str]:
+    """Those of which no word is left are called by their cell, or in full if it is not all."""
+    told: dict[Entry, str] = {}
+    for alike in grouped(trials, lambda config: config["model"]["cell"]):
+        one = len(grouped(alike, _kind)) == 1
+        for group in grouped(alike, but_rate):
+            name = families.title(group[0].settings.config["model"]["cell"])
+            told |= dict.fromkeys(group, name if one else group[0].name)
+    return told
+
+
+def _ambiguous(told: dict[Entry, str]) -> set[str]:
+    """Rows that are another model in one folder than in another."""
+    models: dict[str, dict[Path, set[str]]] = {}
+    for entry, row in told.items():
+        found = models.setdefault(row, {}).setdefault(_folder(entry), set())
+        found.add(json.dumps(_kind(entry.settings.config), sort_keys=True))
+    return {row for row, found in models.items() if len({*map(frozenset, found.values())}) > 1}
 
 
 def _shared(told: dict[Entry, str]) -> set[str]:

@@ -71,14 +71,12 @@
     const fresh = new DOMParser().parseFromString(text, "text/html");
     const focused = document.activeElement.id, opened = document.querySelector(":popover-open")?.id;
     const beside = find("scroll")?.scrollLeft, form = find("filter");
-    const height = scrollY;
     document.querySelector("main").replaceWith(fresh.querySelector("main"));
     if (form) find("filter")?.replaceWith(form); // with what is being typed
     prepare();
     if (find("scroll")) find("scroll").scrollLeft = beside ?? 0;
     if (opened) find(opened)?.showPopover();
     if (focused) find(focused)?.focus({ preventScroll: true });
-    scrollTo({ top: height, behavior: "instant" });
   }
 
   async function follow() {

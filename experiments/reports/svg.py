@@ -10,7 +10,7 @@ from experiments.reports.results import Curve
 from experiments.stats.outcomes import WORSE
 
 WIDTH, HEIGHT = 520, 220
-LEFT, RIGHT, TOP, BOTTOM = 56, 508, 8, 192  # of the plot within it
+LEFT, RIGHT, TOP, BOTTOM = 56, 494, 8, 192  # of the plot within it
 NARROW = 3  # a smaller range has no readable ticks on a logarithmic scale
 
 

@@ -116,7 +116,11 @@ def test_a_rate_is_chosen_by_validation_examples_and_judged_by_test_examples():
 def test_models_that_would_share_a_row_are_told_apart(tmp_path):
     def other(add):
         add("adding-T6-gru-lr0.1", {"model.cell": "gru", "model.hidden_sizes": (5,)})
-        add("adding-T6-lstm-lr0.1", {"model.cell": "lstm"})
+        add("adding-T6-vanilla-lr0.1", {"model.cell": "vanilla"})
+        chrono = {"model.chrono_max": 9.0, "task.length": 9}
+        add("adding-T9-gru_chrono-lr0.1", {"model.cell": "gru", **chrono})
+        bias = {"model.keeping_bias": 2.0, "task.length": 9}
+        add("adding-T9-lstm-lr0.1", {"model.cell": "lstm", **bias})
 
     def twice(add):  # no word of a name says what the width is
         add("gru-lr1-x", {"optimizer.learning_rate": 1.0})
@@ -132,6 +136,10 @@ def test_models_that_would_share_a_row_are_told_apart(tmp_path):
     assert names["one", "adding-T6-gru-lr0.1"] == "one/gru", "four and five units"
     assert names["two", "adding-T6-gru-lr0.1"] == "two/gru"
     assert names["one", "adding-T6-gru_chrono-lr0.1"] == "gru_chrono"
+    assert names["two", "adding-T9-gru_chrono-lr0.1"] == "gru_chrono", "of another length"
+    # On other problems, too: here with another bias.
+    assert names["one", "adding-T6-lstm-lr0.1"] == "one/lstm"
+    assert names["two", "adding-T9-lstm-lr0.1"] == "two/lstm"
     rows = naming.rows(entries(pretend(tmp_path / "twice", twice)))
     assert {entry.name: row for entry, row in rows.items()} == {
         "gru-lr1-x": "gru-lr1-x",
@@ -141,10 +149,29 @@ def test_models_that_would_share_a_row_are_told_apart(tmp_path):
     }
 
 
+def test_a_word_for_a_problem_need_not_be_in_every_name(tmp_path):
+    def some(add):
+        for length in (6, 9):
+            add(f"T{length}-gru", {"task.length": length})
+        add("T9-lstm", {"task.length": 9, "model.cell": "lstm"})
+        add("odd", {"model.cell": "vanilla"})
+
+    rows = naming.rows(entries(pretend(tmp_path / "sweep", some)))
+    assert [*rows.values()] == ["gru", "gru", "lstm", "odd"]
+
+
 def test_names_of_one_problem_or_one_model_have_no_other_words(tmp_path):
     lengths = lambda add: [add(n, each) for n, each in values("task.length", (6, 9), "T").items()]
     rows = naming.rows(entries(pretend(tmp_path / "lengths", lengths)))
     assert {*rows.values()} == {"GRU"}
+
+    def alone(add):  # each model on a problem of its own
+        add("T6-gru_chrono", {"model.chrono_max": 6.0})
+        add("T9-gru", {"task.length": 9})
+        add("T12-lstm", {"task.length": 12, "model.cell": "lstm"})
+
+    rows = naming.rows(entries(pretend(tmp_path / "alone", alone)))
+    assert [*rows.values()] == ["T6-gru_chrono", "T9-gru", "LSTM"]
     run = pretend(tmp_path / "sweep", sweep) / "trials" / "adding-T6-lstm-lr0.1"
     assert [*naming.rows(entries(run)).values()] == ["LSTM"]
 
@@ -164,6 +191,13 @@ def test_a_small_curve_goes_through_its_points():
     assert points("band")[1] == [svg.RIGHT, svg.TOP], "what is not finite lies at the edge"
     for text in (">0.01<", ">0.1<", ">1<", ">20<"):
         assert text in drawn
+    diverged = {**curve, "high": [0.1, 1e9]}  # which would leave the rest in a line at the bottom
+    drawn = str(svg.learning_curves(diverged, [], baseline=1.0))
+    assert points("band")[1] == [svg.RIGHT, svg.TOP]
+    assert points("line")[1] == [svg.RIGHT, svg.BOTTOM]
+    assert points("line")[0][1] == pytest.approx(
+        svg.BOTTOM + (svg.TOP - svg.BOTTOM) / 3, abs=0.1
+    ), "a third of 0.01..10"
     assert not svg.learning_curves({"step": []}, [], 1.0)
     flat = {"step": [1], "low": [0.0], "median": [0.0], "high": [math.inf]}
     assert "nan" not in svg.learning_curves(flat, [flat], 1.0)

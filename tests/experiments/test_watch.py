@@ -13,12 +13,15 @@ import threading
 import time
 import types
 
+import jax
 import pytest
 
+from experiments import watch
 from experiments.reports import charts, live
 from experiments.reports.live import Followed
-from experiments.sweeps import estimates
-from experiments.sweeps.folder import DONE, FAILED, RUNNING, WAITING, State, SweepFolder
+from experiments.settings.trials import described
+from experiments.sweeps.folder import SweepFolder
+from experiments.system.files import RunError
 from experiments.watch import Handler, served
 from tests.browser import probed, visited
 from tests.programs import Started, one_line, program, tiny, tiny_config
@@ -267,31 +270,9 @@ def test_trials_that_are_added_are_shown(tmp_path):
         cells(add)
         add("T12-gru", {"task.length": 12})
 
-    SweepFolder(folder).open(described(more))
-    assert "5 trials" in followed.current()[0]
-
-
-def described(sweep):
-    from experiments.settings import trials
-
     base = tiny_config(**{"population.seeds": 8, "train.target": 0.1})
-    return trials.described(base.to_dict(), sweep)
-
-
-def test_the_time_left_is_that_of_the_work_left(monkeypatch):
-    now = types.SimpleNamespace(time=50.0)
-    monkeypatch.setattr(time, "monotonic", lambda: now.time)
-    work = {"small": 1.0, "large": 3.0}
-    monkeypatch.setattr(estimates, "work", lambda settings: work[settings.name])
-    settings = {name: types.SimpleNamespace(name=name, steps=100) for name in work}
-    states = {"small": State(RUNNING, 50), "large": State(WAITING)}
-    progress = estimates.Progress(settings, states)
-    assert progress.share(states) == pytest.approx(0.5 / 4)
-    assert progress.left(states) is None
-    now.time += 10
-    states |= {"small": State(DONE, 70)}
-    assert progress.left(states) == pytest.approx(10 * 3 / 0.5)
-    assert progress.share(states | {"large": State(FAILED, 3)}) == 1
+    SweepFolder(folder).open(described(base.to_dict(), more))
+    assert "5 trials" in followed.current()[0]
 
 
 KEPT = """
@@ -368,6 +349,27 @@ def test_the_program_goes_last_and_ends_with_control_c(tmp_path):
         watching.send_signal(signal.SIGINT)
         _, errors = watching.communicate(timeout=20)
     assert (watching.returncode, errors) == (0, "")
+
+
+def test_an_accelerator_is_left_to_the_run(tmp_path, monkeypatch):
+    """JAX would take most of its memory at the first use."""
+    folder, before = under_way(tmp_path / "sweep"), jax.config.jax_platforms
+    seen = []
+
+    def listening(followed, port):
+        seen.append(jax.config.jax_platforms)
+        raise RunError(f"{type(followed).__name__} {port}")
+
+    monkeypatch.setattr(watch, "served", listening)
+    monkeypatch.setattr(os, "nice", seen.append)
+    options = types.SimpleNamespace(run=str(folder), port=3, data=[])
+    monkeypatch.setattr(watch.flags, "FLAGS", options)
+    try:
+        with pytest.raises(RunError, match="Followed 3"):
+            watch.main()
+    finally:
+        jax.config.update("jax_platforms", before)
+    assert seen == [10, "cpu"]
 
 
 @pytest.mark.parametrize(
