@@ -190,11 +190,9 @@ class Display:
 
     def __init__(self, trials: list[Trial], states: dict[str, State]):
         self._console = terminal.console()
-        self._work = {trial.name: estimates.work(trial.settings) for trial in trials}
-        self._steps = {trial.name: trial.settings.steps for trial in trials}
-        self._whole = sum(self._work.values())
-        self._states, self._began, self._said = dict(states), time.monotonic(), ""
-        self._start = self._done(states)
+        settings = {trial.name: trial.settings for trial in trials}
+        self._progress = estimates.Progress(settings, states)
+        self._states, self._said = dict(states), ""
         self._live = rich.progress.Progress(
             rich.progress.BarColumn(bar_width=24),
             rich.progress.TextColumn("{task.fields[state]}"),
@@ -219,24 +217,14 @@ class Display:
             f"{len(self._states)} trials: {counts[DONE]} done, {counts[RUNNING]} running, "
             f"{counts[FAILED] + counts[DIVERGED]} failed"
         )
-        done = self._done(self._states)
-        elapsed = time.monotonic() - self._began
-        left = ""
-        if done > self._start:
-            seconds = elapsed * (self._whole - done) / (done - self._start)
-            left = f", at most {terminal.duration(seconds)} left"
+        seconds = self._progress.left(self._states)
+        left = "" if seconds is None else f", at most {terminal.duration(seconds)} left"
         running = [f"{n} at {s.step}" for n, s in self._states.items() if s.status == RUNNING]
         shown = f"{text}{left}  [dim]{'  '.join(running[:2])}[/dim]"
-        self._live.update(self._task, completed=done / self._whole, state=shown)
+        self._live.update(self._task, completed=self._progress.share(self._states), state=shown)
         if not self._console.is_terminal and text != self._said:
             self._console.print(f"{text}{left}", soft_wrap=True)
         self._said = text
-
-    def _done(self, states: dict[str, State]) -> float:
-        """The amount of work done. A trial that has ended counts fully, whatever its step."""
-        over = (*FINISHED, FAILED)
-        share = lambda name, state: 1 if state.status in over else state.step / self._steps[name]
-        return sum(self._work[name] * share(name, state) for name, state in states.items())
 
 
 if __name__ == "__main__":

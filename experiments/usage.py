@@ -235,7 +235,30 @@ REPORT = Program(
     ),
 )
 
-PROGRAMS = {each.name: each for each in (TRAIN, EVALUATE, SWEEP, GRADIENTS, GATES, SAMPLE, REPORT)}
+WATCH = Program(
+    name="watch",
+    purpose="Follows a run or a sweep in the browser: the page of experiments.report, which "
+    "changes as results come.",
+    examples=(
+        ("a sweep that goes on, at 127.0.0.1:8765", "--run=runs/sweeps/cells"),
+        ("at any free port", "--run=runs/adding-HASH --port=0"),
+        ("with a data file that has been moved", "--run=runs/text-HASH --data=reviews.tsv"),
+    ),
+    more=(
+        "It reads the folder while others write to it, and changes nothing there. Only a browser "
+        "on this machine is answered; Ctrl-C ends it. From another machine, first: ssh -L "
+        "8765:127.0.0.1:8765 THIS_ONE",
+    ),
+    flags=(
+        Flag("run", "DIR", "the folder of a run or a sweep; must be given", required=True),
+        Flag("port", "N", "where the page is to be found; 0 for any free port", 8765, "integer"),
+        DATA,
+    ),
+)
+
+PROGRAMS = {
+    each.name: each for each in (TRAIN, EVALUATE, SWEEP, GRADIENTS, GATES, SAMPLE, REPORT, WATCH)
+}
 
 
 def program(module: str) -> Program | None:

@@ -8,4 +8,5 @@ import experiments.report
 import experiments.sweep
 import experiments.sweeps.worker
 import experiments.train
-import experiments.training.recorder  # noqa: F401
+import experiments.training.recorder
+import experiments.watch  # noqa: F401

@@ -1,6 +1,7 @@
 """The figures of a report: learning curves, and outcomes over the task's length."""
 
 import base64
+import functools
 import json
 from typing import Any
 
@@ -8,27 +9,35 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.figures import style
-from experiments.reports.results import Entry, curve
+from experiments.reports.results import Entry
+from experiments.stats.outcomes import WORSE
+
+# A page that is followed is made again and again, and most of its trials stay as they were.
+kept = functools.lru_cache(maxsize=64)
 
 
 def figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
-    """What the page shows below its tables: title, images as data URIs, and a caption each."""
+    """What the page shows below its tables: title, images, and a caption each."""
     if not problems:
         return []
     shown = [
         {
             "title": "Learning curves",
-            "images": [_curves(title, group) for title, group in problems.items()],
+            "images": [_curves(title, tuple(group)) for title, group in problems.items()],
             "caption": "Evaluation loss over the steps: median over the seeds, quartiles shaded. "
             "A seed that is done keeps its last loss. Dotted: the input-blind loss.",
         }
     ]
-    lines = _over_length([entry for group in problems.values() for entry in group])
+    ended = [entry for group in problems.values() for entry in group if entry.outcomes]
+    lines = _over_length(ended)
     if lines:
         shown.append(
             {
                 "title": "Success and final loss over T",
-                "images": [_lengths(task, group) for task, group in lines.items()],
+                "images": [
+                    _lengths(task, tuple((name, tuple(line)) for name, line in group.items()))
+                    for task, group in lines.items()
+                ],
                 "caption": "Left: share of the seeds that solved the task, 95 % Wilson interval. "
                 "Right: final loss, median and quartiles; dotted: the input-blind loss.",
             }
@@ -36,16 +45,19 @@ def figures(problems: dict[str, list[Entry]]) -> list[dict[str, Any]]:
     return shown
 
 
-def _curves(title: str, group: list[Entry]) -> str:
+@kept
+def _curves(title: str, group: tuple[Entry, ...]) -> dict[str, Any]:
     figure, (axis,) = style.panels((9, 3.8))
     for entry, line in zip(group, style.lines(len(group)), strict=True):
-        steps, *quartiles = curve(entry).values()
+        steps, *quartiles = entry.curve.values()
         style.band(axis, steps, quartiles, label=entry.name, **line)
         axis.plot(steps[-1:], quartiles[1][-1:], "o", color=line["color"], ms=4)
     baseline = group[0].settings.experiment.task.baseline_loss
     axis.axhline(baseline, color=style.MARK, lw=1, ls=style.DOTTED)
     axis.set(yscale="log", xlabel="step", ylabel="evaluation loss")
     bottom, top = axis.get_ylim()
+    top = min(top, max(WORSE * baseline, 2 * bottom))  # beyond that a seed has diverged
+    axis.set_ylim(bottom, top)
     if top < 3 * bottom:  # too small a range for readable ticks on a logarithmic scale
         axis.set_yscale("linear")
     axis.set_title(title, loc="left", fontsize=10)
@@ -74,11 +86,12 @@ def _common(line: list[Entry]) -> str:
     return "-".join(word for word in first if all(word in other for other in rest)) or line[0].name
 
 
-def _lengths(task: str, lines: dict[str, list[Entry]]) -> str:
+@kept
+def _lengths(task: str, lines: tuple[tuple[str, tuple[Entry, ...]], ...]) -> dict[str, Any]:
     figure, (left, right) = style.panels((9, 3.6), 2)
     baseline: dict[int, Entry] = {}
     looks = style.lines(len(lines))
-    for index, (name, line) in enumerate(lines.items()):
+    for index, (name, line) in enumerate(lines):
         ordered = sorted(line, key=lambda entry: entry.settings.experiment.task.length)
         sums = [entry.outcomes for entry in ordered if entry.outcomes]
         lengths = [entry.settings.experiment.task.length for entry in ordered]
@@ -119,10 +132,11 @@ def _lengths(task: str, lines: dict[str, list[Entry]]) -> str:
     return _image(figure, left, right)
 
 
-def _image(figure: Figure, *axes: Axes) -> str:
-    """The figure as a data URI, with a legend beside it."""
+def _image(figure: Figure, *axes: Axes) -> dict[str, Any]:
+    """The figure as a data URI, with a legend beside it, and its size."""
     for axis in axes:
         style.ruled(axis)
     figure.legend(loc="outside right upper", frameon=False, fontsize=9)
     drawn = base64.b64encode(style.saved(figure, "svg")).decode()
-    return f"data:image/svg+xml;base64,{drawn}"
+    width, height = (round(100 * inches) for inches in figure.get_size_inches())
+    return {"uri": f"data:image/svg+xml;base64,{drawn}", "width": width, "height": height}

@@ -1,26 +1,27 @@
 """One page about runs and sweeps: what was run, the results, and how certain they are."""
 
+import base64
 import collections
 import dataclasses
-import json
+import hashlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from markupsafe import Markup
 
-from experiments.figures import style
 from experiments.reports import charts
+from experiments.reports.league import candidates, league
+from experiments.reports.problems import problems
 from experiments.reports.results import Entry, comparisons, entries, seconds_per_step
 from experiments.runs.records import read_environment
-from experiments.settings.schema import by_content
 from experiments.stats.comparisons import Comparison
 from experiments.sweeps.folder import SweepFolder
 from experiments.system.files import RunError, write_text
 from experiments.system.terminal import duration
 
-TEMPLATE = Path(__file__).with_name("page.html")
 LEGEND = (
     "Solved: seeds that reached the target, with the 95 % Wilson interval of their share. "
     "Steps to solve: Kaplan-Meier median; unsolved seeds are censored at the budget. "
@@ -40,6 +41,18 @@ class Cell:
     kind: str = ""
 
 
+@dataclasses.dataclass(frozen=True)
+class Live:
+    """What a page that is followed while trials go on has beside a report.
+
+    seconds: until it is asked for again.
+    progress: how far it is.
+    """
+
+    seconds: int
+    progress: str
+
+
 def write_report(folders: list[Path], output: Path, command: str, data: Sequence[str] = ()) -> None:
     """Writes one self-contained HTML page about runs and sweeps.
 
@@ -52,32 +65,50 @@ def write_report(folders: list[Path], output: Path, command: str, data: Sequence
       RunError: a folder is neither, or holds nothing yet.
     """
     found = [entry for folder in folders for entry in _named(folder, len(folders) > 1, data)]
+    if not any(entry.summary or entry.state.reason for entry in found):
+        raise RunError(f"{folders[0]}: no run in it has ended yet")
+    write_text(output, page(folders, found, command))
+
+
+def page(folders: list[Path], found: list[Entry], command: str, live: Live | None = None) -> str:
+    """The page about trials in these folders; that of a report shows those that have ended."""
     tests: dict[str, Comparison] = {}
     for folder in folders:
         mine = [entry for entry in found if entry.workdir.is_relative_to(folder)]
         tests |= comparisons(mine)
     ended = [entry for entry in found if entry.summary]
-    if not ended and not any(entry.state.reason for entry in found):
-        raise RunError(f"{folders[0]}: no run in it has ended yet")
-    problems = _problems(ended)
-    page = jinja2.Environment(autoescape=True).from_string(TEMPLATE.read_text())
-    write_text(
-        output,
-        page.render(
-            title=", ".join(folder.resolve().name for folder in folders),
-            subtitle=_subtitle(found, ended),
-            facts=[("command", _command(folder)) for folder in folders] + _facts(ended),
-            failures=[_failure(entry) for entry in found if entry.state.reason],
-            legend=LEGEND,
-            problems=[
-                {"title": title, "rows": [_row(entry) for entry in group]}
-                for title, group in problems.items()
-            ],
-            tests=[_test(entry, tests[entry.name]) for entry in found if entry.name in tests],
-            figures=charts.figures(problems),
-            command=command,
-        ),
+    begun = lambda entry: not entry.summary and not entry.state.reason and entry.curve["step"]
+    running = [entry for entry in found if live and begun(entry)]
+    shown = {*ended, *running}
+    groups = problems([entry for entry in found if entry in shown])
+    table = league(candidates(found, shown))
+    tables = {
+        title: [_row(each) for each in group if each.summary] for title, group in groups.items()
+    }
+    return rendered(
+        live=live,
+        title=", ".join(folder.resolve().name for folder in folders),
+        subtitle=_subtitle(found, ended),
+        facts=[("command", _command(folder)) for folder in folders] + _facts(ended),
+        failures=[_failure(entry) for entry in found if entry.state.reason],
+        league=table if len(table.lines) > 1 else None,
+        running=[_running(entry) for entry in running],
+        legend=LEGEND,
+        problems=[{"title": title, "rows": rows} for title, rows in tables.items() if rows],
+        tests=[_test(entry, tests[entry.name]) for entry in found if entry.name in tests],
+        figures=charts.figures(groups),
+        command=command,
     )
+
+
+def rendered(**values: Any) -> str:
+    """page.html with these values; what is missing is left out."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    template = jinja2.Environment(autoescape=True, loader=loader).get_template("page.html")
+    script = (Path(__file__).parent / "page.js").read_text()
+    # Nothing but this script may run, whatever a name or a reason that is shown contains.
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return template.render(script=Markup(script), digest=f"sha256-{digest}", **values)
 
 
 def _named(folder: Path, several: bool, data: Sequence[str]) -> list[Entry]:
@@ -125,44 +156,6 @@ def _facts(ended: list[Entry]) -> list[tuple[str, str]]:
     return facts
 
 
-def _problems(ended: list[Entry]) -> dict[str, list[Entry]]:
-    """The entries by task, since losses are only comparable within one.
-
-    If these are too many for one figure, entries that differ in more than the model are separated.
-    """
-    groups: dict[str, list[Entry]] = {}
-    for group in _grouped(ended, lambda config: by_content(config)["task"]):
-        outside = lambda config: {**by_content(config), "model": None, "name": None}
-        for part in _grouped(group, outside) if len(group) > len(style.COLORS) else [group]:
-            groups.setdefault(_title(part, ended), []).extend(part)
-    return groups
-
-
-def _grouped(found: list[Entry], key: Callable[[dict[str, Any]], Any]) -> list[list[Entry]]:
-    groups: dict[str, list[Entry]] = {}
-    for entry in found:
-        told = json.dumps(key(entry.settings.config), sort_keys=True)
-        groups.setdefault(told, []).append(entry)
-    return list(groups.values())
-
-
-def _title(group: list[Entry], ended: list[Entry]) -> str:
-    """The task, its length, and what else distinguishes the group from other groups."""
-    configs = [entry.settings.config for entry in group]
-    task = configs[0]["task"]
-    same = [e.settings.config for e in ended if e.settings.config["task"]["name"] == task["name"]]
-    told = [
-        f"{name.replace('_', ' ')} = {Path(value).name if name == 'path' else value}"
-        for section in ("task", "optimizer", "train")
-        for name, value in configs[0][section].items()
-        if name not in ("name", "length")
-        and all(config[section].get(name) == value for config in configs)
-        and any(config[section].get(name) != value for config in same)
-    ]
-    length = group[0].settings.experiment.task.length
-    return ", ".join([task["name"].replace("_", " "), f"T = {length}", *told])
-
-
 def _row(entry: Entry) -> list[Cell]:
     assert entry.summary
     assert entry.outcomes
@@ -186,6 +179,21 @@ def _row(entry: Entry) -> list[Cell]:
         Cell("diverged", f"{diverged}/{sums.seeds}", kind="bad" if diverged else ""),
         Cell("s a step", "" if seconds is None else f"{seconds:.2g}"),
         Cell("time", duration(summary["wall_seconds"])),
+    ]
+
+
+def _running(entry: Entry) -> list[Cell]:
+    found = {name: values[-1] for name, values in entry.curve.items()}
+    step = entry.state.step
+    learning = sum(row["split"] == "eval" and row["step"] == step for row in entry.metrics)
+    spread = f"{_number(found['low'])}..{_number(found['high'])}"
+    return [
+        Cell("trial", entry.name),
+        Cell("state", entry.state.status),
+        Cell("step", f"{step:,}", f"of {entry.settings.steps:,}"),
+        Cell("evaluation loss", _number(found["median"]), spread),
+        Cell("baseline", _number(entry.settings.experiment.task.baseline_loss)),
+        Cell("still learning", f"{learning}/{len(entry.settings.seeds)}"),
     ]
 
 

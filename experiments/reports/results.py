@@ -11,17 +11,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.runs.records import read_config, read_environment, read_metrics, read_summary
+from experiments.runs.records import (
+    last_step,
+    read_config,
+    read_environment,
+    read_metrics,
+    read_summary,
+)
 from experiments.settings.resolution import Settings, resolve
 from experiments.settings.schema import by_content, with_data
 from experiments.stats.comparisons import Comparison, compared, ranked
 from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweeps.folder import DIVERGED, DONE, RUNNING, SLURM, WAITING, State, SweepFolder
 from experiments.system.files import RunError, check_plain, write_text
+from experiments.system.lock import LOCK
 
 CURVE_POINTS = 40  # per learning curve in results.jsonl
 
 Row = dict[str, Any]
+Curve = dict[str, list[Any]]  # quartiles of a loss, by step; None where one is not finite
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,6 +37,7 @@ class Entry:
     """A trial of a sweep, or a single run.
 
     reference: the entry that it is tested against.
+    sweep: the command of the sweep; empty for a single run.
     """
 
     name: str
@@ -37,6 +46,7 @@ class Entry:
     overrides: dict[str, Any]
     state: State
     reference: str | None = None
+    sweep: str = ""
 
     @functools.cached_property
     def summary(self) -> dict[str, Any] | None:
@@ -47,9 +57,21 @@ class Entry:
     def environment(self) -> dict[str, Any]:
         return read_environment(self.workdir) if self.workdir.exists() else {}
 
-    @functools.cached_property
+    @property
+    def command(self) -> str:
+        """What trains it."""
+        if self.sweep:
+            return f"{self.sweep} --only={self.workdir.name}"
+        return str(self.environment.get("command"))
+
+    @property
     def metrics(self) -> list[Row]:
+        """Read anew each time, since those of many trials fill the memory."""
         return read_metrics(self.workdir)
+
+    @functools.cached_property
+    def curve(self) -> dict[str, list[float]]:
+        return curve(self)
 
     @functools.cached_property
     def outcomes(self) -> Outcomes | None:
@@ -60,6 +82,13 @@ class Entry:
     @property
     def ranked(self) -> list[tuple[float, float]]:
         return ranked(*self._outcome())
+
+    def again(self) -> "Entry":
+        """As its folder is now."""
+        check_plain(self.workdir)
+        folder = SweepFolder(self.workdir.parent.parent)
+        state = folder.state(self.workdir.name) if self.sweep else _state(self.workdir)
+        return dataclasses.replace(self, state=state)
 
     def _outcome(self) -> tuple[list[float | None], list[int | None]]:
         assert self.summary is not None
@@ -78,6 +107,7 @@ def entries(path: Path, data: Sequence[str] = ()) -> list[Entry]:
     folder = SweepFolder(path)
     check_plain(path, but=SLURM)
     if folder.exists():
+        command = folder.command
         return [
             Entry(
                 name,
@@ -86,15 +116,22 @@ def entries(path: Path, data: Sequence[str] = ()) -> list[Entry]:
                 trial.overrides,
                 folder.state(name),
                 trial.reference,
+                command,
             )
             for name, trial in folder.trials(data).items()
         ]
     if not (path / "config.json").exists():
         raise RunError(f"{path} holds neither a sweep nor a run")
-    settings, summary = resolve(with_data(read_config(path), data)), read_summary(path)
-    ended = summary is not None and summary["status"] != "stopped"
-    state = State(DONE if ended else WAITING, summary["step"] if summary else 0)
-    return [Entry(path.resolve().name, path, settings, {}, state)]
+    settings = resolve(with_data(read_config(path), data))
+    return [Entry(path.resolve().name, path, settings, {}, _state(path))]
+
+
+def _state(workdir: Path) -> State:
+    """Of a run that is not a trial; one that has diverged is told like any other that has ended."""
+    summary = read_summary(workdir)
+    if summary and summary["status"] != "stopped":
+        return State(DONE, summary["step"])
+    return State(RUNNING if (workdir / LOCK).exists() else WAITING, last_step(workdir))
 
 
 def comparisons(found: list[Entry]) -> dict[str, Comparison]:
@@ -110,7 +147,7 @@ def write_results(folder: SweepFolder) -> None:
     found = entries(folder.path)
     tests = comparisons(found)
     rows = [
-        row(entry, tests.get(entry.name), folder.command)
+        row(entry, tests.get(entry.name))
         for entry in found
         if entry.state.status not in (WAITING, RUNNING)
     ]
@@ -118,8 +155,8 @@ def write_results(folder: SweepFolder) -> None:
     write_text(folder.path / "results.csv", as_csv(rows))
 
 
-def row(entry: Entry, test: Comparison | None, command: str) -> Row:
-    """The row of a trial: its config, results and provenance. `command`: the sweep's."""
+def row(entry: Entry, test: Comparison | None) -> Row:
+    """The row of a trial: its config, results and provenance."""
     config, environment = entry.settings.config, entry.environment
     told: Row = {
         "trial": entry.name,
@@ -153,7 +190,7 @@ def row(entry: Entry, test: Comparison | None, command: str) -> Row:
         told |= dataclasses.asdict(test) if test else {}
     return {
         **told,
-        "command": f"{command} --only={entry.name}",
+        "command": entry.command,
         "commit": environment.get("commit"),
         "modified": environment.get("modified"),
         "device": environment.get("device"),
@@ -161,7 +198,7 @@ def row(entry: Entry, test: Comparison | None, command: str) -> Row:
         "schema": config["schema"],
         "config": by_content(config),
         "summary": entry.summary,
-        "curve": _thinned(curve(entry)),
+        "curve": thinned(entry.curve),
         "python": environment.get("python"),
         "packages": environment.get("packages"),
     }
@@ -180,7 +217,7 @@ def curve(entry: Entry) -> dict[str, list[float]]:
     return found
 
 
-def _thinned(found: dict[str, list[float]]) -> dict[str, list[float | None]]:
+def thinned(found: dict[str, list[float]]) -> Curve:
     """The curve at few points, including the last one; a loss that is not finite is None."""
     count = len(found["step"])
     chosen = sorted({*range(0, count, -(-count // CURVE_POINTS) or 1), count - 1} - {-1})

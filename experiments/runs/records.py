@@ -60,17 +60,25 @@ def _sound(summary: dict[str, Any]) -> bool:
     )
     numbers = ("step", "wall_seconds", "parameters", "baseline_loss")
     lists = ("seeds", "solved_step", "diverged_step")
-    measured = summary.get("eval")
+    measured = lambda found: (
+        isinstance(found, dict)
+        and "loss" in found
+        and all(
+            isinstance(f, dict) and listed(f.get("per_seed"), int | float) for f in found.values()
+        )
+    )
     return (
         isinstance(summary.get("status"), str)
         and all(isinstance(summary.get(name), int | float) for name in numbers)
         and all(listed(summary.get(name), int) for name in lists)
-        and isinstance(measured, dict)
-        and all(
-            isinstance(f, dict) and listed(f.get("per_seed"), int | float)
-            for f in measured.values()
-        )
+        and measured(summary.get("eval"))
+        and measured(judged(summary))
     )
+
+
+def judged(summary: dict[str, Any]) -> dict[str, Any]:
+    """The metrics that are shown: of test examples; runs before schema 3 had none."""
+    return summary.get("test", summary["eval"])
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
@@ -98,3 +106,15 @@ def read_metrics(workdir: Path) -> list[dict[str, Any]]:
                 raise RunError(f"{path}: line {number} is damaged")
             rows.append(row)
     return rows
+
+
+def last_step(workdir: Path) -> int:
+    """The step of the last complete line of metrics, without reading the whole file; 0 if none."""
+    path = workdir / "metrics.jsonl"
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - 4096))
+            line = file.read().splitlines(keepends=True)[-2]
+        return int(json.loads(line)["step"])
+    except (OSError, ValueError, TypeError, LookupError):
+        return 0

@@ -8,6 +8,7 @@ import numpy as np
 import scipy
 
 HALF = 0.5 + 1e-9  # shares of survivors are products of fractions, and so rounded
+WORSE = 10  # times the input-blind loss: such a seed has diverged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,26 @@ class Outcomes:
     def steps(self) -> str:
         """`median_steps` as tables show them."""
         return "not reached" if self.median_steps is None else f"{self.median_steps:,.12g}"
+
+    @property
+    def merit(self) -> tuple[float, ...]:
+        """A key, larger for better outcomes: more seeds solved, then sooner, then a lower loss.
+
+        The loss comes last, because a seed that has solved the task stops training.
+        """
+        steps = math.inf if self.median_steps is None else self.median_steps
+        return self.solved, -steps, -self.loss[1]
+
+    def end(self, baseline: float) -> str:
+        """The updates that half of the seeds took, or what they lost instead, in few words.
+
+        Args:
+          baseline: the input-blind loss.
+        """
+        if self.median_steps is not None:
+            return f"{self.steps} updates"
+        blind = self.loss[1] / baseline
+        return f"{blind:.2g} x blind" if blind < WORSE else f"over {WORSE} x blind"
 
 
 def outcomes(losses: list[float | None], solved_steps: list[int | None], budget: int) -> Outcomes:

@@ -8,6 +8,7 @@ import jax
 from experiments.runs.state import start
 from experiments.settings.resolution import Settings
 from experiments.settings.trials import Trial
+from experiments.sweeps.folder import FAILED, FINISHED, State
 from gru_jax import training
 from gru_jax.devices import make_mesh, to_devices, use_cpu_cores
 
@@ -22,6 +23,32 @@ def work(settings: Settings) -> float:
     evaluated = experiment.evaluation_examples / (3 * experiment.chunk)
     examples = settings.steps * (experiment.batch_size + evaluated) * len(settings.seeds)
     return examples * experiment.task.steps * (experiment.parameters + OVERHEAD)
+
+
+class Progress:
+    """The share of the work of all trials that is done, and how long the rest takes at most.
+
+    Args:
+      settings: of each trial, by its name.
+      states: at the beginning, from where on the speed is measured.
+    """
+
+    def __init__(self, settings: dict[str, Settings], states: dict[str, State]):
+        self._work = {name: work(each) for name, each in settings.items()}
+        self._steps = {name: each.steps for name, each in settings.items()}
+        self._began, self._start = time.monotonic(), self.share(states)
+
+    def share(self, states: dict[str, State]) -> float:
+        """A trial that has ended counts fully, whatever its step."""
+        over = (*FINISHED, FAILED)
+        part = lambda name, state: 1 if state.status in over else state.step / self._steps[name]
+        done = sum(self._work[name] * part(name, state) for name, state in states.items())
+        return done / sum(self._work.values())
+
+    def left(self, states: dict[str, State]) -> float | None:
+        """In seconds, since later trials may end before their budget; None if nothing was done."""
+        share, elapsed = self.share(states), time.monotonic() - self._began
+        return elapsed * (1 - share) / (share - self._start) if share > self._start else None
 
 
 def rate(trials: list[Trial]) -> float:

@@ -9,13 +9,12 @@ DIR/sweep.json       its trials: name, config, overrides, reference, after
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.runs.environment import command
-from experiments.runs.records import read_summary
+from experiments.runs.records import last_step, read_summary
 from experiments.runs.workdir import check_config
 from experiments.settings.resolution import resolve
 from experiments.settings.schema import complete, with_data
@@ -121,8 +120,8 @@ class SweepFolder:
         failure = self.path / "failed" / f"{name}.json"
         if failure.exists():
             reason = read_json(failure, "").get("reason")
-            return State(FAILED, self._step(name), str(reason))
-        return State(RUNNING if (workdir / LOCK).exists() else WAITING, self._step(name))
+            return State(FAILED, last_step(workdir), str(reason))
+        return State(RUNNING if (workdir / LOCK).exists() else WAITING, last_step(workdir))
 
     def may_run(self, trial: Trial) -> bool:
         """Whether one of the trials that it comes after has solved its task."""
@@ -139,17 +138,6 @@ class SweepFolder:
 
     def forget_failure(self, name: str) -> None:
         (self.path / "failed" / f"{name}.json").unlink(missing_ok=True)
-
-    def _step(self, name: str) -> int:
-        """The step of the last complete line of metrics, without reading the whole file."""
-        path = self.workdir(name) / "metrics.jsonl"
-        try:
-            with path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - 4096))
-                line = file.read().splitlines(keepends=True)[-2]
-            return int(json.loads(line)["step"])
-        except (OSError, ValueError, TypeError, LookupError):
-            return 0
 
 
 def _divergence(summary: dict[str, Any]) -> str:

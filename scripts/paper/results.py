@@ -6,7 +6,6 @@ python -m scripts.paper.results DIR [DIR...]    DIR/results.jsonl -> results/NAM
 import dataclasses
 import functools
 import json
-import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from matplotlib.lines import Line2D
 
 from experiments.figures import style
+from experiments.runs.records import judged
 from experiments.stats.comparisons import Comparison, compared, ranked
 from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweeps.folder import FINISHED
@@ -66,8 +66,7 @@ class Result:
 
     @property
     def judged(self) -> dict[str, Any]:
-        """The metrics that are shown: of test examples; runs before schema 3 had none."""
-        return self.row["summary"].get("test", self.row["summary"]["eval"])
+        return judged(self.row["summary"])
 
     @property
     def losses(self) -> list[float | None]:
@@ -121,20 +120,13 @@ def load(sweep: str) -> list[Result]:
 
 
 def merit(result: Result) -> tuple[float, ...]:
-    """A key, larger for better results: more seeds solved, then sooner, then a lower loss.
-
-    All of these are of validation examples.
-    """
+    """A key, larger for better results on validation examples."""
     losses = result.row["summary"]["eval"]["loss"]["per_seed"]
-    sums = outcomes(losses, result.solved_steps, result.row["budget"])
-    steps = math.inf if sums.median_steps is None else sums.median_steps
-    return sums.solved, -steps, -sums.loss[1]
+    return outcomes(losses, result.solved_steps, result.row["budget"]).merit
 
 
 def best(results: list[Result]) -> dict[tuple[tuple[str, int], str], Result]:
-    """For each problem and variant the best rate, by `merit`. The loss comes last, because a seed
-    that has solved the task stops training.
-    """
+    """For each problem and variant the best rate, by `merit`."""
     return {(each.problem, each.variant): each for each in sorted(results, key=merit)}
 
 

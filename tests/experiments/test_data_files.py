@@ -8,6 +8,7 @@ import pytest
 import scipy.io
 
 from experiments.evaluate import evaluate
+from experiments.reports.live import Followed
 from experiments.runs import load
 from experiments.runs.records import read_config
 from experiments.settings.resolution import resolve
@@ -109,6 +110,9 @@ def test_where_it_lies_is_told_at_use(mine):
         wrong = program(*told, f"--data={other(mine)}", expect=2)
         assert one_line(wrong.stderr)
         assert "its SHA-256 is another one" in wrong.stderr
+    assert "piano" in Followed(workdir, [str(other(mine)), str(path)], "").current()[0]
+    with pytest.raises(FieldError, match="its SHA-256 is another one"):
+        Followed(workdir, [str(other(mine))], "")
     assert evaluate(load(workdir, path)) == evaluate(load(workdir, str(path)))
 
     run = f"--run={ROOT / 'tests' / 'golden' / 'sweep' / 'trials' / 'lstm'}"

@@ -2,7 +2,6 @@
 
 import base64
 import itertools
-import json
 import re
 import subprocess
 import sys
@@ -15,52 +14,16 @@ from configs.variants import product, values
 from experiments.reports import charts
 from experiments.reports.page import write_report
 from experiments.reports.results import comparisons, curve, entries
-from experiments.runs.environment import environment
-from experiments.settings.trials import described
 from experiments.sweeps.folder import SweepFolder
-from experiments.system.files import RunError, write_json
+from experiments.system.files import RunError
+from tests.browser import opened
 from tests.collected import music
-from tests.programs import ROOT, one_line, program, tiny_config
+from tests.programs import ROOT, one_line, program
+from tests.sweeping import pretend
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 
 COMMAND = "python -m experiments.report DIR"
-
-
-def pretend(folder, sweep, solves=lambda _, seed: 20 + 10 * seed):
-    """A sweep's folder as it would be after training, with made-up numbers."""
-    trials = described(tiny_config(**{"population.seeds": 8, "train.target": 0.1}).to_dict(), sweep)
-    folder.mkdir(parents=True)
-    SweepFolder(folder).open(trials)
-    told = {**environment(), "command": "python -m experiments.sweep --config=<x>&y"}
-    for trial in trials:
-        workdir = folder / "trials" / trial.name
-        workdir.mkdir()
-        steps = [solves(trial, seed) for seed in range(8)]
-        draw = np.random.default_rng(len(trial.name))
-        losses = [0.05 if step else 0.17 * draw.uniform(0.9, 1.1) for step in steps]
-        rows = [
-            {"step": step, "split": "eval", "seed": seed, "loss": 0.17 - 0.003 * step, "correct": 0}
-            for step in range(10, 50, 10)
-            for seed in range(8)
-        ]
-        (workdir / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-        write_json(workdir / "config.json", trial.settings.config)
-        write_json(workdir / "environment.json", told)
-        summary = {
-            "status": "completed",
-            "step": 40,
-            "wall_seconds": 8.0,
-            "parameters": trial.settings.experiment.parameters,
-            "baseline_loss": trial.settings.experiment.task.baseline_loss,
-            "seeds": list(range(8)),
-            "eval": {"loss": {"mean": None, "std": None, "per_seed": losses}},
-            "solved_step": steps,
-            "diverged_step": [None] * 8,
-            "diverged_norm": [None] * 8,
-        }
-        write_json(workdir / "summary.json", summary)
-    return folder
 
 
 CELLS = {"gru": {"model.cell": "gru"}, "vanilla": {"model.cell": "vanilla"}}
@@ -93,7 +56,7 @@ def page(tmp_path_factory):
 
 def test_names_and_reasons_are_escaped(page):
     text = page.read_text()
-    assert "<script" not in text
+    assert text.count("<script") == 1  # its own, of which the policy of the page has the digest
     assert "&lt;script&gt;alert(1)&lt;/script&gt; the disk is full" in text
     assert "a &lt;b&gt; &amp; &#39;name&#39;" in text
     assert "--config=&lt;x&gt;" not in text  # the sweep's own command is told, not a trial's
@@ -158,13 +121,11 @@ def test_a_curve_keeps_the_last_loss_of_a_seed_that_is_done():
 def test_a_line_has_the_name_of_its_trial(page, monkeypatch):
     monkeypatch.setattr(charts, "_image", lambda figure, *_: figure)
     found = [entry for entry in entries(page.parent) if entry.name.startswith("T6")]
-    moved = found[1].metrics
-    for row in moved:
-        row["loss"] = 2 * row["loss"]
-    lines = {line.get_label(): line for line in charts._curves("", found).axes[0].lines}
+    found[1].curve["median"] = [2 * loss for loss in found[1].curve["median"]]
+    lines = {line.get_label(): line for line in charts._curves("", tuple(found)).axes[0].lines}
     for entry in found:
-        assert list(lines[entry.name].get_ydata()) == curve(entry)["median"]
-    assert curve(found[0]) != curve(found[1])
+        assert list(lines[entry.name].get_ydata()) == entry.curve["median"]
+    assert found[0].curve != found[1].curve
 
 
 def test_several_folders_side_by_side(tmp_path):
@@ -240,50 +201,18 @@ def test_bad_arguments_are_one_line(arguments, message):
     assert message in out.stderr
 
 
-# Put into the page, which is shown in a frame: a window cannot be as narrow as a phone.
-PROBE = """<script>
-const errors = [];
-addEventListener("error", event => errors.push(event.message || event.target.outerHTML), true);
-addEventListener("load", () => {
-  const all = [...document.querySelectorAll("body *")], images = [...document.images];
-  const root = document.scrollingElement;
-  const wide = all.filter(each => each.getBoundingClientRect().right > root.clientWidth + 1);
-  const shown = images.filter(each => each.complete && each.naturalWidth > 0);
-  parent.postMessage(JSON.stringify({
-    width: innerWidth, hidden: root.scrollWidth - root.clientWidth, errors,
-    wide: wide.map(each => each.tagName), images: images.length, shown: shown.length,
-  }), "*");
-});
-</script>"""
-FRAME = """<script>addEventListener("message", event => document.title = event.data)</script>
-<iframe src="probed.html" width="{width}" height="900" style="border: 0"></iframe>"""
-
-
 @pytest.mark.parametrize("width", [1280, 390])
 def test_a_browser_shows_all_of_it(page, chromium, tmp_path, width):
-    (tmp_path / "probed.html").write_text(page.read_text().replace("<head>", "<head>" + PROBE))
-    (tmp_path / "frame.html").write_text(FRAME.format(width=width))
-    out = subprocess.run(
-        [
-            *(chromium, "--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"),
-            *(f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,1000"),
-            *("--host-resolver-rules=MAP * ~NOTFOUND", "--virtual-time-budget=20000"),
-            (tmp_path / "frame.html").as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    (found,) = re.findall(r"<title>(.*)</title>", out.stdout)
+    found = opened(chromium, page.read_text(), tmp_path, width)
     # Learning curves of four problems, and the figure over T.
-    assert json.loads(found) == {
+    assert found == {
         "width": width,
         "hidden": 0,
         "errors": [],
         "wide": [],
         "images": 5,
         "shown": 5,
+        "told": None,
     }
 
 
