@@ -9,6 +9,7 @@ import os
 import re
 from pathlib import Path
 
+from scripts.paper import league
 from scripts.paths import ROOT
 from scripts.website import mathematics
 
@@ -19,6 +20,11 @@ ADDED = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
 }
+LEAGUE = """# League
+
+Every model on every problem of all committed sweeps, to sort, to filter by name and parameters, and
+to open for its curves: [the league](results.html).
+"""
 # The modules whose public names have a page; what one imports of another is on the other's.
 MODULES = ("gru_jax", "gru_jax.cells", "gru_jax.tasks", "gru_jax.diagnostics", "gru_jax.interop")
 LINK = re.compile(r"(?P<image>!?)\[(?P<text>[^\]]*)\]\((?P<target>[^)#\s]*)(?P<anchor>#[^)\s]*)?\)")
@@ -36,6 +42,8 @@ def write(folder: Path, repository: str = "") -> None:
     pages = {path.name: path for path in (ROOT / "docs").glob("*.md")}
     for name, source in {**pages, **{page: ROOT / file for file, page in ADDED.items()}}.items():
         _write(folder / name, translated(source.read_text(), source, repository).encode())
+    _write(folder / "league.md", LEAGUE.encode())
+    league.write(folder / "results.html")
     for module in MODULES:
         _write(folder / "api" / _page(module), reference(module).encode())
 
