@@ -61,7 +61,7 @@ RANKS = {
         "pages starts",
         "*",
         "gradients published tasks performance aggregates cells",
-        "characters horizons reach sentiment league",
+        "characters horizons reach sentiment league verdict_gates",
         "verdicts",
         "__main__",
     ],
