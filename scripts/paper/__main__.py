@@ -23,6 +23,7 @@ from scripts.paper import (
     results,
     sentiment,
     tasks,
+    verdict_gates,
     verdicts,
 )
 from scripts.paths import ROOT
@@ -64,7 +65,11 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "cells": results.table("tasks"),
         "gates": tasks.gates(),
     },
-    "docs/text.md": lambda: {"sentiment": sentiment.table(), "verdicts": verdicts.table()},
+    "docs/text.md": lambda: {
+        "sentiment": sentiment.table(),
+        "verdicts": verdicts.table(),
+        "verdict gates": verdict_gates.table(),
+    },
 }
 # Pages that are generated from the first line to the last.
 WHOLE = {"docs/faults.md": reliability.faults}

@@ -39,6 +39,7 @@ TRIALS = {
     "at the start, chrono": "start5-T189-gru_chrono-lr0.003",
 }
 DRAWN = "end2-T114-gru-lr0.003"
+PARTS = ("plot", "turn", "verdict")
 FIRST = 3  # words after the turn
 WORDS = 45  # the most that fit the figure
 
@@ -90,7 +91,7 @@ def parts(run: Run, recorded: Recorded) -> dict[str, np.ndarray]:
     turn = length - said if ends else said
     first, last = inside & (steps < turn), inside & (steps >= turn)
     plot, verdict = (first, last) if ends else (last, first)
-    return {"plot": plot, "turn": last & (steps < turn + FIRST), "verdict": verdict}
+    return dict(zip(PARTS, (plot, last & (steps < turn + FIRST), verdict), strict=True))
 
 
 def verdict_lengths(run: Run) -> np.ndarray:
@@ -155,7 +156,7 @@ def table() -> str:
     ]
     for name, gates in load()["gates"].items():
         for gate, times in gates.items():
-            cells = [times["before"]["plot"], *times["after"].values()]
+            cells = [times["before"]["plot"], *(times["after"][part] for part in PARTS)]
             lines.append(f"| {name} | {gate} | {' | '.join(map(_told, cells))} |")
     made = load()["made"]
     lines += [

@@ -1,8 +1,12 @@
 """What docs/text.md says of verdicts in real words."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
-from scripts.paper import results, verdicts
+from experiments.measurements.gates import Recorded
+from gru_jax.tasks.base import Example
+from scripts.paper import results, verdict_gates, verdicts
 from scripts.paper.sentiment import per_seed
 
 
@@ -38,3 +42,49 @@ def test_without_a_plot_there_is_one_place():
         each for each in results.load("verdicts") if each.row["trial"].startswith("end0-T64-lstm-")
     )
     assert verdicts.right("lstm", "start", 0) == per_seed(row, "test")
+
+
+def gate(where, name, part, when="after"):
+    return np.array(verdict_gates.load()["gates"][where][name][when][part])
+
+
+def test_14_in_real_words_the_reset_gate_does_not_close_at_the_turn():
+    plot, turn, verdict = (gate("at the end", "reset", part) for part in verdict_gates.PARTS)
+    for values in (plot, turn, verdict):
+        assert 0.4 < values.min()
+        assert values.max() < 0.47
+    assert np.abs(turn - plot).max() < 0.03
+    np.testing.assert_allclose(gate("at the end", "reset", "plot", "before"), 0.5, atol=0.01)
+
+
+def test_14_in_real_words_the_update_gate_is_above_its_start_and_lets_go_a_little():
+    plot, turn, _ = (gate("at the end", "update", part) for part in verdict_gates.PARTS)
+    assert min(*plot, *turn) > 0.52 > gate("at the end", "update", "plot", "before").max()
+    assert 0.01 < (plot - turn).min()
+    assert (plot - turn).max() < 0.04
+
+
+def test_15_in_real_words_only_gates_that_start_near_1_are_near_1():
+    for part in verdict_gates.PARTS:
+        assert np.abs(gate("at the start", "update", part) - 0.5).max() < 0.03
+        chrono = gate("at the start, chrono", "update", part)
+        before = gate("at the start, chrono", "update", part, "before")
+        assert np.abs(chrono - before).max() < 0.01
+        assert chrono.min() > 0.96
+
+
+def test_the_parts_of_a_review_are_told_by_the_length_of_its_verdict(monkeypatch):
+    inside = np.arange(9) < np.array([[9], [6]])
+    recorded = Recorded({}, None, Example(np.zeros((2, 9)), np.zeros(2)), inside)
+    monkeypatch.setattr(verdict_gates, "verdict_lengths", lambda _: np.array([4, 5, 7]))
+    for column, turns in (("end-2", (5, 1)), ("start-2", (4, 5))):
+        config = {"task": {"text_column": column}}
+        run = SimpleNamespace(settings=SimpleNamespace(config=config))
+        found = verdict_gates.parts(run, recorded)
+        for row, (turn, length) in enumerate(zip(turns, (9, 6), strict=True)):
+            spans = {"first": range(turn), "last": range(turn, length)}
+            plot, verdict = ("first", "last") if column == "end-2" else ("last", "first")
+            assert np.flatnonzero(found["plot"][row]).tolist() == [*spans[plot]]
+            assert np.flatnonzero(found["verdict"][row]).tolist() == [*spans[verdict]]
+            words = [*range(turn, min(turn + 3, length))]
+            assert np.flatnonzero(found["turn"][row]).tolist() == words
