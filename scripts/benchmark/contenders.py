@@ -1,4 +1,4 @@
-"""The contract of a contender in the benchmark, our own, and the floor of matrix products.
+"""The contract of a contender in the benchmark, and our own.
 
 Every contender starts from the same weights and trains on the same batch: a recurrent layer, a
 linear readout of its last state, the mean squared error, Adam.
@@ -229,34 +229,3 @@ def _fixed_task(work: Work) -> Any:
 
 def _gates(model: Any, cell: str) -> list[Any]:
     return [getattr(model.layers[0].forward.cell, name) for name in gates(CELLS[cell])]
-
-
-class Floor(Contender):
-    """The matrix products of a step alone, each batched over all time steps, jitted.
-
-    Forward: x W and h U. Backward: the gradients of W, U and h, but not of x.
-    """
-
-    def __init__(self, cell: str, work: Work):
-        count = len(gates(CELLS[cell]))
-        keys = jax.random.split(jax.random.key(0), 5)
-        rows = work.batch * work.time
-        shapes = [
-            (rows, work.features),
-            (rows, work.hidden),
-            (work.features, count * work.hidden),
-            (work.hidden, count * work.hidden),
-            (rows, count * work.hidden),
-        ]
-        arrays = [jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True)]
-
-        def products(x: Any, h: Any, into: Any, across: Any, sums: Any) -> Any:
-            return x @ into, h @ across, x.T @ sums, h.T @ sums, sums @ across.T
-
-        self.step = jax.jit(products)
-        self.wait, self.arrays = jax.block_until_ready, arrays
-        self._compiled(lambda: self.step.lower(*arrays))
-
-    def train(self, steps: int) -> None:
-        for _ in range(steps):
-            self.wait(self.step(*self.arrays))

@@ -4,7 +4,8 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from scripts.benchmark.contenders import Contender, Floor, Ours, Work
+from scripts.benchmark.contenders import CHUNK, Contender, Ours, Work
+from scripts.benchmark.floors import Floor, NumpyFloor
 from scripts.benchmark.in_scan import EquinoxInScan, HaikuInScan, NnxInScan
 from scripts.benchmark.jax_peers import EquinoxPeer, HaikuPeer, LinenPeer, NnxPeer
 from scripts.benchmark.other_peers import KerasPeer, TorchPeer
@@ -18,17 +19,37 @@ WORKLOADS = {
     "D": Work(64, 128, 512, 512),
     "E": Work(32, 200, 10, 64),
 }
-OURS, FLOOR = "gru_jax", "floor"
-CONTENDERS: dict[str, Make] = {
-    "gru_jax": Ours,
+OURS = "gru_jax"
+# The floor is the fastest of these.
+FLOORS: dict[str, Make] = {
+    "floor": Floor,
+    "floor-segmented": functools.partial(Floor, segmented=True),
+    "floor-sharded": functools.partial(Floor, sharded=True),
+    "floor-sharded-segmented": functools.partial(Floor, sharded=True, segmented=True),
+    "floor-numpy": NumpyFloor,
+}
+JAX_PEERS: dict[str, Any] = {
     "flax.nnx": NnxPeer,
     "flax.linen": LinenPeer,
     "haiku": HaikuPeer,
     "equinox": EquinoxPeer,
+}
+CONTENDERS: dict[str, Make] = {
+    "gru_jax": Ours,
+    **JAX_PEERS,
     "keras": KerasPeer,
     "torch": TorchPeer,
-    "floor": Floor,
+} | FLOORS
+# Libraries at other settings than their documentation shows: with ten steps in one dispatch, and
+# also with one device per core; and with numbers too small for the usual form taken for 0.
+SETTINGS: dict[str, dict[str, Make]] = {
+    "torch": {"torch-flush": functools.partial(TorchPeer, flush=True)}
 }
+for peer, make in JAX_PEERS.items():
+    SETTINGS[peer] = {
+        f"{peer}-chunk": functools.partial(make, together=CHUNK),
+        f"{peer}-cores": functools.partial(make, together=CHUNK, sharded=True),
+    }
 # Ours, with other options.
 OTHER_PATHS: dict[str, dict[str, Any]] = {
     "gru_jax-plain": {"gradient": "plain"},
@@ -49,3 +70,5 @@ IN_SCAN: dict[str, Make] = {
 VARIANTS: dict[str, Make] = {
     name: functools.partial(Ours, **options) for name, options in OTHER_PATHS.items()
 } | IN_SCAN
+for settings in SETTINGS.values():
+    VARIANTS |= settings

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gru_jax import CELLS, GRUCell, LSTMCell, VanillaCell
-from scripts.benchmark.contenders import CHUNK, RATE, Work, gates
+from scripts.benchmark.contenders import CHUNK, RATE, LeftOutError, Work, gates
 from scripts.benchmark.peers import Cells, Peer, beside, library
 
 
@@ -62,15 +62,21 @@ class KerasPeer(Peer):
 
 
 class TorchPeer(Peer):
-    """`torch.nn.GRU`, `LSTM` or `RNN`: cuDNN's where there is a GPU."""
+    """`torch.nn.GRU`, `LSTM` or `RNN`: cuDNN's where there is a GPU.
+
+    flush: take numbers too small for the usual form for 0, as XLA does. Gradients that vanish over
+      hundreds of steps become such numbers, with which processors are slow.
+    """
 
     cells: ClassVar[Cells] = {GRUCell: "GRU", LSTMCell: "LSTM", VanillaCell: "RNN"}
     distribution = "torch"
 
-    def __init__(self, cell: str, work: Work):
+    def __init__(self, cell: str, work: Work, *, flush: bool = False):
         torch = library("torch")
 
         self.torch = torch
+        if flush and not torch.set_flush_denormal(True):
+            raise LeftOutError("this processor cannot flush such numbers")
         device = "cuda" if torch.cuda.is_available() else "cpu"
         make = getattr(torch.nn, self.theirs(cell))
         weights = work.weights(cell)

@@ -7,11 +7,12 @@ import sys
 import jax
 import numpy as np
 import pytest
+from jax.extend.core import jaxprs_in_params
 
 from gru_jax import devices
 from scripts.benchmark.__main__ import ALL
 from scripts.benchmark.contenders import LeftOutError, Work, reference
-from scripts.benchmark.entrants import CONTENDERS, WORKLOADS
+from scripts.benchmark.entrants import CONTENDERS, FLOORS, WORKLOADS
 from tests.helpers import CLASSIC
 from tests.programs import ROOT, one_line, program
 
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("least_effort")
 
 WORK = Work(batch=3, time=5, features=2, hidden=4)
 JAX_PEERS = ("flax.nnx", "flax.linen", "haiku", "flax.nnx-in-scan", "haiku-in-scan")
+AT_BEST = ("flax.nnx-chunk", "flax.linen-cores", "haiku-chunk", "haiku-cores")
 
 
 def benchmark(*arguments):
@@ -31,9 +33,10 @@ def benchmark(*arguments):
     )
 
 
-@pytest.mark.parametrize("name", JAX_PEERS)
+@pytest.mark.parametrize("name", JAX_PEERS + AT_BEST)
 @pytest.mark.parametrize("cell", CLASSIC)
-def test_peers_start_from_the_same_loss_and_gradient(cell, name):
+def test_peers_start_from_the_same_loss_and_gradient(cell, name, monkeypatch):
+    monkeypatch.setattr(devices, "use_cpu_cores", lambda *_: None)  # the tests have theirs
     peer = ALL[name](cell, WORK)
     loss, gradient = reference(cell, WORK, **peer.otherwise)
     np.testing.assert_allclose(peer.loss, loss, rtol=1e-5)
@@ -59,17 +62,66 @@ def test_a_peer_that_is_not_installed_is_left_out(monkeypatch):
         CONTENDERS["haiku"]("gru", WORK)
 
 
+@pytest.mark.parametrize("name", ["haiku-chunk", "flax.nnx-cores"])
+def test_a_peer_at_its_best_learns_what_it_learns_as_documented(name, monkeypatch):
+    monkeypatch.setattr(devices, "use_cpu_cores", lambda *_: None)
+    work = Work(batch=4, time=5, features=2, hidden=4)  # which four devices share
+    found = []
+    for each in (name, name.partition("-")[0]):
+        peer = ALL[each]("gru", work)
+        peer.train(20)
+        found.append(jax.tree.map(np.asarray, peer.state[0]))
+    assert peer.together == 1
+    for one, other in zip(*map(jax.tree.leaves, found), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", [*FLOORS][:-1])
 @pytest.mark.parametrize(("cell", "gates"), [("gru", 3), ("lstm", 4), ("vanilla", 1)])
-def test_the_floor_makes_the_products_of_a_step_and_no_others(cell, gates):
+def test_the_floor_makes_the_products_of_a_step_and_no_others(cell, gates, name, monkeypatch):
     """Of the inputs forward and dW; of the states forward, dU and dh."""
-    floor = CONTENDERS["floor"](cell, WORK)
-    program = jax.make_jaxpr(floor.step)(*floor.arrays)
-    (body,) = [e.params["jaxpr"].eqns for e in program.eqns if "jaxpr" in e.params]
-    products = [e for e in body if e.primitive.name == "dot_general"]
-    inner = lambda e: e.invars[0].aval.shape[e.params["dimension_numbers"][0][0][0]]
-    multiplied = sum(e.outvars[0].aval.size * inner(e) for e in products)
+    monkeypatch.setattr(devices, "use_cpu_cores", lambda *_: None)
+    floor = CONTENDERS[name](cell, WORK)
+    program = jax.make_jaxpr(floor.step)(*floor.arrays).jaxpr
     of_inputs, of_states = WORK.features * gates * WORK.hidden, WORK.hidden * gates * WORK.hidden
-    assert multiplied == WORK.batch * WORK.time * (2 * of_inputs + 3 * of_states)
+    assert multiplied(program) == WORK.batch * WORK.time * (2 * of_inputs + 3 * of_states)
+
+
+def multiplied(program, times=1):
+    """How many numbers the matrix products of a program multiply, on all devices."""
+    found = 0
+    for each in program.eqns:
+        if each.primitive.name == "dot_general":
+            inner = each.invars[0].aval.shape[each.params["dimension_numbers"][0][0][0]]
+            found += times * each.outvars[0].aval.size * inner
+        repeated = times * each.params.get("length", 1)
+        if "mesh" in each.params:
+            repeated *= each.params["mesh"].size
+        for inside in jaxprs_in_params(each.params):
+            found += multiplied(inside, repeated)
+    return found
+
+
+@pytest.mark.parametrize("cell", CLASSIC)
+def test_all_floors_have_the_same_products(cell, monkeypatch):
+    monkeypatch.setattr(devices, "use_cpu_cores", lambda *_: None)
+    work = Work(batch=4, time=7, features=2, hidden=5)
+    expected = CONTENDERS["floor-numpy"](cell, work)
+    expected.train(1)
+    x_w, h_u, of_w, of_u, back = (product for *_, product in expected.products)
+    for name in [*FLOORS][:-1]:
+        floor = CONTENDERS[name](cell, work)
+        rows = [np.asarray(each) for each in floor.step(*floor.arrays)]
+        together = lambda values, like: values.reshape(-1, *like.shape).sum(axis=0)
+        if "segmented" in name:
+            outputs, slopes = rows[:3], rows[3:]
+            outputs = [each.reshape(-1, each.shape[-1]) for each in outputs]
+        else:
+            outputs, slopes = [rows[0], rows[1], rows[4]], rows[2:4]
+        for value, like in zip(outputs, (x_w, h_u, back), strict=True):
+            np.testing.assert_allclose(value, like, rtol=1e-4, atol=1e-4)
+        for value, like in zip(slopes, (of_w, of_u), strict=True):
+            np.testing.assert_allclose(together(value, like), like, rtol=1e-4, atol=1e-4)
 
 
 def test_contenders_take_turns_and_deviate_by_rounding_only(tmp_path):

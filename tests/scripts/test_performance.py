@@ -13,7 +13,7 @@ from gru_jax.devices import make_mesh
 from scripts.benchmark.contenders import Ours, Work
 from scripts.benchmark.entrants import WORKLOADS
 from scripts.endurance import startup
-from scripts.paper import performance
+from scripts.paper import performance, temporaries
 from tests.helpers import equations
 
 pytestmark = pytest.mark.usefixtures("least_effort")
@@ -24,7 +24,7 @@ WORKS = [
     Work(64, 200, 3, 72),
     Work(16, 300, 64, 512),  # weights are much of it
 ]
-KEPT = [name for name in CELLS if CELLS[name] in performance.KEPT]
+KEPT = [name for name in CELLS if CELLS[name] in temporaries.KEPT]
 # Each kind of work with two cells, each cell with two of them, and both ways of each cell.
 PAIRS = [(cell, WORKS[(i + j) % 3]) for i, cell in enumerate(KEPT) for j in range(2)]
 
@@ -41,7 +41,7 @@ def test_the_formula_predicts_what_is_planned(monkeypatch, cell, work, gradient)
     monkeypatch.setattr(devices, "use_cpu_cores", lambda *_: None)  # the tests have theirs
     monkeypatch.setattr(Ours, "train", lambda *_: None)
     ours = Ours(cell, work, gradient=gradient)
-    expected = ours.taken["devices"] * performance.predicted(cell, work, ours.taken)
+    expected = ours.taken["devices"] * temporaries.predicted(cell, work, ours.taken)
     assert ours.temporary_bytes == pytest.approx(expected, rel=0.15)
 
 
