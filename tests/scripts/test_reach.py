@@ -59,32 +59,64 @@ def at(task, length):
 PLAIN = ("vanilla", "vanilla_identity", "exprnn")
 
 
-def test_what_the_page_says_of_adding_over_100_and_200_steps():
-    short, long = at("adding", 100), at("adding", 200)
-    gated = short.keys() - {*PLAIN}
-    assert all(short[name].solved == short[name].seeds == 16 for name in gated)
-    assert {name: 16 - long[name].solved for name in gated if long[name].solved < 16} == {
-        "min_gru_two": 2
-    }
-    for found in (short, long):
-        steps = {name: found[name].median_steps for name in gated}
-        assert steps["lstm_chrono"] <= 0.5 * steps["lstm"]
-        assert steps["gru_chrono"] <= 0.7 * steps["gru"]
+def updates(found):
+    return {name: each.median_steps for name, each in found.items() if each.median_steps}
+
+
+def test_what_the_page_says_of_adding():
+    found = {length: at("adding", length) for length in (100, 200, 400)}
+    gated = found[100].keys() - {*PLAIN}
+    for length, seeds, failed in (
+        (100, 16, {}),
+        (200, 16, {"min_gru_two": 2}),
+        (400, 8, {"lstm": 2}),
+    ):
+        here, steps = found[length], updates(found[length])
+        assert all(here[name].seeds == seeds for name in gated)
+        lost = {name: seeds - here[name].solved for name in gated}
+        assert {name: count for name, count in lost.items() if count} == failed
+        # The usual start of an LSTM falls behind, a GRU is helped less.
+        assert steps["lstm_chrono"] <= {100: 0.5, 200: 0.38, 400: 0.28}[length] * steps["lstm"]
+        of_gru = steps["gru_chrono"] / steps["gru"]
+        assert abs(of_gru - {100: 2 / 3, 200: 2 / 3, 400: 4 / 5}[length]) < 0.04
         assert abs(steps["gru_bias1"] - steps["gru"]) <= 25
         assert min(steps[name] for name in ("lem", "nbrc", "min_gru_two")) > steps["gru"]
-        assert min(steps, key=steps.get) == "gru_chrono"
-    assert long["lstm_chrono"].median_steps < long["gru"].median_steps
-    growth = {name: long[name].median_steps / short[name].median_steps for name in gated}
-    assert growth.pop("lem") > 2.7
-    assert max(growth.values()) <= 1.5
+        fewest = sorted(gated, key=steps.get)[:2]
+        assert {*fewest} <= {"gru_chrono", "gru_refined", "gru", "gru_bias1", "lstm_chrono"}
+        assert "gru_chrono" in fewest
+    assert abs(updates(found[400])["gru_refined"] - updates(found[400])["gru_chrono"]) <= 25
+
+
+def test_what_the_page_says_of_lem_and_of_plain_networks():
+    rates = {
+        each.rate: each.outcomes.solved
+        for each in results.load("reach")
+        if (each.problem, each.variant) == (("adding", 200), "lem")
+    }
+    assert rates == {0.01: 14, 0.003: 16}
+    steps = [updates(at("adding", length))["lem"] for length in (100, 200, 400)]
+    assert steps[0] < steps[2] < steps[1]
+    short, long, longest = (at("adding", length) for length in (100, 200, 400))
     assert short["vanilla"].solved == short["exprnn"].solved == 0
     assert short["exprnn"].loss[1] < 0.1 / 6 < short["vanilla"].loss[1]
     assert 0 < short["vanilla_identity"].solved < 8
     assert long["vanilla_identity"].solved == 0
     assert {"vanilla", "exprnn"}.isdisjoint(long)
+    assert {*PLAIN}.isdisjoint(longest)
 
 
-def test_what_the_page_says_of_copy_first_over_5_steps():
-    found = at("copy-first", 5)
-    assert len(found) == 12
-    assert all(each.solved == each.seeds == 16 for each in found.values())
+def test_what_the_page_says_of_copy_first():
+    short, long = at("copy-first", 5), at("copy-first", 100)
+    assert len(short) == len(long) == 12
+    assert all(each.solved == each.seeds == 16 for each in short.values())
+    assert {name: each.solved for name, each in long.items() if each.solved} == {
+        "gru_chrono": 16,
+        "lstm_chrono": 16,
+        "lem": 13,
+        "vanilla_identity": 8,
+        "gru_refined": 7,
+        "gru_bias1": 4,
+    }
+    for name in ("gru", "lstm", "min_gru_two", "exprnn"):
+        assert min(long[name].loss) > 1  # what is expected of a blind one
+    assert long["nbrc"].loss[1] < 0.01
