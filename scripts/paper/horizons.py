@@ -1,4 +1,4 @@
-"""Does the horizon at initialisation predict what will be learned? Results, table and figure.
+"""Does the horizon at initialisation predict how soon is learned? Results, table and figure.
 
 python -m scripts.paper.horizons DIR    DIR/gradients.json -> results/horizons.json
 """
@@ -6,44 +6,42 @@ python -m scripts.paper.horizons DIR    DIR/gradients.json -> results/horizons.j
 import dataclasses
 import functools
 import json
+import math
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy import stats
+from matplotlib.ticker import NullLocator
 
-from experiments.figures import families, style
+from experiments.figures import style
 from experiments.system.files import write_bytes
-from scripts.paper import gradients, pages, results
+from scripts.paper import aggregates, gradients, pages, reach, results
 from scripts.paths import FIGURES, ROOT
 
 MEASURED = ROOT / "results" / "horizons.json"
 KEPT = ("cell", "seeds", "inputs", "units", "lags", "horizon", "seconds", "commit", "schema")
 RESAMPLES = 2000  # of the bootstrap
+Problem = tuple[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """A configuration: how far it carries the loss gradient before training, and what it learned.
+    """A cell and its start on one problem: how far it carries the loss gradient before training,
+    and how soon it learned.
 
-    start: the cell and its start, without the length.
     horizon: median over seeds and examples, in steps.
-    learned: the share of seeds that reached the target.
+    learned: the share of the budget that was not used, mean over the seeds; 0 where it is not
+      learned, or was not tried since it had not been learned at a shorter length.
     """
 
-    start: str
-    cell: str
-    length: int
+    variant: str
+    problem: Problem
     horizon: float
     learned: float
-
-    @property
-    def share(self) -> float:
-        """The horizon as a share of T."""
-        return self.horizon / self.length
 
 
 def main() -> int:
@@ -66,45 +64,44 @@ def load() -> dict[str, Any]:
 
 
 def points() -> list[Point]:
-    """All configurations. A trial's name is Tlength-start."""
-    measured = load()["initial"]
-    return [
-        Point(
-            each.row["trial"].partition("-")[2],
-            each.row["cell"],
-            each.row["length"],
-            measured[each.row["trial"]]["horizon"][1],
-            each.outcomes.solved / each.outcomes.seeds,
-        )
-        for each in results.load("horizon")
-    ]
+    """Every cell and start on every problem of which the horizon was measured."""
+    order = aggregates.problems(reach.SWEEP)
+    spared = {name: aggregates.spared(reach.SWEEP, name) for name in results.variants(reach.SWEEP)}
+    found = []
+    for trial, measured in load()["initial"].items():
+        task, length, variant, _ = trial.split("-")
+        problem = task.replace("_", "-"), int(length.removeprefix("T"))
+        learned = float(np.mean(spared[variant][order.index(problem)]))
+        found.append(Point(variant, problem, measured["horizon"][1], learned))
+    return sorted(found, key=lambda point: point.problem)
 
 
 def correlation(some: list[Point]) -> float:
-    """Spearman's, of horizon / T and the share of seeds that learned; NaN if one is constant."""
-    columns = [point.share for point in some], [point.learned for point in some]
+    """Spearman's, of horizon and what was learned; NaN if one is constant."""
+    columns = [point.horizon for point in some], [point.learned for point in some]
     if any(len({*column}) < 2 for column in columns):  # a constant has no ranks
-        return float("nan")
-    return float(stats.spearmanr(*columns).statistic)
+        return math.nan
+    return float(scipy.stats.spearmanr(*columns).statistic)
 
 
 def within(some: list[Point]) -> float:
-    """The mean of the correlations at each T, so that T itself explains nothing."""
-    lengths = sorted({point.length for point in some})
-    found = [correlation([p for p in some if p.length == length]) for length in lengths]
+    """The mean of the correlations on each problem, so that the problem itself explains nothing."""
+    found = [correlation([p for p in some if p.problem == each]) for each in problems(some)]
     known = [value for value in found if np.isfinite(value)]
-    return float(np.mean(known)) if known else float("nan")
+    return float(np.mean(known)) if known else math.nan
+
+
+def problems(some: list[Point]) -> list[Problem]:
+    return list(dict.fromkeys(point.problem for point in some))
 
 
 def interval(statistic: Any, some: list[Point]) -> tuple[float, float]:
-    """95 %, by bootstrap over the starts: five lengths of one start are not independent."""
-    starts = sorted({point.start for point in some})
-    by_start = {start: [p for p in some if p.start == start] for start in starts}
+    """95 %, by bootstrap over the cells: several problems of one cell are not independent."""
+    variants = sorted({point.variant for point in some})
+    of = {name: [point for point in some if point.variant == name] for name in variants}
     generator = np.random.default_rng(0)
     found = [
-        statistic(
-            [point for start in generator.choice(starts, len(starts)) for point in by_start[start]]
-        )
+        statistic([p for name in generator.choice(variants, len(variants)) for p in of[name]])
         for _ in range(RESAMPLES)
     ]
     low, high = np.nanpercentile(found, [2.5, 97.5])
@@ -112,76 +109,76 @@ def interval(statistic: Any, some: list[Point]) -> tuple[float, float]:
 
 
 def table() -> str:
-    """The rank correlation over all configurations, at equal T, and for each kind of cell."""
+    """The rank correlation on each problem, and over all of them."""
     everything = points()
     questions: dict[str, tuple[Any, list[Point]]] = {
-        "all": (correlation, everything),
-        "all, at equal T": (within, everything),
-        **{
-            f"{families.title(cell)} only": (correlation, [p for p in everything if p.cell == cell])
-            for cell in dict.fromkeys(point.cell for point in everything)
-        },
+        f"{task}, T = {length:,}": (
+            correlation,
+            [p for p in everything if p.problem == (task, length)],
+        )
+        for task, length in problems(everything)
     }
+    questions["mean over these"] = within, everything
     lines = [
-        "| configurations | number | Spearman's rank correlation of horizon / T with the share of "
-        "seeds that learned (95 % interval) |",
+        "| problem | cells and starts | Spearman's rank correlation of horizon and updates spared "
+        "(95 % interval) |",
         "|---|--:|--:|",
     ]
     for name, (statistic, some) in questions.items():
-        if len({point.learned for point in some}) < 2:
-            told = "none: every seed learned"
-        else:
-            low, high = interval(statistic, some)
-            told = f"{statistic(some):.2f} ({low:.2f}..{high:.2f})"
-        lines.append(f"| {name} | {len(some)} | {told} |")
-    rows = [each.row for each in results.load("horizon")]
-    hours = sum(row["wall_seconds"] for row in rows) / 3600
-    commits = sorted({row["commit"][:8] for row in rows})
+        low, high = interval(statistic, some)
+        lines.append(f"| {name} | {len(some)} | {statistic(some):.2f} ({low:.2f}..{high:.2f}) |")
     lines += [
         "",
-        f"Learned: the evaluation loss fell to a tenth of the input-blind one within "
-        f"{rows[0]['budget']:,} steps; {rows[0]['seeds']} seeds. Trained by `python -m "
-        f"experiments.sweep --config=configs/sweeps/horizon.py` at commit {', '.join(commits)}, at "
-        f"most {hours:.1f} hours of one core. Horizons: {gradients.provenance(load(), 'initial')}"
-        f"{pages.earlier([*rows, *load()['initial'].values()])}",
+        "Updates spared: the share of the budget of 3,000 that a seed has not used when it has "
+        "solved the task, 0 where it has not; mean over the seeds. Trained: [reach.md](reach.md). "
+        f"Horizons: {gradients.provenance(load(), 'initial')}"
+        f"{pages.earlier(load()['initial'].values())}",
     ]
     return "\n".join(lines)
 
 
-def scatter() -> bytes:
-    """One point per configuration: its horizon at initialisation, and how many seeds learned."""
+def scatter() -> Figure:
+    """A panel for each problem, a mark for each cell and start: its horizon, and how soon."""
     everything = points()
-    lengths = sorted({point.length for point in everything})
-    cells = families.ordered(point.cell for point in everything)
-    figure, axes = style.panels((11, 2.9), len(lengths), sharex=True, sharey=True)
-    for axis, length in zip(axes, lengths, strict=True):
-        for place, cell in enumerate(cells):
-            here = Counter(
-                (p.horizon, p.learned) for p in everything if (p.cell, p.length) == (cell, length)
-            )
-            # Kinds of cell stand side by side; a mark is larger the more points coincide.
-            x = [horizon * 1.1 ** (place - (len(cells) - 1) / 2) for horizon, _ in here]
-            y = [learned for _, learned in here]
-            sizes = [45 * count for count in here.values()]
-            look: dict[str, Any] = {"alpha": 0.8, "lw": 0, "clip_on": False}
-            axis.scatter(x, y, sizes, **families.style(cell), **look)
-        axis.axvline(length, color=style.MARK, lw=0.8, ls=style.DOTTED)
-        axis.set(xscale="log", xlim=(3, 600), ylim=(-0.05, 1.05))
-        axis.set_xticks([10, 100], ["10", "100"])
-        axis.set_title(f"T = {length}", loc="left", fontsize=10)
-    axes[0].set_ylabel("share of seeds that learned")
+    told, marks = results.variants(reach.SWEEP), _marks()
+    shown = problems(everything)
+    least = max(1, min(point.horizon for point in everything))  # where a horizon of 0 is drawn
+    figure, axes = style.panels((12, 3.3), len(shown), sharey=True)
+    for axis, problem in zip(axes, shown, strict=True):
+        for point in (each for each in everything if each.problem == problem):
+            axis.plot(max(point.horizon, least), point.learned, alpha=0.85, **marks[point.variant])
+        axis.axvline(problem[1], color=style.MARK, lw=0.8, ls=style.DOTTED)
+        axis.set(xscale="log", xlim=(0.7 * least, 1.5 * problem[1]), ylim=(-0.05, 1.02))
+        ticks = (10, problem[1])
+        axis.set_xticks(ticks, [f"{each:,}" for each in ticks])
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.set_title(f"{problem[0]}, T = {problem[1]:,}", loc="left", fontsize=10)
+    axes[0].set_ylabel("updates spared")
     figure.supxlabel("horizon at initialisation (steps)", fontsize=10)
-    handles = [
-        Line2D([], [], ls="", ms=7, label=families.title(cell), **families.style(cell))
-        for cell in cells
-    ]
-    figure.legend(handles=handles, loc="outside upper right", ncols=3, frameon=False, fontsize=9)
-    return style.saved(figure)
+    handles = [Line2D([], [], label=title, **marks[name]) for name, title in told.items()]
+    figure.legend(handles=handles, loc="outside right upper", frameon=False, fontsize=8)
+    return figure
+
+
+def _marks() -> dict[str, dict[str, Any]]:
+    """A colour for each cell, and a mark for each start or form."""
+    told, looks = results.variants(reach.SWEEP), results.looks(reach.SWEEP)
+    form = {variant: title.partition(", ")[2] for variant, title in told.items()}
+    marks = dict(zip(dict.fromkeys(["", *form.values()]), "oDs^vPX*", strict=False))
+    return {
+        variant: {
+            "color": looks[variant]["color"],
+            "marker": marks[form[variant]],
+            "ls": "",
+            "ms": 7,
+        }
+        for variant in told
+    }
 
 
 def draw() -> None:
     """The figure of docs/gradients.md."""
-    write_bytes(FIGURES / "horizons.png", scatter())
+    write_bytes(FIGURES / "horizons.png", style.saved(scatter()))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from experiments.figures import gradients as gradient_figures
 from gru_jax import CELLS, VanillaCell
 from scripts.benchmark.contenders import LeftOutError, Work, gates
 from scripts.benchmark.entrants import CONTENDERS
-from scripts.paper import gradients, horizons, performance, published, results
+from scripts.paper import gradients, performance, published, results
 from tests.programs import ROOT
 
 
@@ -62,14 +62,6 @@ def test_gradients_of_a_new_cell_are_drawn_and_told(monkeypatch):
     assert "| my cell | leak bias 0 |" in gradients.initial()
     (line,) = (line for line in legend(gradients.poster()) if line.startswith("my cell"))
     assert line.startswith("my cell, leak bias 0: ")
-
-
-def test_horizons_of_a_new_cell_are_drawn_and_told(monkeypatch):
-    points = [*horizons.points(), horizons.Point("mine", "mine", 25, horizon=5.0, learned=1.0)]
-    monkeypatch.setattr(horizons, "points", lambda: points)
-    monkeypatch.setattr(horizons, "RESAMPLES", 2)
-    assert "| my cell only | 1 |" in horizons.table()
-    assert legend(horizons.scatter()) == ["GRU", "LSTM", "vanilla RNN", "my cell"]
 
 
 def test_sweeps_with_a_new_cell_are_told(monkeypatch):

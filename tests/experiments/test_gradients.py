@@ -19,7 +19,6 @@ from experiments.system.files import RunError
 from experiments.train import train
 from gru_jax import diagnostics
 from gru_jax.tasks.base import evaluation_batch
-from scripts.paper import horizons
 from tests.programs import one_line, program, tiny_config
 
 pytestmark = pytest.mark.usefixtures("least_effort")
@@ -227,36 +226,3 @@ def test_what_is_refused_takes_one_line(tmp_path, measured, options, message):
     assert one_line(out.stderr)
     assert message in out.stderr
     assert not (tmp_path / "out").exists()
-
-
-def test_the_horizon_at_initialisation_hardly_predicts_what_is_learned():
-    points = horizons.points()
-    assert len(points) == 60
-    low, high = horizons.interval(horizons.correlation, points)
-    assert low < 0 < horizons.correlation(points) < 0.5 < high
-    of = lambda start: [point for point in points if point.start == start]
-    gru = of("gru-bias0.0")
-    assert max(point.horizon for point in gru) <= 13
-    assert all(point.learned == 1 for point in points if point.cell == "gru")
-    wide = of("vanilla-scale1.5")
-    assert all(point.horizon == point.length for point in wide)
-    assert all(point.learned == 0 for point in wide if point.length > 25)
-    lstm = [point for point in points if point.cell == "lstm"]
-    assert horizons.interval(horizons.correlation, lstm)[0] > 0.1
-    at_400 = {point.start: point.learned for point in lstm if point.length == 400}
-    assert at_400["lstm-bias3.0"] < 0.2
-    assert at_400["lstm-chrono"] == 1
-
-
-def test_a_rank_correlation_within_lengths_and_its_interval():
-    """Four starts of which the order is the same at each length, lengths that differ in level."""
-    points = [
-        horizons.Point(f"s{start}", "gru", length, horizon=start, learned=start / 8 + length / 100)
-        for start in range(1, 5)
-        for length in (10, 40)
-    ]
-    assert horizons.within(points) == pytest.approx(1)
-    assert horizons.correlation(points) < 0.5
-    low, high = horizons.interval(horizons.within, points)
-    assert low == high == pytest.approx(1)
-    assert math.isnan(horizons.within([point for point in points if point.start == "s1"]))
