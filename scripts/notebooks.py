@@ -97,19 +97,21 @@ def run(notebook: Notebook, name: str) -> dict[str, Any]:
 
 def _outputs(source: str, file: str, count: int, names: dict[str, Any]) -> list[dict[str, Any]]:
     """What a cell prints and draws, and the value of the expression that it ends with."""
-    tree = ast.parse(source, file)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    printed, drawn = io.StringIO(), []
+    *body, last = ast.parse(source, file).body
+    printed, drawn, value = io.StringIO(), [], None
     show = lambda: drawn.append(_drawn())
     with contextlib.redirect_stdout(printed), mock.patch.object(plt, "show", show):
-        exec(compile(tree, file, "exec"), names)
-        value = eval(compile(ast.Expression(last.value), file, "eval"), names) if last else None
-    found = []
+        if not isinstance(last, ast.Expr):
+            body.append(last)
+        exec(compile(ast.Module(body, []), file, "exec"), names)  # noqa: S102
+        if isinstance(last, ast.Expr):
+            value = eval(compile(ast.Expression(last.value), file, "eval"), names)
+    found: list[dict[str, Any]] = []
     if text := printed.getvalue():
         found.append({"name": "stdout", "output_type": "stream", "text": text})
     found += drawn
     if value is not None:
-        kept = {"data": {"text/plain": repr(value)}, "metadata": {}}
+        kept: dict[str, Any] = {"data": {"text/plain": repr(value)}, "metadata": {}}
         found.append({"execution_count": count, "output_type": "execute_result", **kept})
     return found
 

@@ -53,7 +53,7 @@ RANKS = {
     "experiments.training": ["display memory", "recorder", "loop"],
     "experiments.sweeps": ["estimates folder", "*"],
     "experiments.reports": ["results", "charts", "page"],
-    "scripts": ["paths", "benchmark endurance website", "paper"],
+    "scripts": ["paths", "benchmark endurance notebooks website", "paper"],
     "scripts.benchmark": ["contenders", "peers", "*", "in_scan", "entrants", "__main__"],
     "scripts.endurance": ["faults cases", "*"],
     "scripts.paper": [
@@ -64,7 +64,7 @@ RANKS = {
         "verdicts",
         "__main__",
     ],
-    "scripts.website": ["mathematics docstrings links", "pages", "__main__"],
+    "scripts.website": ["mathematics docstrings links notebooks", "pages", "__main__"],
 }
 FORBIDDEN = {
     "absl",
