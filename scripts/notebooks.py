@@ -55,10 +55,13 @@ def keep(names: list[str]) -> int:
 
 
 def read(path: Path) -> Notebook:
-    """A notebook, of which every cell is one text, not a list of lines."""
+    """A notebook, in which the text of a cell and what it prints are no lists of lines."""
     notebook: Notebook = json.loads(path.read_text())
     for cell in notebook["cells"]:
         cell["source"] = "".join(cell["source"])
+        for output in cell.get("outputs", []):
+            if "text" in output:
+                output["text"] = "".join(output["text"])
     return notebook
 
 

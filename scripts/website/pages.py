@@ -31,7 +31,7 @@ FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | 
 def write(folder: Path, repository: str = "") -> None:
     """All pages, and what they show, into a folder that is empty or does not exist."""
     for path in sorted((ROOT / "docs").rglob("*")):
-        if path.is_file() and path.suffix != ".md":
+        if path.is_file() and path.suffix not in (".md", ".toml"):
             _write(folder / path.relative_to(ROOT / "docs"), path.read_bytes())
     _write(folder / STYLE.name, STYLE.read_bytes())
     files = [ROOT / file for file in ADDED] + sorted((ROOT / "docs").glob("*.md"))
