@@ -30,14 +30,14 @@ FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | 
 
 def write(folder: Path, repository: str = "") -> None:
     """All pages, and what they show, into a folder that is empty or does not exist."""
-    for path in sorted((ROOT / "docs").rglob("*")):
-        if path.is_file() and path.suffix not in (".md", ".toml"):
-            _write(folder / path.relative_to(ROOT / "docs"), path.read_bytes())
+    others = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+    for path in [*sorted((ROOT / "docs" / "figures").iterdir()), *others]:
+        _write(folder / path.relative_to(ROOT / "docs"), path.read_bytes())
     _write(folder / STYLE.name, STYLE.read_bytes())
     files = [ROOT / file for file in ADDED] + sorted((ROOT / "docs").glob("*.md"))
     for source in files:
         _write(folder / _place(source), translated(source.read_text(), source, repository).encode())
-    for source in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+    for source in others:
         text, pictures = notebooks.markdown(source)
         page = folder / _place(source)
         own = f"This page is a notebook: [{source.name}]({source.name})."
