@@ -56,7 +56,9 @@ CLAIMS = {
 NAMES = {
     "both": ("GRU", "minimal RNN"),
     "at_end": lambda logs: float(logs[:, -1].mean()),
-    "updates": lambda run: float(np.median(run.summary["solved_step"])),
+    "updates": lambda run: float(
+        np.median([step or np.inf for step in run.summary["solved_step"]])
+    ),
 }
 
 
@@ -78,7 +80,7 @@ def outputs(cell):
     found = []
     for output in cell.get("outputs", []):
         text = output["text"] if "text" in output else output["data"]["text/plain"]
-        numberless = re.sub(r"-?\d[\d.,%e-]*", "#", text).split()
+        numberless = re.sub(r"-?\d[\d.,%e-]*|None\b,?", "#", text).split()
         found.append((output["output_type"], sorted(output.get("data", {})), numberless))
     return found
 
