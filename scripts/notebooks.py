@@ -100,12 +100,11 @@ def run(notebook: Notebook, name: str) -> dict[str, Any]:
 
 def _outputs(source: str, file: str, count: int, names: dict[str, Any]) -> list[dict[str, Any]]:
     """What a cell prints and draws, and the value of the expression that it ends with."""
-    *body, last = ast.parse(source, file).body
+    body = ast.parse(source, file).body
+    last = body.pop() if body and isinstance(body[-1], ast.Expr) else None
     printed, drawn, value = io.StringIO(), [], None
     show = lambda: drawn.append(_drawn())
     with contextlib.redirect_stdout(printed), mock.patch.object(plt, "show", show):
-        if not isinstance(last, ast.Expr):
-            body.append(last)
         exec(compile(ast.Module(body, []), file, "exec"), names)  # noqa: S102
         if isinstance(last, ast.Expr):
             value = eval(compile(ast.Expression(last.value), file, "eval"), names)

@@ -101,10 +101,10 @@ def cells(*sources):
 
 def test_outputs_are_those_of_jupyter():
     drawing = "import matplotlib.pyplot as plt\nplt.plot([x])\nplt.show()"
-    notebook = cells("x = 2", "print(x)\nx + 1", drawing)
+    notebook = cells("x = 2", "print(x)\nx + 1", drawing, "# nothing")
     assert run(notebook, "some")["x"] == 2
-    nothing, both, figure = (cell["outputs"] for cell in notebook["cells"])
-    assert nothing == []
+    nothing, both, figure, empty = (cell["outputs"] for cell in notebook["cells"])
+    assert nothing == empty == []
     assert [output["output_type"] for output in both] == ["stream", "execute_result"]
     assert both[0]["text"] == "2\n"
     assert both[1]["data"] == {"text/plain": "3"}
