@@ -54,7 +54,7 @@ RANKS = {
     "experiments.training": ["display memory", "recorder", "loop"],
     "experiments.sweeps": ["folder", "estimates", "*"],
     "experiments.reports": ["results", "problems svg", "charts naming", "league", "page", "live"],
-    "scripts": ["paths", "benchmark endurance", "paper", "website"],
+    "scripts": ["paths", "benchmark endurance notebooks", "paper", "website"],
     "scripts.benchmark": ["contenders", "peers", "*", "in_scan", "entrants", "__main__"],
     "scripts.endurance": ["faults cases", "*"],
     "scripts.paper": [
@@ -65,7 +65,7 @@ RANKS = {
         "horizons verdicts",
         "__main__",
     ],
-    "scripts.website": ["mathematics docstrings links", "pages", "__main__"],
+    "scripts.website": ["mathematics docstrings links notebooks", "pages", "__main__"],
 }
 FORBIDDEN = {
     "absl",

@@ -5,6 +5,7 @@ import doctest
 import functools
 import importlib
 import importlib.util
+import json
 import operator
 import re
 from pathlib import Path
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("least_effort")
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
 OURS = ("gru_jax", "experiments", "scripts", "configs")
 # What pages may name although our code does not define it.
 OTHERS = {
@@ -72,9 +74,17 @@ def test_examples_of_other_libraries_run(library, request):
     assert len(back) == len(own)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def prose(page):
+    """A page's text; of a notebook, that of the cells that are no code."""
+    if page.suffix != ".ipynb":
+        return page.read_text()
+    cells = json.loads(page.read_text())["cells"]
+    return "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+
+
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS], ids=lambda path: path.name)
 def test_links_lead_somewhere(page):
-    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", prose(page)):
         assert "://" in target or (page.parent / target).exists(), target
 
 
@@ -203,11 +213,13 @@ def commands(text: str) -> list[str]:
     return missing
 
 
-@pytest.mark.parametrize("page", [*PAGES, *ROOT.glob("C*.md")], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "page", [*PAGES, *NOTEBOOKS, *ROOT.glob("C*.md")], ids=lambda path: path.name
+)
 def test_what_a_page_names_exists(page):
     blank = lambda part: "\n" * part[0].count("\n")
     # Generated parts tell what was run at an earlier commit.
-    text = re.sub(r"<!-- (.*) -->\n.*?<!-- end of \1 -->", blank, page.read_text(), flags=re.DOTALL)
+    text = re.sub(r"<!-- (.*) -->\n.*?<!-- end of \1 -->", blank, prose(page), flags=re.DOTALL)
     files = {file.name for folder in (*OURS, "tests") for file in (ROOT / folder).rglob("*.py")}
     missing, in_code = [], False
     for number, line in enumerate(text.split("\n"), 1):

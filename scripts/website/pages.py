@@ -6,12 +6,13 @@ or are words alone; equations are MathML; examples of the interpreter are colour
 
 import ast
 import os
+import posixpath
 import re
 from pathlib import Path
 
 from scripts.paper import league
 from scripts.paths import ROOT
-from scripts.website import mathematics
+from scripts.website import mathematics, notebooks
 
 STYLE = Path(__file__).with_name("site.css")
 # Files of the repository that are pages besides those of docs/.
@@ -35,13 +36,21 @@ FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | 
 
 def write(folder: Path, repository: str = "") -> None:
     """All pages, and what they show, into a folder that is empty or does not exist."""
-    for path in sorted((ROOT / "docs").rglob("*")):
-        if path.is_file() and path.suffix != ".md":
-            _write(folder / path.relative_to(ROOT / "docs"), path.read_bytes())
+    others = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
+    for path in [*sorted((ROOT / "docs" / "figures").iterdir()), *others]:
+        _write(folder / path.relative_to(ROOT / "docs"), path.read_bytes())
     _write(folder / STYLE.name, STYLE.read_bytes())
-    pages = {path.name: path for path in (ROOT / "docs").glob("*.md")}
-    for name, source in {**pages, **{page: ROOT / file for file, page in ADDED.items()}}.items():
-        _write(folder / name, translated(source.read_text(), source, repository).encode())
+    files = [ROOT / file for file in ADDED] + sorted((ROOT / "docs").glob("*.md"))
+    for source in files:
+        _write(folder / _place(source), translated(source.read_text(), source, repository).encode())
+    for source in others:
+        text, pictures = notebooks.markdown(source)
+        page = folder / _place(source)
+        own = f"This page is a notebook: [{source.name}]({source.name})."
+        title, _, rest = translated(text, source, repository).partition("\n")
+        _write(page, f"{title}\n\n{own}\n{rest}".encode())
+        for name, picture in pictures.items():
+            _write(page.with_name(name), picture)
     _write(folder / "league.md", LEAGUE.encode())
     league.write(folder / "results.html")
     for module in MODULES:
@@ -114,13 +123,22 @@ def _link(link: re.Match[str], source: Path, repository: str) -> str:
     path = Path(os.path.normpath(source.parent / target))
     if not target or "://" in target or not path.is_relative_to(ROOT) or not path.exists():
         return link[0]  # if it leads nowhere, the build finds that
-    place = path.relative_to(ROOT).as_posix()
     text = path.stem if text.endswith(path.name) else text  # "docs/cells.md" is "cells" there
-    if place in ADDED or place.startswith("docs/"):
-        found = f"{image}[{text}]({ADDED.get(place, place.removeprefix('docs/'))}{anchor or ''})"
+    if place := _place(path):
+        place = posixpath.relpath(place, posixpath.dirname(_place(source)) or ".")
+        found = f"{image}[{text}]({place}{anchor or ''})"
         # On a phone, a figure that is opened by itself can be read.
-        return f"[{found}]({place.removeprefix('docs/')})" if image else found
-    return f"[{text}]({repository}/blob/main/{place}{anchor or ''})" if repository else text
+        return f"[{found}]({place})" if image else found
+    code = path.relative_to(ROOT).as_posix()
+    return f"[{text}]({repository}/blob/main/{code}{anchor or ''})" if repository else text
+
+
+def _place(path: Path) -> str:
+    """Where a file of the repository is on the site; nothing, if it is not there."""
+    place = path.relative_to(ROOT).as_posix()
+    if place.startswith("docs/"):
+        return re.sub(r"\.ipynb$", ".md", place.removeprefix("docs/"))
+    return ADDED.get(place, "")
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -171,6 +171,18 @@ def test_a_browser_shows_all_of_it(site, chromium, tmp_path):
     assert not [line for line in out.stderr.splitlines() if "CONSOLE" in line]
 
 
+def test_a_notebook_is_a_page_with_its_outputs(site):
+    for path in (ROOT / "docs" / "notebooks").glob("*.ipynb"):
+        page = (site / "notebooks" / f"{path.stem}.html").read_text()
+        outputs = [
+            output for c in json.loads(path.read_text())["cells"] for output in c.get("outputs", [])
+        ]
+        printed = [output for output in outputs if "text" in output]
+        assert page.count('<div class="output">') == len(printed)
+        assert page.count("<img ") == len(outputs) - len(printed) > 0
+        assert f'href="{path.name}"' in page
+
+
 def test_every_cell_has_its_equations_and_its_docstring(site):
     from gru_jax import CELLS
 
@@ -236,6 +248,9 @@ def test_what_leads_nowhere_is_told(tmp_path, reference, problem):
         ("docs/log.md", "[no](../nowhere.md)", "[no](../nowhere.md)"),
         ("docs/log.md", "[a](https://x.org) [b](#c)", "[a](https://x.org) [b](#c)"),
         ("docs/log.md", "```text\n[a](../README.md)\n```", "```text\n[a](../README.md)\n```"),
+        ("docs/log.md", "[it](notebooks/1_gates.ipynb)", "[it](notebooks/1_gates.md)"),
+        ("docs/notebooks/1_gates.ipynb", "[docs/gru.md](../gru.md#a)", "[gru](../gru.md#a)"),
+        ("docs/notebooks/1_gates.ipynb", "[it](../../README.md)", "[it](../index.md)"),
         ("docs/log.md", "<!-- part -->\nwords", "\nwords"),
         ("docs/log.md", "| [a](../README.md) |\n", f"{BOX}| [a](index.md) |\n\n</div>\n"),
         ("docs/log.md", "```python\n>>> 1\n```", "```pycon\n>>> 1\n```"),
