@@ -130,7 +130,7 @@ def trained(workdir: Path, config: str, options: tuple[str, ...]) -> dict[str, A
         "command": " ".join(["python -m experiments.train", *command]),
         "seconds": round(read_json(timed, "")["seconds"], 1),
         "steps": resolved["train"]["steps"],
-        "length": resolved["task"]["length"],
+        "length": resolved["task"].get("length"),
         "schema": resolved["schema"],
         "metric": resolved["train"]["target_metric"],
         "target": resolved["train"]["target"],
