@@ -12,6 +12,7 @@ from experiments.system.files import write_text
 from scripts.paper import (
     aggregates,
     cells,
+    characters,
     gradients,
     horizons,
     packing,
@@ -69,6 +70,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "sentiment": sentiment.table(),
         "verdicts": verdicts.table(),
         "verdict gates": verdict_gates.table(),
+        "characters": characters.table(),
     },
 }
 # Pages that are generated from the first line to the last.

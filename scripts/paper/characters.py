@@ -71,6 +71,7 @@ def table() -> str:
         right = f"{100 * found['test']['accuracy']['mean']:.1f} %"
         lines.append(f"| {' | '.join([name, *bits, right, duration(run['seconds'])])} |")
     made, sizes = first["made"], measured["sizes"]
+    commits = ", ".join(sorted({run["made"]["commit"][:8] for run in measured["runs"].values()}))
     commands = ", ".join(f"`{run['command']}`" for run in measured["runs"].values())
     lines += [
         "",
@@ -78,7 +79,7 @@ def table() -> str:
         f"{first['steps']:,} updates; the frequencies of characters alone give "
         f"{first['summary']['baseline_loss']:.2f}. {sizes['train']:,} characters to train, "
         f"{sizes['validation']:,} to validate, {sizes['test']:,} to test. Commands: "
-        f"{commands}; commit {made['commit'][:8]}, {made['devices']} CPU cores, "
+        f"{commands}; commit {commits}, {made['devices']} CPU cores, "
         f"{pages.made_with(made)}.",
         "",
         f"`python -m experiments.sample --run=DIR --prompt='{PROMPT}' --length={LENGTH}`:",
