@@ -167,16 +167,12 @@ def test_a_sweep_tells_its_workers(swept, files):
     assert evaluate(load(folder / "trials" / "scaled"))
 
 
-def test_a_report_is_told_what_to_import(swept, files, tmp_path, monkeypatch):
-    from experiments import report
-
-    folder, _ = swept
-    argv = ["report", str(folder), f"--output={tmp_path / 'page.html'}"]
-    monkeypatch.setattr("sys.argv", argv)
-    with pytest.raises(FieldError, match=NEEDED):
-        report.main()
-    monkeypatch.setattr("sys.argv", [*argv, "--import", str(files / "sweep.py")])
-    assert report.main() == 0
+def test_a_report_is_told_what_to_import(swept, files, tmp_path):
+    arguments = (str(swept[0]), f"--output={tmp_path / 'page.html'}")
+    refused = program("report", *arguments, expect=2)
+    assert one_line(refused.stderr)
+    assert NEEDED in refused.stderr
+    program("report", *arguments, f"--import={files / 'sweep.py'}")
     assert "scaled" in (tmp_path / "page.html").read_text()
 
 
