@@ -95,6 +95,18 @@ def test_each_notebook_is_tested_small_and_kept_as_it_is_written():
         assert any(outputs(cell) for cell in read(path)["cells"])
 
 
+def test_each_notebook_finds_the_configs_outside_of_the_clone():
+    """An editable install makes `experiments` importable, which then makes `configs` so."""
+    told = 0
+    for path in FOLDER.glob("*.ipynb"):
+        code = [c["source"] for c in read(path)["cells"] if c["cell_type"] == "code"]
+        roots = re.findall(r"^(?:from|import) (\w+)", "\n".join(code), re.MULTILINE)
+        if "configs" in roots:
+            told += 1
+            assert "experiments" in roots[: roots.index("configs")], path
+    assert told == 4
+
+
 def cells(*sources):
     return {"cells": [{"cell_type": "code", "source": source} for source in sources]}
 
