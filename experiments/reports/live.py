@@ -66,20 +66,20 @@ class Followed:
         To resolve the configs of a sweep takes longer than all the rest, and they rarely change.
         """
         trials = _stamp(self._folder / SWEEP, self._folder / "config.json")
-        if trials != self._trials:
+        if fresh := trials != self._trials:
             found = entries(self._folder, self._data)
-            self._kept = [(_of(entry), entry) for entry in found]
+            # Without a stamp, since a trial may have gone on while the others were read.
+            self._kept = [((), entry) for entry in found]
             states = {entry.name: entry.state for entry in found}
             self._progress = Progress({entry.name: entry.settings for entry in found}, states)
             self._trials = trials
-            return True
         now = [_of(entry) for _, entry in self._kept]
         changed = [stamp != before for stamp, (before, _) in zip(now, self._kept, strict=True)]
         self._kept = [
             (stamp, entry.again() if new else entry)
             for stamp, new, (_, entry) in zip(now, changed, self._kept, strict=True)
         ]
-        return any(changed)
+        return fresh or any(changed)
 
     def _rendered(self) -> str:
         found = [entry for _, entry in self._kept]
@@ -95,7 +95,8 @@ class Followed:
             said += "; nothing is running"
         elif left is not None:
             said += f", at most {duration(left)} are left"
-        times = [each[0] for stamp, _ in self._kept for each in stamp if each]
+        stamps = (self._trials, *(stamp for stamp, _ in self._kept))
+        times = [each[0] for stamp in stamps for each in stamp if each]
         last = time.localtime(max(times) / 1e9)
         return f"{said}. Last change: {time.strftime('%F %T', last)}."
 

@@ -28,6 +28,9 @@ def check_memory(settings: Settings, mesh: Mesh) -> None:
         "train.batch_size": config["train"]["batch_size"],
         "train.evaluation_examples": config["train"]["evaluation_examples"],
     }
+    for field in ("window", "pieces"):
+        sizes[f"task.{field}"] = config["task"].get(field)
+    sizes = {name: size for name, size in sizes.items() if size}
     parts = {"the models": states, "their passes over a batch": passes}
     memory.check("config", mesh, parts, sizes)
 

@@ -26,7 +26,7 @@ class NextStep(Dataset):
       place in it; 0 for whole sequences. With `carry_state`, each example of a batch is a reader
       of its own: the sequences of "train", in an order that the seed draws, are a circle, on which
       the readers start at equal distances; their windows follow each other. A reader's state is
-      reset where a sequence begins.
+      reset where a sequence begins. After 2^31 steps, a reader goes on at another place.
 
     Raises:
       FieldError: a value is not allowed.

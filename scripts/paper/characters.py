@@ -47,7 +47,9 @@ def measure(folder: Path) -> int:
     tokens = sample(run.models[best(run)], task.tokens_of(PROMPT), TEMPERATURE, 0)
     text = bytes(task.alphabet[next(tokens)] for _ in range(LENGTH))
     sizes = {split: int(np.asarray(each.lengths).sum()) for split, each in task.splits.items()}
-    write_json(MEASURED, {"runs": found, "sizes": sizes, "text": PROMPT + text.decode()})
+    write_json(
+        MEASURED, {"runs": found, "sizes": sizes, "text": PROMPT + text.decode(errors="replace")}
+    )
     return 0
 
 

@@ -114,7 +114,9 @@ def drawn(run: Run) -> Figure:
     said = lambda model, after: np.asarray(model(tokens, seq_lengths=after).argmax(axis=-1))
     right = np.all([said(model, lengths) == targets for model in run.models], axis=0)
     turned = right & (said(run.models[0], turns) != targets)
-    example = int((turned & (lengths <= WORDS)).argmax())
+    short = turned & (lengths <= WORDS)
+    assert short.any(), "no such review"
+    example = int(short.argmax())
     length, turn = int(lengths[example]), int(turns[example])
     names = {UNKNOWN: "(unknown)"}  # elsewhere it is written as "?", which is also a word
     words = [names.get(token) or token_name(run.task, token) for token in tokens[example, :length]]

@@ -1,7 +1,9 @@
 """Models of characters: what a file becomes, a state that is resumed, and what they write."""
 
 import itertools
+import subprocess
 import sys
+from subprocess import PIPE
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +19,7 @@ from experiments.train import train
 from experiments.training.loop import train_settings
 from gru_jax import FieldError
 from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION
-from tests.programs import TINY, bits, one_line, program
+from tests.programs import ROOT, TINY, bits, one_line, program
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 
@@ -112,6 +114,12 @@ def test_a_bidirectional_model_cannot_carry_its_state(tmp_path):
         resolve(settings_of(written(tmp_path), **{"model.bidirectional": True}))
 
 
+def test_a_model_that_hears_what_it_is_to_predict_is_refused(tmp_path):
+    changes = {"model.bidirectional": True, "train.carry_state": False}
+    with pytest.raises(FieldError, match=r"config.model.bidirectional = True: must be false: from"):
+        resolve(settings_of(written(tmp_path), **changes))
+
+
 def test_a_run_that_was_stopped_goes_on_with_the_state_that_it_had(run, tmp_path):
     settings = run.settings
     calls = itertools.count()
@@ -140,6 +148,7 @@ def test_without_temperature_the_likeliest_is_written(sure):
     tokens = jnp.array([[*prompt, *text]])
     said = sure(tokens)[0].argmax(axis=-1)
     assert said[len(prompt) - 1 : -1].tolist() == text
+    assert [*itertools.islice(sample(sure, prompt, 1e-50, 0), 12)] == text
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.5])
@@ -153,6 +162,15 @@ def test_characters_are_written_as_often_as_they_are_likely(sure, temperature):
     entropy = -(chances * np.log(chances)).sum(axis=1)
     surprise = -np.log(chances[np.arange(draws), text])
     assert abs((surprise - entropy).mean()) < 4 * (surprise - entropy).std() / draws**0.5
+
+
+def test_a_reader_that_has_enough_is_no_error(run):
+    command = [sys.executable, "-m", "experiments.sample", f"--run={run.workdir}", "--length=99999"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=PIPE, stderr=PIPE, text=True) as started:
+        assert started.stdout.read(5).startswith("\n")
+        started.stdout.close()
+        assert started.stderr.read() == ""
+    assert started.returncode == 0
 
 
 def test_the_best_seed_writes(run):
