@@ -67,10 +67,10 @@ def main() -> int:
         raise FieldError("--run", options.run, f"a run of the task characters: it is of {name!r}")
     if settings.config["model"]["bidirectional"]:
         raise FieldError("--run", options.run, "a run of models that read in one direction")
-    given = options.prompt
-    if given is None:
-        given = "\n" if b"\n" in task.alphabet else chr(task.alphabet[0])
-    prompt = task.tokens_of(given, "--prompt")
+    if options.prompt is None:  # a new line, or the lowest byte of a text that has none
+        prompt = [max(task.alphabet.find(b"\n"), 0)]
+    else:
+        prompt = task.tokens_of(options.prompt, "--prompt")
     if options.seed is not None:
         fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
     run = restored(workdir, settings)

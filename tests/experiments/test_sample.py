@@ -173,6 +173,12 @@ def test_a_reader_that_has_enough_is_no_error(run):
     assert started.returncode == 0
 
 
+def test_a_text_without_new_lines_and_ascii_begins_with_what_it_has(tmp_path):
+    path = written(tmp_path, "éàü".encode() * 100)
+    run = train(settings_of(path), str(tmp_path / "run"), quiet=True)
+    assert program("sample", f"--run={run.workdir}", "--length=5").stderr == ""
+
+
 def test_the_best_seed_writes(run):
     losses = run.summary["eval"]["loss"]["per_seed"]
     assert losses[best(run)] == min(losses)
