@@ -81,7 +81,7 @@ def table(
         + "test: examples that neither training nor its evaluations saw"
     )
     names = next(iter(tasks.values())).metric_names
-    for name in (kind, *names, "baseline loss"):
+    for name in (kind, *names, "input-blind loss"):
         shown.add_column(name, justify="right")
     for row, metrics in found.items():
         cells = [_spread(metrics[name]) for name in names]

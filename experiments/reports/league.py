@@ -111,8 +111,8 @@ class Standing:
 
     @property
     def share(self) -> float:
-        """How far it came, from 0 to 1: the share of seeds that solved it, or of the blind loss
-        that is gone.
+        """How far it came, from 0 to 1: the share of seeds that solved it, or the share of the
+        input-blind loss that is gone.
         """
         best, sums = self.best, self.best.outcomes
         if sums is None:

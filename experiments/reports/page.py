@@ -175,7 +175,7 @@ def _row(entry: Entry) -> list[Cell]:
         solved,
         Cell("steps to solve", steps, f"of {entry.settings.steps:,}"),
         Cell("final loss", _number(median), f"{_number(first)}..{_number(third)}"),
-        Cell("baseline", _number(summary["baseline_loss"])),
+        Cell("input-blind", _number(summary["baseline_loss"])),
         Cell("diverged", f"{diverged}/{sums.seeds}", kind="bad" if diverged else ""),
         Cell("s a step", "" if seconds is None else f"{seconds:.2g}"),
         Cell("time", duration(summary["wall_seconds"])),
@@ -192,7 +192,7 @@ def _running(entry: Entry) -> list[Cell]:
         Cell("state", entry.state.status),
         Cell("step", f"{step:,}", f"of {entry.settings.steps:,}"),
         Cell("evaluation loss", _number(found["median"]), spread),
-        Cell("baseline", _number(entry.settings.experiment.task.baseline_loss)),
+        Cell("input-blind", _number(entry.settings.experiment.task.baseline_loss)),
         Cell("still learning", f"{learning}/{len(entry.settings.seeds)}"),
     ]
 

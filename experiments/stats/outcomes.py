@@ -51,7 +51,7 @@ class Outcomes:
         if self.median_steps is not None:
             return f"{self.steps} updates"
         blind = self.loss[1] / baseline
-        return f"{blind:.2g} x blind" if blind < WORSE else f"over {WORSE} x blind"
+        return f"{blind:.2g} x input-blind" if blind < WORSE else f"over {WORSE} x input-blind"
 
 
 def outcomes(losses: list[float | None], solved_steps: list[int | None], budget: int) -> Outcomes:

@@ -54,7 +54,7 @@ class Display:
 
 
 def final_table(summary: dict[str, Any], budget: int) -> rich.table.Table:
-    """Final loss, baseline, steps to solve, parameters and time, per seed and in summary."""
+    """Final and input-blind loss, steps to solve, parameters and time, per seed and in summary."""
     metrics = summary["eval"]
     others = [name for name in metrics if name != "loss"]
     table = rich.table.Table(show_footer=True, footer_style="bold")
@@ -68,7 +68,7 @@ def final_table(summary: dict[str, Any], budget: int) -> rich.table.Table:
         finite = [value for value in metrics[name]["per_seed"] if value is not None]
         median = quartiles(finite)[1] if finite else None
         table.add_column(f"final {name}", _number(median), justify="right")
-    table.add_column("baseline loss", f"{summary['baseline_loss']:.4g}", justify="right")
+    table.add_column("input-blind loss", f"{summary['baseline_loss']:.4g}", justify="right")
     table.add_column("steps to solve", f"{sums.steps}\nmedian", justify="right")
     table.add_column("parameters", f"{summary['parameters']:,}", justify="right")
     table.add_column("time", f"{summary['wall_seconds']:.0f} s\nin all", justify="right")

@@ -78,7 +78,7 @@ def test_the_best_rate_is_chosen_and_its_numbers_are_those_of_its_seeds(folder):
     (chosen,) = (each for each in lstm.candidates if each.rate == "0.01")
     assert chosen.outcomes.loss[1] == pytest.approx(statistics.median(losses))
     lost = min(statistics.median(losses), lstm.candidates[0].outcomes.loss[1]) / (1 / 6)
-    assert lstm.headline == ("0/8", f"{lost:.2g} x blind")
+    assert lstm.headline == ("0/8", f"{lost:.2g} x input-blind")
 
 
 def test_the_best_of_a_problem_comes_first(folder):
@@ -106,7 +106,7 @@ def test_a_rate_is_chosen_by_validation_examples_and_judged_by_test_examples():
     ((line,),) = (league([waiting, other, one]).lines,)
     found = line.standings["p"]
     assert [each.rate for each in found.candidates] == ["0.1", "0.2", "0.3"]
-    assert found.headline == ("0.5 x blind", "")
+    assert found.headline == ("0.5 x input-blind", "")
     assert found.share == pytest.approx(0.5)
     assert found.best.measured == {"solved": ("no target", ""), "loss": ("1", "0.95..1.05")}
     alone = league([waiting]).lines[0].standings["p"]

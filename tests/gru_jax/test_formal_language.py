@@ -1,4 +1,4 @@
-"""Strings and their answers in plain Python, the lengths of each split, and blind losses."""
+"""Strings and their answers in plain Python, the lengths of each split, and input-blind losses."""
 
 import itertools
 

@@ -20,7 +20,7 @@ def test_reach_is_the_longest_length_that_half_of_the_seeds_solve():
 def test_a_diverged_cell_is_not_told_by_its_loss(monkeypatch):
     row_ = row("adding-T100-gru-lr0.01", [None] * 4, [None, 1e9, 1e9, 1e9])
     monkeypatch.setattr(results, "load", lambda _: [results.Result(row_)])
-    assert "| 0/4, over 10 x blind |" in reach.table("adding")
+    assert "| 0/4, over 10 x input-blind |" in reach.table("adding")
 
 
 def test_a_length_at_which_less_than_half_solve_is_not_reached(monkeypatch):
@@ -46,7 +46,7 @@ def test_a_table_shows_the_better_rate_and_leaves_out_what_was_not_run():
         "|---|--:|--:|--:|",
         "| GRU | 4/4, 400 updates | 2/4, 900 updates | 200 |",
         "| GRU, chrono | 4/4, 100 updates | 3/4, 100 updates | 200 |",
-        "| LSTM | 0/4, 0.5 x blind |  | none |",
+        "| LSTM | 0/4, 0.5 x input-blind |  | none |",
     ]
 
 
