@@ -1,4 +1,4 @@
-"""CogScale: one of fourteen tasks of memory, by the protocol of its authors (2026).
+"""CogScale (Bendi-Ouis et al. 2026): one of fourteen tasks of memory, by its authors' protocol.
 
 python -m experiments.train --config=configs/cogscale.py:selective_copy,medium
 python -m experiments.train --config=configs/cogscale.py:selective_copy,medium \\

@@ -1,6 +1,5 @@
-"""Scores of many seeds on several problems, as few numbers with their intervals.
+"""Scores of many seeds on several problems, as few numbers with intervals (Agarwal et al. 2021).
 
-Agarwal et al., Deep Reinforcement Learning at the Edge of the Statistical Precipice, NeurIPS 2021.
 Every function takes for each problem the scores of its seeds, of which there are two or more; each
 problem weighs the same, however many seeds it has. Intervals hold 95 % of the bootstrap,
 stratified: seeds are drawn anew within each problem.

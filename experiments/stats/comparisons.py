@@ -27,7 +27,7 @@ def ranked(losses: list[float | None], solved_steps: list[int | None]) -> list[t
     """A key for each seed that sorts the better ones first.
 
     Seeds that solved the task come first, by the steps that they took. The others follow, by their
-    final loss (worst-rank scores: Lachin, Controlled Clinical Trials 1999).
+    final loss (worst-rank scores: Lachin 1999).
     """
     worst = lambda loss: math.inf if loss is None else loss
     return [
