@@ -22,13 +22,13 @@ LENGTHS = {
 CONFIGS = {"adding": adding, "copy_first": copy_first, "copy": copy_memory}
 PARAMETERS = {"adding": 10_000, "copy_first": 10_000, "copy": 18_000}
 # A plain RNN learns nothing at the rates of the others, and copying wants a high one that falls.
-RATES = {"adding": (0.01, 0.003), "copy_first": (0.01, 0.003), "copy": (0.02, 0.005)}
+RATES = {"adding": (0.01, 0.003), "copy_first": (0.01, 0.003), "copy": (0.02, 0.01)}
 PLAIN_RATES = (0.003, 0.001)
 # A seed that stands still for a thousand updates ends; the copy problem has longer plateaus.
 BUDGET = {"train.batch_size": 32, "train.steps": 3000, "train.patience": 20}
 COPYING = {
     "train.batch_size": 32,
-    "train.steps": 12_000,
+    "train.steps": 30_000,
     "train.log_every": 100,
     "train.checkpoint_every": 1000,
     "train.patience": 40,
