@@ -58,7 +58,10 @@ RANKS = {
     "scripts.benchmark": ["contenders", "peers", "*", "in_scan", "entrants", "__main__"],
     "scripts.endurance": ["faults cases", "*"],
     "scripts.paper": [
-        "pages starts",
+        "pages starts equations",
+        "terms",
+        "dataflow",
+        "layout",
         "*",
         "gradients published tasks performance aggregates cells",
         "characters reach sentiment league verdict_gates",

@@ -15,7 +15,7 @@ from gru_jax.cells import base
 class JANETCell(base.Cell):
     """Just another network: a forget gate, and no other.
 
-        a = x W_f + h U_f + b_f
+        a = x W_f + h U_f + b_f                                 sum of the gate
         n = tanh(x W_n + h U_n + b_n)                           candidate
         h' = sigmoid(a) * h + (1 - sigmoid(a - beta)) * n
 

@@ -20,10 +20,10 @@ class LayerNormGRUCell(base.Cell):
     """GRU with layer normalisation, of each product or of their sum.
 
         [r z] = LN(x W) + LN(h U) + b                         norm="products"
-        n = tanh(LN(x W_n) + sigmoid(r) * LN(h U_n) + b_n)
-        [r z n] = LN(x W + h U) + b                           norm="sum"
-        n = tanh(sigmoid(r) * n)
-        h' = (1 - sigmoid(z)) * h + sigmoid(z) * n            z writes
+        n = tanh(LN(x W_n) + sigmoid(r) * LN(h U_n) + b_n)    candidate, norm="products"
+        [r z a] = LN(x W + h U) + b                           norm="sum"
+        n = tanh(sigmoid(r) * a)                              candidate, norm="sum"
+        h' = (1 - sigmoid(z)) * h + sigmoid(z) * n            r reset gate, z update gate: writes
 
     x has shape (*batch, D), everything else (*batch, H); LN normalises the units of the gates in
     brackets together, see `norm.LayerNorm`. sigmoid(r), sigmoid(z) and n are reported under the
@@ -92,10 +92,10 @@ class LayerNormGRUCell(base.Cell):
 class LayerNormLSTMCell(base.Cell):
     """LSTM with layer normalisation, of each product or of their sum; the carry is (c, h).
 
-        [i f g o] = LN(x W) + LN(h U) + b                     norm="products"
-        [i f g o] = LN(x W + h U) + b                         norm="sum"
-        c' = sigmoid(f) * c + sigmoid(i) * tanh(g)
-        h' = sigmoid(o) * tanh(LN(c') + b_c)
+        [i f g o] = LN(x W) + LN(h U) + b               norm="products"
+        [i f g o] = LN(x W + h U) + b                   norm="sum"
+        c' = sigmoid(f) * c + sigmoid(i) * tanh(g)      f forget gate, i input gate, g candidate
+        h' = sigmoid(o) * tanh(LN(c') + b_c)            o output gate
 
     x has shape (*batch, D), everything else (*batch, H); LN normalises the units of the gates in
     brackets together, see `norm.LayerNorm`. The gates sigmoid(i), sigmoid(f), tanh(g) and

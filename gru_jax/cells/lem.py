@@ -16,8 +16,8 @@ from gru_jax.initializers import symmetric
 class LEMCell(base.Cell):
     """Long expressive memory: two states, each with time steps of its own; the carry is (z, y).
 
-        d_z = dt sigmoid(x V_1 + y W_1 + b_1)
-        d_y = dt sigmoid(x V_2 + y W_2 + b_2)
+        d_z = dt sigmoid(x V_1 + y W_1 + b_1)                   step of z
+        d_y = dt sigmoid(x V_2 + y W_2 + b_2)                   step of y
         z' = (1 - d_z) * z + d_z * tanh(x V_z + y W_z + b_z)
         y' = (1 - d_y) * y + d_y * tanh(x V_y + z' W_y + b_y)
 

@@ -15,7 +15,7 @@ class LiGRUCell(base.Cell):
     """Light GRU: no reset gate, a ReLU, and a norm that keeps it in range.
 
         [z n] = LN(x W) + h U + b
-        h' = sigmoid(z) * h + (1 - sigmoid(z)) * relu(n)
+        h' = sigmoid(z) * h + (1 - sigmoid(z)) * relu(n)      z update gate, n candidate
 
     x has shape (*batch, D), everything else (*batch, H); LN normalises the units of z and n
     together, see `norm.LayerNorm`. sigmoid(z) and relu(n) are reported under the names "update"

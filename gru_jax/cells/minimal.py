@@ -71,8 +71,8 @@ class MinGRUCell(base.Cell):
 class MinLSTMCell(base.Cell):
     """Minimal LSTM, which is linear in h; its input and forget gates add up to 1.
 
-        f = sigmoid(x W_f + b_f)
-        i = sigmoid(x W_i + b_i)
+        f = sigmoid(x W_f + b_f)                  forget gate
+        i = sigmoid(x W_i + b_i)                  input gate
         n = x W_n + b_n                           candidate
         h' = f / (f + i) * h + i / (f + i) * n
 

@@ -15,8 +15,8 @@ from gru_jax.initializers import evenly
 class SLSTMCell(base.Cell):
     """LSTM with an exponential input gate and a normaliser; the carry is (c, n, m, h).
 
-        a = x W_i + h U_i + b_i
-        f = log sigmoid(x W_f + h U_f + b_f)
+        a = x W_i + h U_i + b_i                             input gate, in logarithms
+        f = log sigmoid(x W_f + h U_f + b_f)                forget gate, in logarithms
         z = tanh(x W_z + h U_z + b_z)                       candidate
         o = sigmoid(x W_o + h U_o + b_o)                    output gate
         m' = max(a, f + m)

@@ -1,18 +1,21 @@
 """Writes the generated parts of README, docs and the configs' docstrings from results/.
 
 python -m scripts.paper            write them, and the figures
-python -m scripts.paper --check    exit with 1 if a page differs from results/
+python -m scripts.paper --check    exit with 1 if a page, or a drawing of a cell, is another
 """
 
+import functools
 import sys
 from collections.abc import Callable
 
 from experiments.system.commandline import Parser
 from experiments.system.files import write_text
+from gru_jax import CELLS
 from scripts.paper import (
     aggregates,
     cells,
     characters,
+    drawings,
     gradients,
     horizons,
     packing,
@@ -73,8 +76,14 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "characters": characters.table(),
     },
 }
-# Pages that are generated from the first line to the last.
-WHOLE = {"docs/faults.md": reliability.faults}
+# Files that are generated from the first line to the last.
+WHOLE: dict[str, Callable[[], str]] = {
+    "docs/faults.md": reliability.faults,
+    **{
+        f"docs/figures/cells/{name}.svg": functools.partial(drawings.drawing, cell)
+        for name, cell in CELLS.items()
+    },
+}
 CONFIGS = {f"configs/{name}.py": name for name in tasks.CONFIGS}
 
 
@@ -100,12 +109,12 @@ def main() -> int:
 
 
 def written() -> list[str]:
-    """The pages and configs that show what results/ holds."""
+    """The pages and configs that show what results/ holds, and the drawings of cells."""
     return [*PARTS, *CONFIGS, *WHOLE]
 
 
 def stale() -> list[str]:
-    """Those of them whose generated parts differ from results/."""
+    """Those of them whose generated parts differ from results/ and from the code."""
     shown = lambda page: (ROOT / page).read_text() if (ROOT / page).exists() else ""
     return [page for page in written() if fresh(page) != shown(page)]
 

@@ -4,7 +4,6 @@ import dataclasses
 import inspect
 import math
 import sys
-import textwrap
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,8 @@ from flax import nnx
 from experiments.stats.outcomes import Outcomes
 from gru_jax import CELLS, Cell, GRUCell, LSTMCell, VanillaCell, parameter_count
 from gru_jax.cells import LayerNormGRUCell, MGUCell, MinGRUCell, SLSTMCell
-from scripts.paper import results
-from scripts.paper.equations import latex
+from scripts.paper import drawings, results
+from scripts.paper.equations import block, latex
 
 TERMS = ("D H", "H^2", "H", "")
 SIZES = ((1, 1), (2, 3), (3, 7), (5, 4), (4, 9))
@@ -118,8 +117,8 @@ def settings() -> str:
 
 
 def equations() -> str:
-    """For each cell a heading, its equations, their source, its options, and what it learned."""
-    return "\n\n".join(f"{_section(cell)}\n\n{learned(name)}" for name, cell in CELLS.items())
+    """For each cell its equations and their drawing, source and options, and what it learned."""
+    return "\n\n".join(f"{_section(name, cell)}\n\n{learned(name)}" for name, cell in CELLS.items())
 
 
 def choice() -> str:
@@ -190,16 +189,16 @@ def _count(cell: type[Cell], inputs: int, hidden: int, **options: Any) -> int:
     return parameter_count(nnx.eval_shape(make))
 
 
-def _section(cell: type[Cell]) -> str:
-    paragraphs = inspect.cleandoc(cell.__doc__ or "").split("\n\n")
+def _section(name: str, cell: type[Cell]) -> str:
+    docstring = cell.__doc__ or ""
+    paragraphs = inspect.cleandoc(docstring).split("\n\n")
     summary = " ".join(paragraphs[0].split())
-    shown = next(each for each in paragraphs if each.startswith("    "))
     source = next((each for each in paragraphs if each.startswith("Source: ")), None)
     where = sys.modules[cell.__module__].__doc__ or ""
     told = " ".join((source or f"Source: {where.strip().splitlines()[0]}").split())
     options = ", ".join(f"`{name}`" for name in cell.options()) or "none"
-    block = latex(textwrap.dedent(shown))
+    drawn = f"![One step of the {cell.TITLE}: {drawings.described(cell)}](figures/cells/{name}.svg)"
     return (
-        f"### {cell.TITLE}\n\n{summary}\n\n```math\n{block}\n```\n\n{told}\n\n"
-        f"Options of its own: {options}."
+        f"### {cell.TITLE}\n\n{summary}\n\n```math\n{latex(block(docstring))}\n```\n\n"
+        f"{drawn}\n\n{told}\n\nOptions of its own: {options}."
     )

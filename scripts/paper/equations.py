@@ -6,7 +6,9 @@ is an equation and, behind at least two spaces, a note about it. Names are singl
 without a subscript, and those that NAMES has; a product has spaces, `*` where it is unit by unit.
 """
 
+import inspect
 import re
+import textwrap
 from collections.abc import Iterator
 
 FUNCTIONS = {
@@ -34,11 +36,34 @@ def latex(block: str) -> str:
     \end{aligned}
     """
     rows = []
+    for equation, note in lines(block):
+        aligned = formula(equation).replace("=", "&=", 1)
+        rows.append(aligned + (rf" && \text{{{note}}}" if note else ""))
+    return "\n".join([r"\begin{aligned}", " \\\\\n".join(rows), r"\end{aligned}"])
+
+
+def block(docstring: str) -> str:
+    """The first indented paragraph of a class's docstring, which holds its equations."""
+    paragraphs = inspect.cleandoc(docstring).split("\n\n")
+    return textwrap.dedent(next(each for each in paragraphs if each.startswith("    ")))
+
+
+def lines(block: str) -> Iterator[tuple[str, str]]:
+    """Each equation and the note about it, which may be empty."""
     for line in filter(None, map(str.strip, block.splitlines())):
         equation, *note = re.split(r"(?<![,\s])\s{2,}", line, maxsplit=1)
-        aligned = formula(equation).replace("=", "&=", 1)
-        rows.append(aligned + "".join(rf" && \text{{{words}}}" for words in note))
-    return "\n".join([r"\begin{aligned}", " \\\\\n".join(rows), r"\end{aligned}"])
+        yield equation, "".join(note)
+
+
+def pieces(text: str) -> Iterator[str]:
+    """The names, numbers and signs of an equation."""
+    rest = text.strip()
+    while rest:
+        piece = PIECE.match(rest)
+        if piece is None:
+            raise ValueError(f"{rest!r} in {text!r}: is no mathematics")
+        yield piece[1]
+        rest = rest[piece.end() :].strip()
 
 
 def formula(text: str) -> str:
@@ -51,26 +76,18 @@ def formula(text: str) -> str:
       ...
     ValueError: 'foo' in "h' = foo(x)": must be a letter, with a subscript or without, or of NAMES
     """
-    found, rest = [], text.strip()
-    while rest:
-        piece = PIECE.match(rest)
-        if piece is None:
-            raise ValueError(f"{rest!r} in {text!r}: is no mathematics")
-        found.append(piece[1])
-        rest = rest[piece.end() :].strip()
-    terms = iter(found)
-    return _sum(terms, text, end="")
+    return _sum(pieces(text), text, end="")
 
 
-def _sum(pieces: Iterator[str], text: str, end: str) -> str:
+def _sum(rest: Iterator[str], text: str, end: str) -> str:
     """All up to the closing bracket `end`, which is taken, too."""
     parts: list[str] = []
     divides = False
-    for piece in pieces:
+    for piece in rest:
         if piece == end:
             return _joined(parts, r" \; " if end == "]" else " ")
         if piece in "([":
-            inner = _sum(pieces, text, ")" if piece == "(" else "]")
+            inner = _sum(rest, text, ")" if piece == "(" else "]")
             part = inner if divides else f"({inner})" if piece == "(" else f"[{inner}]"
         elif piece in ")]":
             raise ValueError(f"{text!r} has a {piece!r} too many")

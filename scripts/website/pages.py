@@ -37,7 +37,8 @@ FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<body>.*?)^```$", re.MULTILINE | 
 def write(folder: Path, repository: str = "") -> None:
     """All pages, and what they show, into a folder that is empty or does not exist."""
     others = sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))
-    for path in [*sorted((ROOT / "docs" / "figures").iterdir()), *others]:
+    figures = filter(Path.is_file, sorted((ROOT / "docs" / "figures").rglob("*")))
+    for path in [*figures, *others]:
         _write(folder / path.relative_to(ROOT / "docs"), path.read_bytes())
     _write(folder / STYLE.name, STYLE.read_bytes())
     files = [ROOT / file for file in ADDED] + sorted((ROOT / "docs").glob("*.md"))

@@ -189,6 +189,7 @@ def test_every_cell_has_its_equations_and_its_docstring(site):
     cells, reference = ((site / page).read_text() for page in ("cells.html", "api/cells.html"))
     drawn = cells[cells.index('id="equations"') :]
     assert drawn.count('<div class="equations">') == len(CELLS)
+    assert all(f'src="figures/cells/{name}.svg"' in drawn for name in CELLS)
     assert r"\begin" not in drawn
     for cell in CELLS.values():
         assert f'id="{cell.__module__}.{cell.__name__}"' in reference
