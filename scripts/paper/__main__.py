@@ -11,11 +11,11 @@ from collections.abc import Callable
 from experiments.system.commandline import Parser
 from experiments.system.files import write_text
 from gru_jax import CELLS
+from scripts.equations import drawings
 from scripts.paper import (
     aggregates,
     cells,
     characters,
-    drawings,
     gradients,
     horizons,
     packing,

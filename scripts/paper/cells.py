@@ -12,8 +12,9 @@ from flax import nnx
 from experiments.stats.outcomes import Outcomes
 from gru_jax import CELLS, Cell, GRUCell, LSTMCell, VanillaCell, parameter_count
 from gru_jax.cells import LayerNormGRUCell, MGUCell, MinGRUCell, SLSTMCell
-from scripts.paper import drawings, results
-from scripts.paper.equations import block, latex
+from scripts.equations import drawings
+from scripts.equations.latex import block, latex
+from scripts.paper import results
 
 TERMS = ("D H", "H^2", "H", "")
 SIZES = ((1, 1), (2, 3), (3, 7), (5, 4), (4, 9))

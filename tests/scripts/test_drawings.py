@@ -14,7 +14,7 @@ from flax import nnx
 from gru_jax import CELLS
 from gru_jax.cells import skew
 from gru_jax.cells.norm import LayerNorm
-from scripts.paper import dataflow, drawings, equations, terms
+from scripts.equations import dataflow, drawings, latex, terms
 from tests.helpers import randomise
 from tests.programs import ROOT
 
@@ -92,7 +92,7 @@ def symbols(graph, definitions):
 
 def known(cell):
     """What equations name that is no parameter as it is, and the parameters that are not left."""
-    found = {name: getattr(cell, name) for name in equations.NAMES if hasattr(cell, name)}
+    found = {name: getattr(cell, name) for name in latex.NAMES if hasattr(cell, name)}
     used = []
     if hasattr(cell, "skew"):
         found |= {"S": skew.kernel(cell.skew, H, float), "I": np.eye(H)}
@@ -122,7 +122,7 @@ def computes(cell, docstring):
 
     Which parameter is which is found out: one way to name all of them has to give all values.
     """
-    block = equations.block(docstring)
+    block = latex.block(docstring)
     definitions, _ = terms.defined(block, cell.options())
     graph = dataflow.graph(block, cell.options())
     given, used = known(cell)

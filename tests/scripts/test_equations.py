@@ -8,7 +8,8 @@ import textwrap
 import pytest
 
 from gru_jax import CELLS
-from scripts.paper import cells, equations
+from scripts.equations import latex
+from scripts.paper import cells
 
 WORDS = {r"\Delta t": "dt", r"\odot": "*", r"\vert": "|", r"\top": "T", r"\sigma": "sigmoid"}
 
@@ -30,7 +31,7 @@ def symbols(text):
 def test_nothing_of_an_equation_is_lost(cell):
     paragraphs = inspect.cleandoc(cell.__doc__).split("\n\n")
     block = textwrap.dedent(next(each for each in paragraphs if each.startswith("    ")))
-    found = equations.latex(block)
+    found = latex.latex(block)
     assert read(found) == symbols(block)
     assert found.count("&=") == len(block.strip().splitlines())
 
@@ -46,10 +47,10 @@ def test_nothing_of_an_equation_is_lost(cell):
 )
 def test_what_is_no_equation_is_refused(text, said):
     with pytest.raises(ValueError, match=said):
-        equations.latex(text)
+        latex.latex(text)
 
 
-@pytest.mark.parametrize("module", [equations, cells])
+@pytest.mark.parametrize("module", [latex, cells])
 def test_examples_run(module):
     result = doctest.testmod(module)
     assert result.attempted > 0

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from scripts.paper.terms import Term, defined, is_term, parts, replaced, summands, written
+from scripts.equations.terms import Term, defined, is_term, parts, replaced, summands, written
 
 HOLE: Term = ("name", "")
 LINEAR = ("LN", "Re")  # functions of a sum that belong to it

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
-from scripts.paper.equations import FUNCTIONS, lines, pieces
+from scripts.equations.latex import FUNCTIONS, lines, pieces
 
 # ("name", "W_z"), ("call", "tanh", term), or an operation: ("+", term, term). "@" is a product
 # without a sign, of which either side may be a matrix. In a node, ("input", k) is its k-th input.

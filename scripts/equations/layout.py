@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from scripts.paper.dataflow import Node, kept_paths
+from scripts.equations.dataflow import Node, kept_paths
 
 # A node by its place, a wire that passes a layer, (source, layer), or an input that enters an
 # operation from above or below, (node, "entry").

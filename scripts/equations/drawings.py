@@ -5,16 +5,16 @@ import re
 from html import escape
 
 from gru_jax import Cell
-from scripts.paper import dataflow, equations
-from scripts.paper.dataflow import Node
-from scripts.paper.layout import Item, Layout, crossings
+from scripts.equations import dataflow, latex
+from scripts.equations.dataflow import Node
+from scripts.equations.layout import Item, Layout, crossings
 
 UNIT = 12  # pixels a row
 MARGIN, TRACK, RADIUS = 14, 11, 6
 SYMBOLS = {"×": "M-5 -5L5 5M5 -5L-5 5", "+": "M-6 0H6M0 -6V6", "÷": "M-6 0H6M0 -5V-4M0 4V5"}
 GATE, OTHER, PLAIN, PAPER = "#d6e4f0", "#f4dfba", "#ffffff", "#fbfbf9"
 INK, MEMORY = "#333333", "#17344f"
-FUNCTIONS = {"σ", *equations.FUNCTIONS} - {"sigmoid", "LN"}
+FUNCTIONS = {"σ", *latex.FUNCTIONS} - {"sigmoid", "LN"}
 
 Point = tuple[int, int]
 
@@ -26,7 +26,7 @@ def drawing(cell: type[Cell]) -> str:
 
 def nodes(cell: type[Cell]) -> list[Node]:
     """The graph of a cell as it is by default."""
-    return dataflow.graph(equations.block(cell.__doc__ or ""), cell.options())
+    return dataflow.graph(latex.block(cell.__doc__ or ""), cell.options())
 
 
 def described(cell: type[Cell]) -> str:

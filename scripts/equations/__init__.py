@@ -1,0 +1,1 @@
+"""What docstrings say in equations, as mathematics, and as drawings of a cell's step."""
