@@ -29,7 +29,7 @@ OTHERS = {
         NPROC matplotlibrc mpirun cond jit jax.clear_caches jax.jacfwd jax.jvp jax.lax.scan
         jax.checkpoint jax.grad jax.hessian jax.jacrev jax.jit jax.linearize jax.shard_map
         jax.sharding.AxisType.Explicit jax.vjp jax.vmap
-        vaderSentiment no strip
+        vaderSentiment no strip pandas.read_csv
         jax.profiler.ProfileData jax.profiler.trace jax_enable_recoverability jax_num_cpu_devices
         lax.map lax.scan missed_heartbeat_callback optimization_barrier ParallelBatchMap
         tensorboardX.SummaryWriter EventsWriter xla_cpu_multi_thread_eigen

@@ -15,8 +15,8 @@ from markupsafe import Markup
 from experiments.reports import charts
 from experiments.reports.league import candidates, league
 from experiments.reports.problems import problems
-from experiments.reports.results import Entry, comparisons, entries, seconds_per_step
-from experiments.runs.records import read_environment
+from experiments.reports.results import Entry, comparisons, entries, seconds_per_step, spreads
+from experiments.runs.records import judged, read_environment
 from experiments.stats.comparisons import Comparison
 from experiments.sweeps.folder import SweepFolder
 from experiments.system.files import RunError, write_text
@@ -25,9 +25,10 @@ from experiments.system.terminal import duration
 LEGEND = (
     "Solved: seeds that reached the target, with the 95 % Wilson interval of their share. "
     "Steps to solve: Kaplan-Meier median; unsolved seeds are censored at the budget. "
-    "Final loss: median and quartiles over the seeds, where one that is not finite counts as "
-    "infinite. Baseline: the best expected loss of a "
-    "predictor that sees no input. Time: the trial's share of the training time, with compilation."
+    "Losses and other metrics at the end: median and quartiles over the seeds; a loss that is not "
+    "finite counts as infinite. Choose by validation examples, and report test examples. "
+    "Input-blind: the best expected loss of a predictor that sees no input. "
+    "Time: the trial's share of the training time, with compilation."
 )
 
 
@@ -174,12 +175,23 @@ def _row(entry: Entry) -> list[Cell]:
         Cell("parameters", f"{summary['parameters']:,}"),
         solved,
         Cell("steps to solve", steps, f"of {entry.settings.steps:,}"),
-        Cell("final loss", _number(median), f"{_number(first)}..{_number(third)}"),
+        Cell("validation loss", _number(median), f"{_number(first)}..{_number(third)}"),
+        *_judged(summary),
         Cell("input-blind", _number(summary["baseline_loss"])),
         Cell("diverged", f"{diverged}/{sums.seeds}", kind="bad" if diverged else ""),
         Cell("s a step", "" if seconds is None else f"{seconds:.2g}"),
         Cell("time", duration(summary["wall_seconds"])),
     ]
+
+
+def _judged(summary: dict[str, Any]) -> list[Cell]:
+    """The metrics of test examples; runs before schema 3 have none but those of validation."""
+    cells = []
+    for name, (first, median, third) in spreads(judged(summary)).items():
+        if "test" in summary or name != "loss":
+            label = f"{'test' if 'test' in summary else 'validation'} {name.replace('_', ' ')}"
+            cells.append(Cell(label, _number(median), f"{_number(first)}..{_number(third)}"))
+    return cells
 
 
 def _running(entry: Entry) -> list[Cell]:

@@ -183,6 +183,7 @@ def row(entry: Entry, test: Comparison | None) -> Row:
             "loss_quarter": sums.loss[0],
             "loss_median": sums.loss[1],
             "loss_three_quarters": sums.loss[2],
+            **_columns(entry.summary),
             "wall_seconds": entry.summary["wall_seconds"],
             "seconds_per_step": seconds_per_step(entry),
             "reference": entry.reference,
@@ -202,6 +203,31 @@ def row(entry: Entry, test: Comparison | None) -> Row:
         "python": environment.get("python"),
         "packages": environment.get("packages"),
     }
+
+
+def _columns(summary: dict[str, Any]) -> Row:
+    """Quartiles of the test metrics; runs before schema 3 have none."""
+    names = ("quarter", "median", "three_quarters")
+    return {
+        f"test_{metric}_{name}": value
+        for metric, found in spreads(summary.get("test", {})).items()
+        for name, value in zip(names, found, strict=True)
+    }
+
+
+def spreads(metrics: dict[str, Any]) -> dict[str, tuple[float, float, float]]:
+    """Quartiles over the seeds of each metric. A loss that is not finite is infinite; other metrics
+    are of the seeds that have them.
+    """
+    found = {
+        name: [
+            math.inf if value is None else value
+            for value in metric["per_seed"]
+            if value is not None or name == "loss"
+        ]
+        for name, metric in metrics.items()
+    }
+    return {name: quartiles(values) for name, values in found.items() if values}
 
 
 def curve(entry: Entry) -> dict[str, list[float]]:

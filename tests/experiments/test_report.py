@@ -1,8 +1,11 @@
 """The page about runs and sweeps: what it says, and how a browser shows it."""
 
 import base64
+import csv
 import itertools
+import json
 import re
+import shutil
 import subprocess
 import sys
 import types
@@ -13,7 +16,7 @@ import pytest
 from configs.variants import product, values
 from experiments.reports import charts
 from experiments.reports.page import write_report
-from experiments.reports.results import comparisons, curve, entries
+from experiments.reports.results import comparisons, curve, entries, write_results
 from experiments.sweeps.folder import SweepFolder
 from experiments.system.files import RunError
 from tests.browser import opened
@@ -85,10 +88,36 @@ def test_the_table_holds_the_statistics(page):
     assert "8/8" in row
     assert "68..100" in row, "Wilson's interval of 8 out of 8"
     assert "55" in row, "Kaplan-Meier median of 20, 30, ... 90"
-    assert row.count("0.05") == 1, "the final loss"
-    assert row.count("0.167") == 1, "the baseline"
+    assert row.count("0.05") == 1, "the validation loss"
+    assert row.count("0.167") == 1, "the input-blind loss"
     assert COMMAND in text
     assert "jax 0." in text
+
+
+def test_what_test_examples_say_stands_beside_validation(page, tmp_path):
+    folder = tmp_path / "sweep"
+    shutil.copytree(page.parent, folder)
+    path = folder / "trials" / "T6-gru" / "summary.json"
+    told = json.loads(path.read_text())
+    accuracy = [0.5, 0.6, 0.7, 0.8, 0.9, 0.9, 0.9, 0.9]
+    told["test"] = {
+        "loss": {"per_seed": [0.08] * 7 + [None]},
+        "accuracy": {"per_seed": accuracy},
+    }
+    path.write_text(json.dumps(told))
+    write_report([folder], folder / "report.html", COMMAND)
+    text = (folder / "report.html").read_text()
+    row = text[text.index("<span>T6-gru</span>") :]
+    shown = dict(re.findall(r'data-label="([^"]+)"[^>]*><span>([^<]+)', row)[:8])
+    assert (shown["validation loss"], shown["test loss"]) == ("0.05 ", "0.08 ")
+    assert shown["test accuracy"] == "0.85 "
+    write_results(SweepFolder(folder))
+    first, *others = csv.DictReader((folder / "results.csv").read_text().splitlines())
+    assert float(first["loss_median"]) == 0.05
+    found = [float(first[f"test_loss_{name}"]) for name in ("quarter", "median", "three_quarters")]
+    assert found == [0.08, 0.08, 0.08]
+    assert float(first["test_accuracy_median"]) == np.median(accuracy)
+    assert all(row["test_loss_median"] == "" for row in others)
 
 
 @pytest.mark.quick
