@@ -13,6 +13,7 @@ import rich.table
 from absl import flags
 
 from experiments import usage
+from experiments.settings.options import settable
 from experiments.settings.trials import Trial, from_file, only
 from experiments.sweeps import estimates
 from experiments.sweeps.folder import (
@@ -228,4 +229,4 @@ class Display:
 
 
 if __name__ == "__main__":
-    commandline.run(main, usage.SWEEP)
+    commandline.run(main, usage.SWEEP, settable)

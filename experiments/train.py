@@ -13,6 +13,7 @@ from experiments.runs import Run
 from experiments.runs.records import read_config, read_summary, recorded_cores
 from experiments.runs.workdir import check_config
 from experiments.settings.descriptions import described
+from experiments.settings.options import settable
 from experiments.settings.resolution import Settings, default_workdir, resolve
 from experiments.settings.schema import by_content, has_file, with_data
 from experiments.system import commandline, processes, terminal
@@ -100,4 +101,4 @@ def _report(workdir: Path, settings: Settings, summary: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    commandline.run(main, usage.TRAIN)
+    commandline.run(main, usage.TRAIN, settable)

@@ -7,7 +7,8 @@ CONFIG = (
     Flag(
         "config.FIELD",
         "VALUE",
-        "another value for a field of it; configs/common.py explains every field",
+        "another value for a field of it; configs/common.py explains every field, and "
+        "experiments.train --describe=NAME the options of a cell or a task",
         kind=FIELD,
     ),
 )

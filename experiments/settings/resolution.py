@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import inspect
 import json
 import math
 from collections.abc import Hashable
@@ -19,6 +18,7 @@ from experiments.datasets.reading import existing_file
 from experiments.datasets.sources import SOURCES, digest_of, load_task
 from experiments.settings import schema
 from experiments.settings.models import frozen, model_builder
+from experiments.settings.options import NEEDED, defaults
 from experiments.settings.schema import check_names, within
 from gru_jax import (
     TASKS,
@@ -154,19 +154,16 @@ def resolve_task(section: dict[str, Any]) -> Task:
     """The task that a section such as {"name": "adding", "length": 100} describes."""
     options = {name: frozen(value) for name, value in section.items()}
     name = fields.one_of("name", options.pop("name", None), (*TASKS, *SOURCES))
-    if name in SOURCES:
-        known = list(inspect.signature(SOURCES[name]).parameters)
-        digest = options.pop("sha256", None) if "path" in known else None
-        check_names(options, known)
-        return load_task(name, digest, **options)
-    task = TASKS[name]
-    declared = [field for field in dataclasses.fields(task) if field.init]
-    check_names(options, [field.name for field in declared])
-    needed = [f for f in declared if f.default is f.default_factory is dataclasses.MISSING]
-    if missing := [field.name for field in needed if field.name not in options]:
+    known = defaults(name)
+    digest = options.pop("sha256", None) if name in SOURCES and "path" in known else None
+    check_names(options, list(known))
+    needed = [option for option, default in known.items() if default is NEEDED]
+    if missing := [option for option in needed if option not in options]:
         raise schema.absent(missing)
+    if name in SOURCES:
+        return load_task(name, digest, **options)
     try:
-        return task(**options)
+        return TASKS[name](**options)
     except FieldError as error:  # the allowed values depend on the task
         allowed = f"{error.allowed} (task.name = {section['name']!r})"
         raise FieldError(error.field, error.value, allowed) from None
