@@ -128,7 +128,8 @@ def main() -> int:
 
 def _length(task: Task, text: str) -> int:
     if not text.isdecimal() or len(text) > 10:
-        raise FieldError("--lengths", text, "whole numbers separated by commas")
+        allowed = f"whole numbers up to {fields.LARGEST}, separated by commas"
+        raise FieldError("--lengths", text, allowed)
     return task.with_length(int(text)).length
 
 

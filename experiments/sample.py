@@ -58,7 +58,7 @@ def main() -> int:
     options = flags.FLAGS
     temperature = fields.real("--temperature", options.temperature, least=0)
     fields.integer("--length", options.length, 1)
-    fields.integer("--draw", options.draw, 0, 2**31 - 1)
+    fields.integer("--draw", options.draw, 0)
     workdir = Path(options.run)
     settings = resolve(read_config(workdir, options.data))
     task = settings.experiment.task

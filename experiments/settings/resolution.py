@@ -199,7 +199,7 @@ def _population(
     peak: float, clip: float, seeds: int, first_seed: int, learning_rates: Any, clip_norms: Any
 ) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
     fields.integer("seeds", seeds, 1, 10_000)
-    fields.integer("first_seed", first_seed, 0, 2**31 - 1 - seeds)
+    fields.integer("first_seed", first_seed, 0, fields.LARGEST - seeds)
 
     def each(field, values, default, check):
         values = fields.sequence(field, values, f"empty, or a list of {seeds} numbers")

@@ -205,6 +205,7 @@ def test_the_program_writes_on(run):
         (["--length=0"], "--length = 0"),
         (["--seed=2"], "--seed = 2"),
         (["--draw=-1"], "--draw = -1"),
+        (["--draw=2147483648"], "--draw = 2147483648: must be a whole number, in 0..2147483647"),
         (["--run=tests/golden/sweep/trials/lstm"], "a run of the task characters: it is of 'add"),
     ],
 )
