@@ -185,6 +185,12 @@ GATES = Program(
         Flag("seed", "N", "which seed of the population to draw, from 0", 0, "integer"),
         Flag("example", "N", "which example of the evaluation set, from 0", 0, "integer"),
         Flag("layer", "N", "which layer, from 0 at the input", 0, "integer"),
+        Flag(
+            "examples",
+            "N",
+            "over how many, the first ones, to take means (default: 128, or as many as there are)",
+            kind="integer",
+        ),
         DATA,
     ),
 )
