@@ -205,7 +205,9 @@ SAMPLE = Program(
     ),
     more=(
         "The model reads the prompt and then what it has written, and at each step draws the next "
-        "byte from softmax(outputs / temperature). Equal commands write equal texts.",
+        "byte from softmax(outputs / temperature). Equal commands write equal texts. A terminal is "
+        "shown control characters escaped, but for new lines and tabs; a file or a pipe gets the "
+        "bytes as they are, and a new line at the end.",
     ),
     flags=(
         RUN,

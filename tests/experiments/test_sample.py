@@ -1,6 +1,9 @@
 """Models of characters: what a file becomes, a state that is resumed, and what they write."""
 
+import contextlib
 import itertools
+import os
+import pty
 import subprocess
 import sys
 from subprocess import PIPE
@@ -15,6 +18,7 @@ from experiments.datasets.sources import load_task
 from experiments.runs import load
 from experiments.sample import best, sample
 from experiments.settings.resolution import resolve
+from experiments.system import terminal
 from experiments.train import train
 from experiments.training.loop import train_settings
 from gru_jax import FieldError
@@ -177,6 +181,34 @@ def test_a_text_without_new_lines_and_ascii_begins_with_what_it_has(tmp_path):
     path = written(tmp_path, "éàü".encode() * 100)
     run = train(settings_of(path), str(tmp_path / "run"), quiet=True)
     assert program("sample", f"--run={run.workdir}", "--length=5").stderr == ""
+
+
+def test_a_terminal_is_shown_control_characters_escaped_and_a_file_gets_the_bytes(tmp_path):
+    path = written(tmp_path, b"\x1b[2J\xff\x00\t\r\x9b" * 50)
+    run = train(settings_of(path), str(tmp_path / "run"), quiet=True)
+    command = [sys.executable, "-m", "experiments.sample", f"--run={run.workdir}"]
+    command += ["--length=200", "--temperature=100", "--prompt=\x1b[2J"]
+    piped = subprocess.run(command, cwd=ROOT, stdout=PIPE, check=True).stdout
+    assert {*piped} >= {*b"\x1b\xff\x00\t\r\x9b"}
+    assert len(piped) == 4 + 200 + 1
+    ours, theirs = pty.openpty()
+    subprocess.run(command, cwd=ROOT, stdout=theirs, check=True)
+    os.close(theirs)
+    shown = read(ours)
+    expected = "".join(terminal.visible([piped])).replace("\n", "\r\n")  # a terminal's own
+    assert shown.decode() == expected
+    assert expected.startswith(r"\x1b[2J")
+    assert all(part in expected for part in (r"\xff", r"\x00", r"\r", r"\x9b", "\t"))
+
+
+def read(terminal_):
+    """All that was written to a terminal that nobody writes to any more."""
+    found = b""
+    with contextlib.suppress(OSError):
+        while part := os.read(terminal_, 4096):
+            found += part
+    os.close(terminal_)
+    return found
 
 
 def test_the_best_seed_writes(run):
