@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from experiments import usage
 from experiments.runs import Run
 from experiments.runs.records import read_config, read_summary, recorded_cores
-from experiments.runs.workdir import check_config
+from experiments.runs.workdir import check_config, differences
 from experiments.settings.descriptions import described
 from experiments.settings.options import settable
 from experiments.settings.resolution import Settings, default_workdir, resolve
@@ -89,7 +89,7 @@ def _finished(workdir: Path, settings: Settings, extend: bool) -> bool:
     if before is None or before.get("status") == "stopped":
         return False
     check_config(workdir, settings, extend)  # raises if the folder belongs to another config
-    return by_content(read_config(workdir)) == by_content(settings.config)
+    return not differences(read_config(workdir), settings.config)
 
 
 def _report(workdir: Path, settings: Settings, summary: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments.datasets.reading import existing_file
-from experiments.datasets.sources import SOURCES, digest_of, load_task
+from experiments.datasets.sources import SOURCES, data_digest, load_task
 from experiments.settings import schema
 from experiments.settings.models import frozen, model_builder
 from experiments.settings.options import NEEDED, defaults
@@ -86,7 +86,7 @@ class Settings:
     @property
     def name(self) -> str:
         """CONFIG-HASH, the same for the same config, in every process."""
-        text = json.dumps(schema.identity(self.config), sort_keys=True)
+        text = json.dumps(schema.named(self.config), sort_keys=True)
         return f"{self.config['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
@@ -111,9 +111,12 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
         raise FieldError("config.name", name, "a short name of letters, digits, - and _")
 
     task = within("config.task", resolve_task, fields_of("task"))
-    if raw["task"]["name"] in SOURCES and (path := raw["task"].get("path")):
+    if raw["task"]["name"] in SOURCES:
         # The data are part of the run; where they lie is not, but is to be found from anywhere.
-        raw["task"] |= {"path": str(existing_file(path).absolute()), "sha256": digest_of(path)}
+        if path := raw["task"].get("path"):
+            raw["task"]["path"] = str(existing_file(path).absolute())
+        if digest := data_digest(raw["task"]["name"], path):
+            raw["task"]["sha256"] = digest
     build = within("config.model", model_builder, task, raw["model"])
     optimizer_fields = fields_of("optimizer")
     peak = within(
