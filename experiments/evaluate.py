@@ -85,7 +85,7 @@ def table(
     """One row per length or split: each metric's median and range over the seeds."""
     shown = rich.table.Table(
         caption="median (lowest..highest) over the seeds; "
-        + (f"{examples:,} examples; " if examples else "")
+        + (f"{fields.counted(examples, 'example')}; " if examples else "")
         + "test: examples that neither training nor its evaluations saw"
     )
     names = next(iter(tasks.values())).metric_names

@@ -25,7 +25,7 @@ def table(found: dict[str, Any]) -> rich.table.Table:
     }
     caption = "mean over units and steps: median (lowest..highest) over the seeds"
     if (more := len(next(iter(told.values()))) - NAMED) > 0:
-        caption += f"; {more} more tokens in gates.json"
+        caption += f"; {fields.counted(more, 'more token')} in gates.json"
     shown = rich.table.Table(caption=caption)
     shown.add_column("token")
     for name in found:

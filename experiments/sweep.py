@@ -163,7 +163,8 @@ def table(trials: list[Trial]) -> rich.table.Table:
             terminal.duration(estimates.work(settings) / rate),
         )
     whole = sum(estimates.work(trial.settings) for trial in trials) / rate
-    shown.caption = f"{len(trials)} trials, at most about {terminal.duration(whole)} in all here"
+    count, time_ = fields.counted(len(trials), "trial"), terminal.duration(whole)
+    shown.caption = f"{count}, at most about {time_} in all here"
     return shown
 
 
@@ -172,7 +173,9 @@ def conclude(folder: SweepFolder, trials: list[Trial]) -> int:
     states = {trial.name: folder.state(trial.name) for trial in trials}
     bad = {name: state for name, state in states.items() if state.reason}
     if bad:
-        shown = rich.table.Table(title=f"{len(bad)} of {len(trials)} trials have failed")
+        shown = rich.table.Table(
+            title=f"failed: {len(bad)} of {fields.counted(len(trials), 'trial')}"
+        )
         for name in ("trial", "step", "reason"):
             shown.add_column(name, overflow="fold")
         for name, state in bad.items():
@@ -215,8 +218,8 @@ class Display:
         self._states |= states
         counts = collections.Counter(state.status for state in self._states.values())
         text = (
-            f"{len(self._states)} trials: {counts[DONE]} done, {counts[RUNNING]} running, "
-            f"{counts[FAILED] + counts[DIVERGED]} failed"
+            f"{fields.counted(len(self._states), 'trial')}: {counts[DONE]} done, "
+            f"{counts[RUNNING]} running, {counts[FAILED] + counts[DIVERGED]} failed"
         )
         seconds = self._progress.left(self._states)
         left = "" if seconds is None else f", at most {terminal.duration(seconds)} left"

@@ -68,6 +68,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def counted(number: int, noun: str) -> str:
+    """So many things, in words.
+
+    >>> counted(1, "trial"), counted(0, "trial"), counted(1200, "seed")
+    ('1 trial', '0 trials', '1,200 seeds')
+    """
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
 def known_options(owner: type, given: Iterable[str], known: Iterable[str]) -> None:
     """Refuses keyword arguments that `owner`, a class that takes any, does not know.
 

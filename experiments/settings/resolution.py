@@ -205,9 +205,10 @@ def _population(
     fields.integer("first_seed", first_seed, 0, fields.LARGEST - seeds)
 
     def each(field, values, default, check):
-        values = fields.sequence(field, values, f"empty, or a list of {seeds} numbers")
+        allowed = f"empty, or a list of {fields.counted(seeds, 'number')}"
+        values = fields.sequence(field, values, allowed)
         if values and len(values) != seeds:
-            raise FieldError(field, values, f"empty, or a list of {seeds} numbers")
+            raise FieldError(field, values, allowed)
         return tuple(check(field, value) for value in values) or (default,) * seeds
 
     return (
@@ -221,7 +222,7 @@ def _whole(task: Dataset, loop: dict[str, Any]) -> int:
     """The number of evaluation examples: with collected data, always the whole split."""
     given = loop["evaluation_examples"]
     if given not in (0, task.size):
-        allowed = f"0: an evaluation takes the whole split, {task.size} examples"
+        allowed = f"0: an evaluation takes the whole split, {fields.counted(task.size, 'example')}"
         raise FieldError("evaluation_examples", given, allowed)
     return task.size
 

@@ -152,6 +152,9 @@ def test_many_tokens_are_neither_all_in_the_legend_nor_in_the_table():
     shown = gates_program.table({"reset": {"all": [0.5, 0.6], "by_token": by_token}})
     assert shown.row_count == figures.NAMED
     assert f"; {100 - figures.NAMED} more tokens in gates.json" in str(shown.caption)
+    few = {str(token): [0.5, 0.6] for token in tokens[: figures.NAMED + 1]}
+    shown = gates_program.table({"reset": {"all": [0.5, 0.6], "by_token": few}})
+    assert "; 1 more token in gates.json" in str(shown.caption)
 
 
 def test_an_lstm_has_three_gates(tmp_path):

@@ -53,7 +53,7 @@ def test_one_that_fails_is_recorded_and_the_others_go_on(mixed):
     }
     assert "no longer finite" in found["wild"]["reason"]
     assert "config needs at least" in found["huge"]["reason"]
-    assert "2 of 4 trials have failed" in out.stdout
+    assert "failed: 2 of 4 trials" in out.stdout
     assert "4 trials: 2 done, 0 running, 2 failed" in out.stdout
     assert "Traceback" not in out.stdout + out.stderr
 
@@ -175,7 +175,7 @@ def test_a_config_may_take_an_argument(tmp_path):
     out = program("sweep", f"--config={file}:0", "--list", expect=2)
     assert "config.task.length = 0" in out.stderr
     out = program("sweep", f"--config={file}:7", "--list")
-    assert "1 trials" in out.stdout
+    assert "1 trial, at most" in out.stdout
 
 
 @pytest.mark.parametrize(
