@@ -58,7 +58,7 @@ RANKS = {
     "scripts.benchmark": ["contenders", "peers", "*", "in_scan", "entrants", "__main__"],
     "scripts.endurance": ["faults cases", "*"],
     "scripts.paper": [
-        "pages starts",
+        "merging pages starts",
         "*",
         "gradients published tasks performance aggregates cells",
         "characters reach sentiment league verdict_gates",
