@@ -2,6 +2,7 @@
 
 import functools
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -105,32 +106,41 @@ def options(cell: type[Cell]) -> ConfigDict:
     Options whose default cannot be the value of a field, such as a function, are left out, and so
     is `keeping_bias`, which `config.model` has for all cells.
     """
-    section = Section()
-    for name, kind, default in _options(cell):
-        section[name] = placeholder(kind) if default is None else default
+    shared = ("keeping_bias",)
+    defaults = {name: each for name, each in cell.options().items() if name not in shared}
+    return typed(cell.__init__, defaults)
+
+
+def typed(declared: Any, defaults: Mapping[str, Any]) -> ConfigDict:
+    """Options with their defaults, as fields of the types that annotations allow.
+
+    Args:
+      declared: the function or dataclass whose annotations these are.
+      defaults: one that cannot be the value of a field, such as a function, is left out.
+    """
+    section, kinds = Section(), _kinds(declared)
+    for name, default in defaults.items():
+        kind = kinds.get(name, object)
+        if default is None:
+            section[name] = placeholder(kind)
+        elif _plain(default):  # `scale: float = 1` may become 0.5
+            section[name] = float(default) if (kind, type(default)) == (float, int) else default
     return section
 
 
 @functools.cache
-def _options(cell: type[Cell]) -> list[tuple[str, type, Any]]:
-    """The name, type and default of every option."""
-    found = []
+def _kinds(declared: Any) -> dict[str, type]:
+    """The first of `KINDS` that each annotation allows: float for `float | str | None`."""
     try:
-        hints = typing.get_type_hints(cell.__init__)
+        hints = typing.get_type_hints(declared)
     except NameError:  # an annotation uses a name that is imported for type checkers only
-        hints = {}
-    for name, default in cell.options().items():
-        kind = _kind(hints.get(name))
-        if kind is float and type(default) is int:
-            default = float(default)  # `scale: float = 1` may become 0.5
-        if name != "keeping_bias" and (default is None or _plain(default)):
-            found.append((name, kind, default))
-    return found
+        return {}
+    return {name: _kind(hint) for name, hint in hints.items()}
 
 
 def _kind(hint: Any) -> type:
-    """The first of `KINDS` that an annotation allows: float for `float | str | None`."""
-    allowed = (hint, *typing.get_args(hint))
+    origin = typing.get_origin(hint)  # tuple of `tuple[float, ...]`
+    allowed = (origin,) if origin in KINDS else (hint, *typing.get_args(hint))
     return next((kind for kind in KINDS if kind in allowed), object)
 
 

@@ -52,10 +52,18 @@ def evaluate(
     data = training.placed_data(experiment, mesh, run.settings.seeds)
     state = dataclasses.replace(run.state, params=run.state.final)
     sets = _sets(run.settings.experiment, "examples", examples)
-    sizes = {"task.length": task.length, "train.evaluation_examples": size}
-    check_evaluation(experiment, mesh, len(run.settings.seeds), **sizes)
+    check_evaluation(experiment, mesh, len(run.settings.seeds), _smaller(task, length))
     metrics = training.evaluate(experiment, mesh, state, data, sets=sets)
     return jax.tree.map(lambda values: values.tolist(), metrics)
+
+
+def _smaller(task: Task, length: int | None) -> str:
+    """How an evaluation of this task, which is too large, is made smaller."""
+    if length is not None:
+        return f"reduce --lengths={length}"
+    if isinstance(task, Dataset) or task.readout == "flatten":
+        return "this run's needs a device with more"
+    return f"evaluate at less than {task.length} with --lengths"
 
 
 def _sets(experiment: training.Experiment, field: str, examples: int | None) -> int:
@@ -77,7 +85,7 @@ def table(
     """One row per length or split: each metric's median and range over the seeds."""
     shown = rich.table.Table(
         caption="median (lowest..highest) over the seeds; "
-        + (f"{examples:,} examples; " if examples else "")
+        + (f"{fields.counted(examples, 'example')}; " if examples else "")
         + "test: examples that neither training nor its evaluations saw"
     )
     names = next(iter(tasks.values())).metric_names
@@ -128,7 +136,8 @@ def main() -> int:
 
 def _length(task: Task, text: str) -> int:
     if not text.isdecimal() or len(text) > 10:
-        raise FieldError("--lengths", text, "whole numbers separated by commas")
+        allowed = f"whole numbers up to {fields.LARGEST}, separated by commas"
+        raise FieldError("--lengths", text, allowed)
     return task.with_length(int(text)).length
 
 

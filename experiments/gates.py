@@ -25,7 +25,7 @@ def table(found: dict[str, Any]) -> rich.table.Table:
     }
     caption = "mean over units and steps: median (lowest..highest) over the seeds"
     if (more := len(next(iter(told.values()))) - NAMED) > 0:
-        caption += f"; {more} more tokens in gates.json"
+        caption += f"; {fields.counted(more, 'more token')} in gates.json"
     shown = rich.table.Table(caption=caption)
     shown.add_column("token")
     for name in found:
@@ -45,9 +45,12 @@ def main() -> int:
     settings = resolve(read_config(workdir, options.data))
     use_cpu_cores(*settings.mesh_sizes)
     run = restored(workdir, settings)
-    fields.integer("--example", options.example, 0, available(run.task) - 1)
+    examples = available(run.task)
+    if options.examples is not None:
+        examples = fields.integer("--examples", options.examples, 1, examples)
+    fields.integer("--example", options.example, 0, examples - 1)
     fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
-    recorded = record(run, options.layer)
+    recorded = record(run, options.layer, examples)
     found = means(run.task, recorded)
     write_json(workdir / "gates.json", found)
     # Imported only now, because matplotlib reads a file in the current folder.

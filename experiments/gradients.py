@@ -16,6 +16,7 @@ from experiments.runs.environment import environment
 from experiments.runs.loading import restored
 from experiments.runs.state import start
 from experiments.runs.workdir import check_schema
+from experiments.settings.options import settable
 from experiments.settings.resolution import Settings
 from experiments.settings.schema import identity
 from experiments.settings.trials import from_file, only
@@ -145,4 +146,4 @@ def _measured(
 
 
 if __name__ == "__main__":
-    commandline.run(main, usage.GRADIENTS)
+    commandline.run(main, usage.GRADIENTS, settable)

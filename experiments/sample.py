@@ -1,6 +1,5 @@
 """Writes on with a model of characters. Its flags and its page of --help are `usage.SAMPLE`."""
 
-import codecs
 import itertools
 import os
 import sys
@@ -17,7 +16,7 @@ from experiments.runs import Run
 from experiments.runs.loading import restored
 from experiments.runs.records import read_config
 from experiments.settings.resolution import resolve
-from experiments.system import commandline
+from experiments.system import commandline, terminal
 from gru_jax import FieldError, SequenceModel, fields
 from gru_jax.streams import stream
 from gru_jax.tasks.next_step import Characters
@@ -58,7 +57,7 @@ def main() -> int:
     options = flags.FLAGS
     temperature = fields.real("--temperature", options.temperature, least=0)
     fields.integer("--length", options.length, 1)
-    fields.integer("--draw", options.draw, 0, 2**31 - 1)
+    fields.integer("--draw", options.draw, 0)
     workdir = Path(options.run)
     settings = resolve(read_config(workdir, options.data))
     task = settings.experiment.task
@@ -75,13 +74,18 @@ def main() -> int:
         fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
     run = restored(workdir, settings)
     member = best(run) if options.seed is None else options.seed
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
     written = sample(run.models[member], prompt, temperature, options.draw)
+    tokens = itertools.chain(prompt, itertools.islice(written, options.length))
+    text = (task.alphabet[token : token + 1] for token in tokens)
     try:
-        for token in itertools.chain(prompt, itertools.islice(written, options.length)):
-            sys.stdout.write(decoder.decode(task.alphabet[token : token + 1]))
-            sys.stdout.flush()
-        print(decoder.decode(b"", final=True), flush=True)
+        if sys.stdout.isatty():
+            for part in terminal.visible(text):
+                print(part, end="", flush=True)
+        else:
+            for byte in text:
+                sys.stdout.buffer.write(byte)
+                sys.stdout.buffer.flush()
+        print(flush=True)
     except BrokenPipeError:  # its reader has enough; Python would try again at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0

@@ -13,15 +13,15 @@ import rich.table
 from absl import flags
 
 from experiments import usage
+from experiments.settings.options import settable
 from experiments.settings.trials import Trial, from_file, only
-from experiments.sweeps import estimates
+from experiments.sweeps import estimates, waiting
 from experiments.sweeps.folder import (
     DIVERGED,
     DONE,
     FAILED,
     FINISHED,
     RUNNING,
-    WAITING,
     State,
     SweepFolder,
 )
@@ -73,16 +73,18 @@ def run(
     from experiments.reports.results import write_results
 
     before = {trial.name: folder.state(trial.name) for trial in trials}
-    waiting = {t.name: t for t in trials if before[t.name].status not in FINISHED}
+    missing = {t.name: t for t in trials if before[t.name].status not in FINISHED}
+    for line in waiting.told(folder, trials, ended=False):
+        print(line)
     left: dict[str, Trial] = {}
     with Display(trials, before) as display:
         while not left and not stop():
             # Each round has the trials that had to wait for those of the round before.
-            left = {name: trial for name, trial in waiting.items() if folder.may_run(trial)}
+            left = {name: trial for name, trial in missing.items() if folder.may_run(trial)}
             if not left:
                 break
             for name in left:
-                del waiting[name]
+                del missing[name]
             _round(folder, left, launcher, stop, pack, display)
     if left:
         print(launcher.stop())
@@ -90,7 +92,7 @@ def run(
     if any(state.reason or state.status == DONE for state in map(folder.state, before)):
         again = shlex.join(["python", "-m", "experiments.report", str(folder.path), *imports])
         write_report([folder.path], folder.path / "report.html", again)
-    stopped = stop() if left or waiting else 0
+    stopped = stop() if left or missing else 0
     return STOPPED + stopped if stopped else conclude(folder, trials)
 
 
@@ -162,7 +164,8 @@ def table(trials: list[Trial]) -> rich.table.Table:
             terminal.duration(estimates.work(settings) / rate),
         )
     whole = sum(estimates.work(trial.settings) for trial in trials) / rate
-    shown.caption = f"{len(trials)} trials, at most about {terminal.duration(whole)} in all here"
+    count, time_ = fields.counted(len(trials), "trial"), terminal.duration(whole)
+    shown.caption = f"{count}, at most about {time_} in all here"
     return shown
 
 
@@ -171,15 +174,16 @@ def conclude(folder: SweepFolder, trials: list[Trial]) -> int:
     states = {trial.name: folder.state(trial.name) for trial in trials}
     bad = {name: state for name, state in states.items() if state.reason}
     if bad:
-        shown = rich.table.Table(title=f"{len(bad)} of {len(trials)} trials have failed")
+        shown = rich.table.Table(
+            title=f"failed: {len(bad)} of {fields.counted(len(trials), 'trial')}"
+        )
         for name in ("trial", "step", "reason"):
             shown.add_column(name, overflow="fold")
         for name, state in bad.items():
             shown.add_row(name, str(state.step), fields.printable(state.reason))
         terminal.console().print(shown)
-    if blocked := [name for name, state in states.items() if state.status == WAITING]:
-        several = f"{blocked[0]} and {len(blocked) - 1} more" if blocked[1:] else blocked[0]
-        print(f"not run: {several}, since no trial that they come after has solved its task")
+    for line in waiting.told(folder, trials, ended=True):
+        print(line)
     print(f"report:  {folder.path / 'report.html'}")
     print(f"results: {folder.path / 'results.csv'}, results.jsonl")
     return int(bool(bad))
@@ -214,8 +218,8 @@ class Display:
         self._states |= states
         counts = collections.Counter(state.status for state in self._states.values())
         text = (
-            f"{len(self._states)} trials: {counts[DONE]} done, {counts[RUNNING]} running, "
-            f"{counts[FAILED] + counts[DIVERGED]} failed"
+            f"{fields.counted(len(self._states), 'trial')}: {counts[DONE]} done, "
+            f"{counts[RUNNING]} running, {counts[FAILED] + counts[DIVERGED]} failed"
         )
         seconds = self._progress.left(self._states)
         left = "" if seconds is None else f", at most {terminal.duration(seconds)} left"
@@ -228,4 +232,4 @@ class Display:
 
 
 if __name__ == "__main__":
-    commandline.run(main, usage.SWEEP)
+    commandline.run(main, usage.SWEEP, settable)

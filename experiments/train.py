@@ -11,8 +11,9 @@ from ml_collections import ConfigDict
 from experiments import usage
 from experiments.runs import Run
 from experiments.runs.records import read_config, read_summary, recorded_cores
-from experiments.runs.workdir import check_config
+from experiments.runs.workdir import check_config, differences
 from experiments.settings.descriptions import described
+from experiments.settings.options import settable
 from experiments.settings.resolution import Settings, default_workdir, resolve
 from experiments.settings.schema import by_content, has_file, with_data
 from experiments.system import commandline, processes, terminal
@@ -88,7 +89,7 @@ def _finished(workdir: Path, settings: Settings, extend: bool) -> bool:
     if before is None or before.get("status") == "stopped":
         return False
     check_config(workdir, settings, extend)  # raises if the folder belongs to another config
-    return by_content(read_config(workdir)) == by_content(settings.config)
+    return not differences(read_config(workdir), settings.config)
 
 
 def _report(workdir: Path, settings: Settings, summary: dict[str, Any]) -> None:
@@ -100,4 +101,4 @@ def _report(workdir: Path, settings: Settings, summary: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    commandline.run(main, usage.TRAIN)
+    commandline.run(main, usage.TRAIN, settable)

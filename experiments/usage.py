@@ -7,7 +7,8 @@ CONFIG = (
     Flag(
         "config.FIELD",
         "VALUE",
-        "another value for a field of it; configs/common.py explains every field",
+        "another value for a field of it; configs/common.py explains every field, and "
+        "experiments.train --describe=NAME the options of a cell or a task",
         kind=FIELD,
     ),
 )
@@ -184,6 +185,12 @@ GATES = Program(
         Flag("seed", "N", "which seed of the population to draw, from 0", 0, "integer"),
         Flag("example", "N", "which example of the evaluation set, from 0", 0, "integer"),
         Flag("layer", "N", "which layer, from 0 at the input", 0, "integer"),
+        Flag(
+            "examples",
+            "N",
+            "over how many, the first ones, to take means (default: 128, or as many as there are)",
+            kind="integer",
+        ),
         DATA,
     ),
 )
@@ -198,7 +205,9 @@ SAMPLE = Program(
     ),
     more=(
         "The model reads the prompt and then what it has written, and at each step draws the next "
-        "byte from softmax(outputs / temperature). Equal commands write equal texts.",
+        "byte from softmax(outputs / temperature). Equal commands write equal texts. A terminal is "
+        "shown control characters escaped, but for new lines and tabs; a file or a pipe gets the "
+        "bytes as they are, and a new line at the end.",
     ),
     flags=(
         RUN,

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+LARGEST = 2**31 - 1  # of an int32
+
 
 class FieldError(ValueError):
     """A field has a value that is not allowed. The message is one line.
@@ -66,6 +68,15 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def counted(number: int, noun: str) -> str:
+    """So many things, in words.
+
+    >>> counted(1, "trial"), counted(0, "trial"), counted(1200, "seed")
+    ('1 trial', '0 trials', '1,200 seeds')
+    """
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
 def known_options(owner: type, given: Iterable[str], known: Iterable[str]) -> None:
     """Refuses keyword arguments that `owner`, a class that takes any, does not know.
 
@@ -104,17 +115,25 @@ def boolean(field: str, value: Any) -> bool:
     return value
 
 
-def integer(field: str, value: Any, least: int, most: int = 2**31 - 1) -> int:
+def integer(field: str, value: Any, least: int, most: int = LARGEST) -> int:
     """Returns the value.
 
     Raises:
       FieldError: the value is not a whole number in least..most.
+
+    >>> integer("length", 2**31, 1)
+    Traceback (most recent call last):
+    ...
+    gru_jax.fields.FieldError: length = 2147483648: must be a whole number, in 1..2147483647
     """
     value = plain(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-        above = f"at least {least}" if most == 2**31 - 1 else f"in {least}..{most}"
-        raise FieldError(field, value, f"a whole number, {above}")
-    return value
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if not (whole and least <= value <= most):
+        # What an int32 holds need not be told, except to who comes upon it.
+        usual = most == LARGEST and not (whole and value > most)
+        bounds = f"at least {least}" if usual else f"in {least}..{most}"
+        raise FieldError(field, value, f"a whole number, {bounds}")
+    return int(value)
 
 
 def real(

@@ -88,7 +88,9 @@ class Started:
         """What it has printed, once it has ended."""
         self._process.join(timeout)
         assert self.returncode is not None, f"it has not ended within {timeout} s"
-        return tuple(path.read_text() if path.exists() else "" for path in self._printed)
+        return tuple(
+            path.read_text(errors="replace") if path.exists() else "" for path in self._printed
+        )
 
     def __enter__(self):
         return self

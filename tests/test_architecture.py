@@ -47,7 +47,7 @@ RANKS = {
     "experiments.system": ["files manual", "*", "config_files", "commandline"],
     "experiments.stats": ["*"],
     "experiments.datasets": ["reading", "labelled", "*", "sources"],
-    "experiments.settings": ["schema models", "resolution stored", "trials"],
+    "experiments.settings": ["options schema models", "descriptions resolution stored", "trials"],
     "experiments.runs": ["checkpoints environment records", "*", "loading"],
     "experiments.measurements": ["*"],
     "experiments.figures": ["glyphs", "style", "families", "*"],
@@ -59,7 +59,7 @@ RANKS = {
     "scripts.endurance": ["faults cases", "*"],
     "scripts.equations": ["latex", "terms", "dataflow", "layout", "drawings"],
     "scripts.paper": [
-        "pages starts",
+        "merging pages starts",
         "*",
         "gradients published tasks performance aggregates cells",
         "characters reach sentiment league verdict_gates",

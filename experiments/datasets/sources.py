@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from experiments.datasets.characters import characters
+from experiments.datasets.characters import characters, plays
 from experiments.datasets.cogscale import cogscale
 from experiments.datasets.images import digits, mnist1d
 from experiments.datasets.music import piano
@@ -27,6 +27,9 @@ SOURCES: dict[str, Callable[..., Task]] = {
     "cogscale": cogscale,
 }
 
+# What a source reads where no path names a file: bytes that come with a package.
+PACKAGED: dict[str, Callable[[], bytes]] = {"characters": plays}
+
 TELL = "--data=PATH says where that file lies now"
 
 
@@ -40,17 +43,20 @@ def load_task(name: str, sha256: str | None = None, **options: Any) -> Task:
     """The task of a source; the same object for the same options and an unchanged file.
 
     Args:
-      sha256: the digest of the file that a run began with, in hexadecimal; None accepts any file.
+      sha256: the digest of the data that a run began with, in hexadecimal; None accepts any.
 
     Raises:
-      FieldError: an option is not allowed, or the file has other contents or another format.
+      FieldError: an option is not allowed, or the data have other contents or another format.
     """
     path = options.get("path")
-    if sha256 is not None and not (path and at_home(str(path)).is_file()):
+    packaged = not path and name in PACKAGED
+    if sha256 is not None and not (packaged or (path and at_home(str(path)).is_file())):
         raise FieldError("path", path, f"a file; {TELL}")
-    digest = digest_of(path) if path else None
+    digest = data_digest(name, path)
     if sha256 is not None and sha256 != digest:
         allowed = f"the file that the run began with, but its SHA-256 is another one; {TELL}"
+        if packaged:
+            allowed = "a run of the text in the package installed, but its SHA-256 is another one"
         raise FieldError("path", path, allowed)
     return _loaded(name, digest, tuple(sorted(options.items())))
 
@@ -71,6 +77,13 @@ def file_among(files: Sequence[str], sha256: str | None) -> str:
             return file
     allowed = "the file that the run began with, but its SHA-256 is another one"
     raise FieldError("--data", ", ".join(files), allowed if sha256 else "one file")
+
+
+def data_digest(name: str, path: str | None) -> str | None:
+    """The SHA-256 of a source's file, or of what it reads without one; None if it has no digest."""
+    if path:
+        return digest_of(path)
+    return hashlib.sha256(PACKAGED[name]()).hexdigest() if name in PACKAGED else None
 
 
 def digest_of(path: str, field: str = "path") -> str:

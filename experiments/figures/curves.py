@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from experiments.figures import style
 from experiments.settings.resolution import Settings
 from experiments.stats.outcomes import quartiles
+from gru_jax import fields
 
 
 def learning(settings: Settings, metrics: list[dict[str, Any]]) -> bytes:
@@ -61,9 +62,10 @@ def over_length(settings: Settings, found: dict[int, dict[str, list[float]]]) ->
 
 def _title(settings: Settings) -> str:
     model = settings.config["model"]
+    seeds = fields.counted(len(settings.seeds), "seed")
     return (
         f"{settings.config['name']}, length {settings.experiment.task.length}: {model['cell']} "
-        f"{'x'.join(map(str, model['hidden_sizes']))}, {len(settings.seeds)} seeds"
+        f"{'x'.join(map(str, model['hidden_sizes']))}, {seeds}"
     )
 
 

@@ -64,8 +64,8 @@ def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
 
     every = jax.jit(jax.vmap(member))
     held = memory.size_of(jax.eval_shape(every, run.state.final))
-    sizes = {"task.length": experiment.task.length, "population.seeds": len(run.settings.seeds)}
-    memory.check("this figure", one_device(), {"the gates of all seeds": held}, sizes)
+    parts = {"the gates of all seeds": held}
+    memory.check("this figure", one_device(), parts, f"reduce --examples={examples}")
     found = every(run.state.final)
     kept = cell.kept(found)
     gates = jax.tree.map(np.asarray, gates_of(cell, found))

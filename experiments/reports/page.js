@@ -39,7 +39,7 @@
       row.hidden = !(named && enough && (most === "" || Number(row.dataset.least) <= Number(most)));
     }
     const shown = rows.filter(row => !row.hidden).length;
-    form.querySelector("output").textContent = `${shown} of ${rows.length} rows`;
+    form.querySelector("output").textContent = `${shown} of ${rows.length} row${rows.length === 1 ? "" : "s"}`;
   }
 
   const headings = () => [...find("league").tHead.rows[0].cells];

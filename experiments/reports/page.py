@@ -21,6 +21,7 @@ from experiments.stats.comparisons import Comparison
 from experiments.sweeps.folder import SweepFolder
 from experiments.system.files import RunError, write_text
 from experiments.system.terminal import duration
+from gru_jax import fields
 
 LEGEND = (
     "Solved: seeds that reached the target, with the 95 % Wilson interval of their share. "
@@ -128,7 +129,8 @@ def _subtitle(found: list[Entry], ended: list[Entry]) -> str:
     seconds = sum(entry.summary["wall_seconds"] for entry in ended if entry.summary)
     seeds = sum(len(entry.settings.seeds) for entry in ended)
     states = ", ".join(f"{number} {status}" for status, number in count.items())
-    return f"{len(found)} trials ({states}), {seeds} models, {duration(seconds)} of training"
+    trials, models = fields.counted(len(found), "trial"), fields.counted(seeds, "model")
+    return f"{trials} ({states}), {models}, {duration(seconds)} of training"
 
 
 def _command(folder: Path) -> str:
@@ -152,7 +154,9 @@ def _facts(ended: list[Entry]) -> list[tuple[str, str]]:
         counts = collections.Counter(map(tell, environments))
         if not counts:
             continue
-        values = [f"{v} ({n} runs)" if len(counts) > 1 else v for v, n in counts.items()]
+        values = [
+            f"{v} ({fields.counted(n, 'run')})" if len(counts) > 1 else v for v, n in counts.items()
+        ]
         facts.append((name, "; ".join(values[:4]) + ("; ..." if len(values) > 4 else "")))
     return facts
 

@@ -21,6 +21,7 @@ import safetensors
 import safetensors.numpy
 
 from experiments.system.files import RunError, synchronise, write_bytes
+from gru_jax import fields
 
 STATE, DIGESTS = "state.safetensors", "SHA256SUMS"
 
@@ -85,7 +86,8 @@ class Checkpoints:
                 if progress["step"] != step:
                     raise RunError(f"it is of step {progress['step']}")
                 if progress["lines"] > lines:
-                    raise RunError(f"metrics.jsonl has lost {progress['lines'] - lines} lines")
+                    lost = fields.counted(int(progress["lines"] - lines), "line")
+                    raise RunError(f"metrics.jsonl has lost {lost}")
             except (RunError, OSError) as error:
                 print(f"checkpoint {self.folder / str(step)}: {error}", file=sys.stderr)
                 continue

@@ -18,7 +18,7 @@ from typing import Any
 from experiments.runs.environment import environment
 from experiments.runs.records import read_config, read_environment
 from experiments.settings.resolution import Settings
-from experiments.settings.schema import SCHEMA, by_content, changes_since
+from experiments.settings.schema import SCHEMA, by_content, changes_since, has_file, without
 from experiments.system.files import RunError, check_plain, write_json
 
 
@@ -69,7 +69,7 @@ def check_config(workdir: Path, settings: Settings, extend: bool | None = False)
     """
     old = read_config(workdir)
     check_schema(workdir, old)
-    differing = _differences(by_content(old), by_content(settings.config))
+    differing = differences(old, settings.config)
     if not differing:
         return
     only_steps = list(differing) == ["config.train.steps"]
@@ -91,6 +91,14 @@ def check_config(workdir: Path, settings: Settings, extend: bool | None = False)
     raisable = only_steps and not follows and extend is not None
     hint = " (--extend raises it)" if raisable else ""
     raise RunError(f"{workdir} holds another run: {'; '.join(differing.values())}{hint}")
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
+    """The fields in which a stored config and that of a run differ, with a message each."""
+    said = not isinstance(old["task"], dict) or "sha256" in old["task"]
+    if not (said or has_file(old)):
+        new = without("sha256", new)  # earlier versions took no digest of a package's text
+    return _differences(by_content(old), by_content(new))
 
 
 def _raised(old: Any, new: int) -> bool:

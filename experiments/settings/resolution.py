@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import hashlib
-import inspect
 import json
 import math
 from collections.abc import Hashable
@@ -16,9 +15,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from experiments.datasets.reading import existing_file
-from experiments.datasets.sources import SOURCES, digest_of, load_task
+from experiments.datasets.sources import SOURCES, data_digest, load_task
 from experiments.settings import schema
 from experiments.settings.models import frozen, model_builder
+from experiments.settings.options import NEEDED, defaults
 from experiments.settings.schema import check_names, within
 from gru_jax import (
     TASKS,
@@ -86,7 +86,7 @@ class Settings:
     @property
     def name(self) -> str:
         """CONFIG-HASH, the same for the same config, in every process."""
-        text = json.dumps(schema.identity(self.config), sort_keys=True)
+        text = json.dumps(schema.named(self.config), sort_keys=True)
         return f"{self.config['name']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
@@ -111,9 +111,12 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
         raise FieldError("config.name", name, "a short name of letters, digits, - and _")
 
     task = within("config.task", resolve_task, fields_of("task"))
-    if raw["task"]["name"] in SOURCES and (path := raw["task"].get("path")):
+    if raw["task"]["name"] in SOURCES:
         # The data are part of the run; where they lie is not, but is to be found from anywhere.
-        raw["task"] |= {"path": str(existing_file(path).absolute()), "sha256": digest_of(path)}
+        if path := raw["task"].get("path"):
+            raw["task"]["path"] = str(existing_file(path).absolute())
+        if digest := data_digest(raw["task"]["name"], path):
+            raw["task"]["sha256"] = digest
     build = within("config.model", model_builder, task, raw["model"])
     optimizer_fields = fields_of("optimizer")
     peak = within(
@@ -154,19 +157,16 @@ def resolve_task(section: dict[str, Any]) -> Task:
     """The task that a section such as {"name": "adding", "length": 100} describes."""
     options = {name: frozen(value) for name, value in section.items()}
     name = fields.one_of("name", options.pop("name", None), (*TASKS, *SOURCES))
-    if name in SOURCES:
-        known = list(inspect.signature(SOURCES[name]).parameters)
-        digest = options.pop("sha256", None) if "path" in known else None
-        check_names(options, known)
-        return load_task(name, digest, **options)
-    task = TASKS[name]
-    declared = [field for field in dataclasses.fields(task) if field.init]
-    check_names(options, [field.name for field in declared])
-    needed = [f for f in declared if f.default is f.default_factory is dataclasses.MISSING]
-    if missing := [field.name for field in needed if field.name not in options]:
+    known = defaults(name)
+    digest = options.pop("sha256", None) if name in SOURCES and "path" in known else None
+    check_names(options, list(known))
+    needed = [option for option, default in known.items() if default is NEEDED]
+    if missing := [option for option in needed if option not in options]:
         raise schema.absent(missing)
+    if name in SOURCES:
+        return load_task(name, digest, **options)
     try:
-        return task(**options)
+        return TASKS[name](**options)
     except FieldError as error:  # the allowed values depend on the task
         allowed = f"{error.allowed} (task.name = {section['name']!r})"
         raise FieldError(error.field, error.value, allowed) from None
@@ -202,12 +202,13 @@ def _population(
     peak: float, clip: float, seeds: int, first_seed: int, learning_rates: Any, clip_norms: Any
 ) -> tuple[tuple[int, ...], tuple[float, ...], tuple[float, ...]]:
     fields.integer("seeds", seeds, 1, 10_000)
-    fields.integer("first_seed", first_seed, 0, 2**31 - 1 - seeds)
+    fields.integer("first_seed", first_seed, 0, fields.LARGEST - seeds)
 
     def each(field, values, default, check):
-        values = fields.sequence(field, values, f"empty, or a list of {seeds} numbers")
+        allowed = f"empty, or a list of {fields.counted(seeds, 'number')}"
+        values = fields.sequence(field, values, allowed)
         if values and len(values) != seeds:
-            raise FieldError(field, values, f"empty, or a list of {seeds} numbers")
+            raise FieldError(field, values, allowed)
         return tuple(check(field, value) for value in values) or (default,) * seeds
 
     return (
@@ -221,7 +222,7 @@ def _whole(task: Dataset, loop: dict[str, Any]) -> int:
     """The number of evaluation examples: with collected data, always the whole split."""
     given = loop["evaluation_examples"]
     if given not in (0, task.size):
-        allowed = f"0: an evaluation takes the whole split, {task.size} examples"
+        allowed = f"0: an evaluation takes the whole split, {fields.counted(task.size, 'example')}"
         raise FieldError("evaluation_examples", given, allowed)
     return task.size
 

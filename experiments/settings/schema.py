@@ -69,11 +69,22 @@ def identity(config: Config) -> Config:
     return by_content(_changed(config, _defaults(config)))
 
 
+def named(config: Config) -> Config:
+    """What the default folder of a run is named by: its identity, but for the digest of a text
+    that comes with a package. So its command finds it again, and is refused if the text changed.
+    """
+    return identity(config) if has_file(config) else without("sha256", identity(config))
+
+
 def by_content(config: Config) -> Config:
     """The config without the place of its data file, which its digest identifies."""
-    if not _word(config, "task", "sha256"):
-        return config
-    return {**config, "task": {n: each for n, each in config["task"].items() if n != "path"}}
+    identified = has_file(config) and _word(config, "task", "sha256")
+    return without("path", config) if identified else config
+
+
+def without(option: str, config: Config) -> Config:
+    """The config without an option of its task."""
+    return {**config, "task": {n: each for n, each in config["task"].items() if n != option}}
 
 
 def has_file(config: Config) -> bool:

@@ -84,7 +84,8 @@ def only(trials: list[Trial], pattern: str) -> list[Trial]:
     chosen = [trial for trial in trials if fnmatch.fnmatchcase(trial.name, pattern)]
     if not chosen:
         hint = fields.nearest(pattern, [trial.name for trial in trials])
-        raise RunError(f"--only={pattern} matches none of the {len(trials)} trials{hint}")
+        count = fields.counted(len(trials), "trial")
+        raise RunError(f"--only={pattern} matches none of the {count}{hint}")
     return chosen
 
 

@@ -49,7 +49,7 @@ class Outcomes:
           baseline: the input-blind loss.
         """
         if self.median_steps is not None:
-            return f"{self.steps} updates"
+            return f"{self.steps} update" + "s" * (self.median_steps != 1)
         blind = self.loss[1] / baseline
         return f"{blind:.2g} x input-blind" if blind < WORSE else f"over {WORSE} x input-blind"
 

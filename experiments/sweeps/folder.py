@@ -21,6 +21,7 @@ from experiments.settings.schema import complete, with_data
 from experiments.settings.trials import NAME, Trial
 from experiments.system.files import RunError, check_plain, read_json, synchronise, write_json
 from experiments.system.lock import LOCK
+from gru_jax import fields
 
 SWEEP, SLURM = "sweep.json", "slurm"
 DONE, DIVERGED, FAILED, RUNNING, WAITING = "done", "diverged", "failed", "running", "waiting"
@@ -142,7 +143,8 @@ class SweepFolder:
 
 def _divergence(summary: dict[str, Any]) -> str:
     first = min(step for step in summary["diverged_step"] if step is not None)
-    return f"the loss of every seed is no longer finite, the first after {first} steps"
+    steps = fields.counted(first, "step")
+    return f"the loss of every seed is no longer finite, the first after {steps}"
 
 
 def _rows(found: Any, path: Path) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from absl import flags
 
 from experiments.system import compilation, config_files, own, signals
 from experiments.system.arguments import written_out
+from experiments.system.config_files import Options
 from experiments.system.files import RunError
 from experiments.system.manual import FIELD, IMPORT, Flag, Program
 from gru_jax import FieldError, fields
@@ -58,11 +59,12 @@ def config_file() -> str:
     return config_files.given(sys.argv).path
 
 
-def run(main: Callable[..., int], program: Program) -> None:
+def run(main: Callable[..., int], program: Program, options: Options = config_files.none) -> None:
     """Parses flags, calls `main`, and exits with its status; bad input is one line, status 2.
 
     Args:
       main: it is given the arguments that are no flags, if the program takes any.
+      options: see `parse`.
     """
     program.answer()
     define([*program.flags, IMPORT])
@@ -71,7 +73,7 @@ def run(main: Callable[..., int], program: Program) -> None:
     # Tracing makes so many objects that looking for garbage took a tenth of the time to a start.
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
-    status = _run(main, program)
+    status = _run(main, program, options)
     if status and jax.distributed.is_initialized():
         with contextlib.suppress(OSError):
             sys.stdout.flush()
@@ -79,12 +81,12 @@ def run(main: Callable[..., int], program: Program) -> None:
     sys.exit(status)
 
 
-def _run(main: Callable[..., int], program: Program) -> int:
+def _run(main: Callable[..., int], program: Program, options: Options) -> int:
     def parsed() -> int:
         sys.argv = written_out(sys.argv)
         for file in imports(sys.argv):
             own.imported(file)
-        rest = parse(sys.argv, flags.FLAGS, program.takes)
+        rest = parse(sys.argv, flags.FLAGS, program.takes, options)
         compilation.use_cache()
         return main(*rest)
 
@@ -117,11 +119,17 @@ def guarded(main: Callable[[], int]) -> int:
         return _complain(f"unforeseen {type(error).__name__}: {error} ({place})", FAILED)
 
 
-def parse(argv: list[str], values: flags.FlagValues, takes: str = "") -> list[str]:
+def parse(
+    argv: list[str],
+    values: flags.FlagValues,
+    takes: str = "",
+    options: Options = config_files.none,
+) -> list[str]:
     """Reads the arguments into the flags; `values.config` is the config with its overrides.
 
     Args:
       takes: what the program takes beside flags; it must be given, and is returned.
+      options: those of a task, which may be set whether or not the config's file names them.
 
     Raises:
       FieldError: a field of the config is unknown, or its value has the wrong type.
@@ -148,7 +156,7 @@ def parse(argv: list[str], values: flags.FlagValues, takes: str = "") -> list[st
         raise flags.Error(
             said or "--config is missing: give one, such as --config=configs/adding.py"
         )
-    values.config = config_files.configured(command)
+    values.config = config_files.configured(command, options)
     return rest
 
 

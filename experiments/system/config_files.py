@@ -8,6 +8,7 @@ from typing import Any
 
 from absl import flags
 from ml_collections import ConfigDict
+from ml_collections.config_dict import placeholder
 
 from experiments.system.files import RunError
 from experiments.system.own import imported, raised
@@ -15,7 +16,13 @@ from gru_jax import FieldError, fields
 
 FILE = re.compile(r"--?config(?:=(.*))?", re.DOTALL)
 FIELD = re.compile(r"--?(no)?(config\..*?)(?:=(.*))?", re.DOTALL)
+Options = Callable[[str], ConfigDict]  # of the task of a name, as fields of config.task
 SWITCHED = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
+
+
+def none(_: str) -> ConfigDict:
+    """`Options` of a program that knows no tasks."""
+    return ConfigDict()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +73,11 @@ def given(argv: list[str]) -> Given:
     return Given(file, changes, rest)
 
 
-def configured(command: Given) -> ConfigDict:
+def configured(command: Given, options: Options) -> ConfigDict:
     """The config of a file with the fields that a command changes.
+
+    Args:
+      options: those of a task may be set whether or not the file names them.
 
     Raises:
       RunError: the file cannot be read, raises an error of its own, or returns no config.
@@ -84,16 +94,23 @@ def configured(command: Given) -> ConfigDict:
         raise raised("--config", path, error) from None
     if not isinstance(config, ConfigDict):
         raise RunError(f"--config: {path}: get_config() returns {fields.short(found)}, no config")
-    for field, text in command.changes:
-        _change(config, field, text)
+    # Which options there are depends on the task, wherever the command names it.
+    for field, text in sorted(command.changes, key=lambda change: change[0] != "config.task.name"):
+        _change(config, field, text, options)
     return config
 
 
-def _change(config: ConfigDict, path: str, text: str) -> None:
+def _change(config: ConfigDict, path: str, text: str, options: Options) -> None:
     place, value = "config", config
     for name in path.split(".")[1:]:
-        if not isinstance(value, ConfigDict) or name not in value:
-            known = list(value) if isinstance(value, ConfigDict) else []
+        known = list(value) if isinstance(value, ConfigDict) else []
+        if place == "config.task" and known and name not in known:
+            more = options(value.get("name"))
+            if name in more:
+                with value.unlocked():
+                    value[name] = placeholder(more.get_type(name))
+            known += [option for option in more if option not in known]
+        if name not in known:
             hint = fields.nearest(name, known) or (f": it has {', '.join(known)}" * bool(known))
             raise FieldError(f"{place}.{name}", text, f"left out: no such field{hint}")
         section, place, value = value, f"{place}.{name}", value[name]

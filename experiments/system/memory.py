@@ -16,13 +16,13 @@ TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)
 GROUPS, MOUNTED = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
-def check(work: str, mesh: Mesh, parts: dict[str, int], smaller: dict[str, Any]) -> None:
+def check(work: str, mesh: Mesh, parts: dict[str, int], advice: str) -> None:
     """Refuses work that cannot fit into memory.
 
     Args:
       work: what needs the memory.
       parts: the bytes that it needs on each device, by what for.
-      smaller: the fields that make it need less, with their values.
+      advice: what to do, with the flags or fields of who asked for the work.
 
     Raises:
       RunError: there is less; with the estimate.
@@ -31,10 +31,9 @@ def check(work: str, mesh: Mesh, parts: dict[str, int], smaller: dict[str, Any])
     if needed <= there:
         return
     each = " and ".join(f"{_gib(size)} for {what}" for what, size in parts.items())
-    fields = ", ".join(f"{name} = {size}" for name, size in smaller.items())
     raise RunError(
         f"{work} needs at least {_gib(needed)} of memory per device ({each}), and there are "
-        f"{_gib(there)}: reduce {fields}"
+        f"{_gib(there)}: {advice}"
     )
 
 

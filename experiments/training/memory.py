@@ -30,16 +30,16 @@ def check_memory(settings: Settings, mesh: Mesh) -> None:
     }
     for field in ("window", "pieces"):
         sizes[f"task.{field}"] = config["task"].get(field)
-    sizes = {name: size for name, size in sizes.items() if size}
+    shown = ", ".join(f"{name} = {size}" for name, size in sizes.items() if size)
     parts = {"the models": states, "their passes over a batch": passes}
-    memory.check("config", mesh, parts, sizes)
+    memory.check("config", mesh, parts, f"reduce {shown}")
 
 
-def check_evaluation(experiment: Experiment, mesh: Mesh, seeds: int, **sizes: Any) -> None:
+def check_evaluation(experiment: Experiment, mesh: Mesh, seeds: int, advice: str) -> None:
     """Raises RunError, with the estimate, if a device's part of an evaluation cannot fit.
 
     Args:
-      sizes: the fields that make it smaller.
+      advice: how to make it smaller.
     """
     share, params = math.ceil(seeds / mesh.shape[SEED]), experiment.abstract_model[1]
     one = _evaluated(experiment, mesh, params)
@@ -47,7 +47,7 @@ def check_evaluation(experiment: Experiment, mesh: Mesh, seeds: int, **sizes: An
         "the models": share * memory.size_of(params),
         "their passes over the examples": one if takes_turns(mesh) else share * one,
     }
-    memory.check("this evaluation", mesh, parts, sizes)
+    memory.check("this evaluation", mesh, parts, advice)
 
 
 def needed(settings: Settings, mesh: Mesh) -> tuple[int, int]:

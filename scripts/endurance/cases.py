@@ -47,7 +47,7 @@ def main(
     with multiprocessing.get_context("spawn").Pool(chosen.lanes, maxtasksperchild=1) as pool:
         for found in pool.imap_unordered(functools.partial(_piece, fuzz), pieces):
             counts += found
-            print(f"{sum(counts.values()):,} of {chosen.cases:,} cases", flush=True)
+            print(f"{sum(counts.values()):,} of {fields.counted(chosen.cases, 'case')}", flush=True)
     result = {"cases": sum(counts.values()), **dict(sorted(counts.items()))}
     print(json.dumps(result, indent=1))
     minutes = round((time.monotonic() - began) / 60, 1)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from experiments import usage
 from experiments.figures import families
 from experiments.runs.state import abstract_state
+from experiments.settings.options import settable
 from experiments.settings.resolution import Settings, resolve
 from experiments.system import commandline
 from experiments.system.files import RunError
@@ -123,7 +124,7 @@ def settings_of(case: Case) -> Settings:
         argv = arguments(case)
         values = flags.FlagValues()
         commandline.define(usage.CONFIG, values)
-        commandline.parse(argv, values)
+        commandline.parse(argv, values, options=settable)
         return resolve(values.config)
     config = default(task)
     for path, value in changes:

@@ -79,7 +79,8 @@ def run(chosen: argparse.Namespace) -> int:
     fields.real("--limit", chosen.limit, above=0)
     wanted = [fault for fault in faults if matches(fault, chosen.only)]
     if not wanted:
-        raise RunError(f"--only={chosen.only} fits none of the {len(faults)} faults")
+        count = fields.counted(len(faults), "fault")
+        raise RunError(f"--only={chosen.only} fits none of the {count}")
     book = Book(RESULTS, faults)
     todo = [fault for fault in wanted if not book.knows(fault)]
     if len(todo) < len(wanted):
@@ -87,7 +88,7 @@ def run(chosen: argparse.Namespace) -> int:
     if todo:
         try_all(todo, min(chosen.lanes, len(todo)), 60 * chosen.limit, book)
     survivors = [fault for fault in wanted if book.rows[fault]["test"] is None]
-    print(f"{len(wanted) - len(survivors)} of {len(wanted)} faults are caught")
+    print(f"caught: {len(wanted) - len(survivors)} of {fields.counted(len(wanted), 'fault')}")
     for fault in survivors:
         print(f"not caught: {fault.file}: {fault.why}")
     return int(bool(survivors))

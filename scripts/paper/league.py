@@ -12,6 +12,7 @@ from experiments.reports.league import Candidate, League, league
 from experiments.reports.page import rendered
 from experiments.system.commandline import Parser, guarded
 from experiments.system.files import write_text
+from gru_jax import fields
 from scripts.paper import results
 from scripts.paper.results import Result
 
@@ -29,7 +30,10 @@ def write(path: Path) -> int:
         path,
         rendered(
             title="All results",
-            subtitle=f"{len(found.lines)} models, {len(found.problems)} problems",
+            subtitle=", ".join(
+                fields.counted(len(each), noun)
+                for each, noun in ((found.lines, "model"), (found.problems, "problem"))
+            ),
             league=found,
             command=f"python -m scripts.paper.league {path.name}",
         ),

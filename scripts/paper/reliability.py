@@ -103,7 +103,7 @@ def _planted(result: dict[str, Any]) -> tuple[str, str, str]:
 def _left(rows: list[dict[str, Any]]) -> str:
     """How many of the list were not tried."""
     left = len(read(mutants.LIST)) - len(rows)
-    return f"; {left} more of the list were not tried" if left > 0 else ""
+    return f"; not tried: {left} more of the list" if left > 0 else ""
 
 
 def faults() -> str:

@@ -1,6 +1,6 @@
 """The committed results of sweeps, and the tables and figures that show them.
 
-python -m scripts.paper.results DIR [DIR...]    DIR/results.jsonl -> results/NAME.jsonl
+python -m scripts.paper.results DIR [DIR...]    DIR/results.jsonl into results/NAME.jsonl
 """
 
 import dataclasses
@@ -18,8 +18,8 @@ from experiments.stats.comparisons import Comparison, compared, ranked
 from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweeps.folder import FINISHED
 from experiments.system.commandline import Parser, guarded
-from experiments.system.files import RunError, write_bytes, write_text
-from scripts.paper import pages, starts
+from experiments.system.files import RunError, write_bytes
+from scripts.paper import merging, pages, starts
 from scripts.paths import FIGURES, ROOT
 
 RESULTS = ROOT / "results"
@@ -94,20 +94,21 @@ def main() -> int:
 
 
 def collect(folders: list[Path]) -> int:
-    """Copies finished trials without their configs, which a row's command and commit determine.
+    """Adds finished trials without their configs, which a row's command and commit determine.
 
     Raises:
-      RunError: a trial was run by code that is not committed.
+      RunError: a trial was run by code that is not committed, or of a sweep that has no file.
     """
     for folder in folders:
         rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
         for row in rows:
             if row["modified"] or not row["commit"]:
                 raise RunError(f"{folder}: {row['trial']} was run by code that is not committed")
-        kept = [row for row in rows if row["status"] in FINISHED]
         (name,) = {row.pop("config")["name"] for row in rows}
-        write_text(RESULTS / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
-        print(f"results/{name}.jsonl: {len(kept)} of {len(rows)} trials")
+        ended = [row for row in rows if row["status"] in FINISHED]
+        told = merging.merge(RESULTS / f"{name}.jsonl", ended)
+        print(f"results/{name}.jsonl: {told}; {folder}: {len(ended)} of {len(rows)} have ended")
+    load.cache_clear()
     return 0
 
 

@@ -132,7 +132,7 @@ def test_what_was_passed_over_does_not_push_out_what_is_sound(checkpoints):
 def test_metrics_that_have_lost_lines_pass_a_checkpoint_over(checkpoints, capsys):
     assert decode(checkpoints.newest(SHAPES, lines=40), SHAPES)[1]["step"] == 20
     assert decode(checkpoints.newest(SHAPES, lines=39), SHAPES)[1]["step"] == 10
-    assert "metrics.jsonl has lost 1 lines" in capsys.readouterr().err
+    assert "metrics.jsonl has lost 1 line\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["007", "٣", "1e3", "-1"])

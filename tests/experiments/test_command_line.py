@@ -1,5 +1,6 @@
 """What a command line says about its config, and what it is told where that is wrong."""
 
+import ast
 import re
 
 import pytest
@@ -7,10 +8,13 @@ from absl import flags
 
 from configs import copy_first
 from experiments import usage
+from experiments.datasets.sources import SOURCES
+from experiments.settings.descriptions import described
+from experiments.settings.options import settable
 from experiments.settings.resolution import resolve
 from experiments.system import commandline, manual
 from experiments.system.files import RunError
-from gru_jax import FieldError
+from gru_jax import TASKS, FieldError
 from tests.programs import ROOT, tiny_config
 
 COPY = f"--config={ROOT}/configs/copy_first.py"
@@ -20,7 +24,7 @@ def parsed(*arguments):
     """The flags of a program with these arguments."""
     values = flags.FlagValues()
     commandline.define([*usage.CONFIG, manual.Flag("workers", "N", "", 0, "integer")], values)
-    commandline.parse(["program", *arguments], values)
+    commandline.parse(["program", *arguments], values, options=settable)
     return values
 
 
@@ -56,6 +60,50 @@ def test_overrides(arguments, changes):
         values = parsed(*file, *arguments, "--workers=3")
         assert values.config.to_dict() == expected.to_dict()
         assert values.workers == 3
+
+
+def partial(folder, name):
+    """--config of a file that names a task and none of its options."""
+    file = folder / f"{name}.py"
+    file.write_text(
+        "from configs import common\n\n"
+        "def get_config():\n    config = common.get_config()\n"
+        f"    config.task.name = {name!r}\n    return config\n"
+    )
+    return f"--config={file}"
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("name", [*TASKS, *SOURCES])
+def test_every_option_of_a_task_can_be_set_though_no_file_names_it(name, tmp_path):
+    file = partial(tmp_path, name)
+    given = re.findall(r"^  --config\.task\.(\w+)=(.*)$", described(name), re.MULTILINE)
+    assert given
+    values = {option: ast.literal_eval(value) for option, value in given}
+    set_ = [f"--config.task.{option}={value}" for option, value in values.items()]
+    assert parsed(file, *set_).config.task.to_dict() == {"name": name, **values}
+    named = [*set_, f"--config.task.name={name}"]  # at the end
+    assert parsed(COPY, *named).config.task.to_dict() == {"name": name, "length": 100, **values}
+
+
+@pytest.mark.quick
+def test_options_that_no_file_names_are_of_their_own_kinds(tmp_path):
+    flip_flop, text = partial(tmp_path, "flip_flop"), partial(tmp_path, "text")
+    ignore = parsed(flip_flop, "--config.task.ignore=0").config.task.ignore
+    assert (type(ignore), ignore) == (float, 0.0)
+    assert parsed(text, "--config.task.label_column=2").config.task.label_column == "2"
+    assert parsed(text, "--config.task.threshold=3").config.task.threshold == 3.0
+    with pytest.raises(FieldError, match=r"^config.task.ignore = 'x': must be a number$"):
+        parsed(flip_flop, "--config.task.ignore=x")
+    wrong = (
+        r"^config.task.depth = '3': must be left out: no such field: it has name, ignore, length$"
+    )
+    with pytest.raises(FieldError, match=wrong):
+        parsed(flip_flop, "--config.task.depth=3")
+    with pytest.raises(FieldError, match=r"^config.task.ignroe = .*did you mean 'ignore'"):
+        parsed(flip_flop, "--config.task.ignroe=0.5")
+    with pytest.raises(FieldError, match=r"^config.task.name = 'nothing': must be one of adding"):
+        parsed(COPY, "--config.task.name=nothing", "--config.task.ignore=1")
 
 
 @pytest.mark.quick

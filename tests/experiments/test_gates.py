@@ -46,6 +46,9 @@ def test_the_program(words):
             line = next(line for line in out.stdout.splitlines() if f" {token} " in line)
             assert f"({min(values):.2f}..{max(values):.2f})" in line
     assert np.asarray(Image.open(words.workdir / "gates.png").convert("L")).std() > 20
+    program("gates", f"--run={words.workdir}", "--examples=9")
+    fewer = json.loads((words.workdir / "gates.json").read_text())
+    assert fewer == gates.means(words.task, gates.record(words, examples=9)) != found
 
 
 def test_means_are_those_of_one_model_at_a_time(words):
@@ -149,6 +152,9 @@ def test_many_tokens_are_neither_all_in_the_legend_nor_in_the_table():
     shown = gates_program.table({"reset": {"all": [0.5, 0.6], "by_token": by_token}})
     assert shown.row_count == figures.NAMED
     assert f"; {100 - figures.NAMED} more tokens in gates.json" in str(shown.caption)
+    few = {str(token): [0.5, 0.6] for token in tokens[: figures.NAMED + 1]}
+    shown = gates_program.table({"reset": {"all": [0.5, 0.6], "by_token": few}})
+    assert "; 1 more token in gates.json" in str(shown.caption)
 
 
 def test_an_lstm_has_three_gates(tmp_path):
@@ -164,6 +170,8 @@ def test_an_lstm_has_three_gates(tmp_path):
     ("options", "message"),
     [
         (["--example=128"], "--example = 128: must be a whole number, in 0..127"),
+        (["--examples=129"], "--examples = 129: must be a whole number, in 1..128"),
+        (["--examples=4", "--example=4"], "--example = 4: must be a whole number, in 0..3"),
         (["--seed=2"], "--seed = 2: must be a whole number, in 0..1"),
         (["--layer=1"], "--layer = 1: must be a whole number, in 0..0"),
         (["--run=nowhere"], "nowhere holds no run"),

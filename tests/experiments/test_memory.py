@@ -1,5 +1,6 @@
 """What a population needs: refused with the estimate, which XLA's own numbers confirm."""
 
+import importlib
 import platform
 import subprocess
 import sys
@@ -108,18 +109,36 @@ def test_the_command_says_so_in_one_line(tmp_path):
 def test_what_is_judged_or_shown_afterwards_has_to_fit_as_well(tmp_path, monkeypatch):
     config = tiny_config(**{"task.length": 30, "model.hidden_sizes": (64,)})
     run = train(config, str(tmp_path / "run"), quiet=True)
-    told = (
-        r"^this {} needs at least .* GiB of memory per device \(.* and there are .* GiB: reduce {}"
-    )
-    with pytest.raises(RunError, match=told.format("evaluation", "task.length = 2147483647")):
+    told = r"^this {} needs at least .* GiB of memory per device \(.* and there are .* GiB: {}$"
+    with pytest.raises(RunError, match=told.format("evaluation", "reduce --lengths=2147483647")):
         evaluate(run, 2**31 - 1)
     evaluate(run, 60)
     gates = 2 * 2 * 128 * 30 * 64 * 4  # of two seeds
     monkeypatch.setattr(memory, "available", lambda _: gates - 1)
-    with pytest.raises(RunError, match=told.format("figure", "task.length = 30")):
+    with pytest.raises(RunError, match=told.format("figure", "reduce --examples=128")):
         record(run)
+    record(run, examples=64)
     monkeypatch.setattr(memory, "available", lambda _: 2 * gates)
     record(run)
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("adding", "evaluate at less than 100 with --lengths"),
+        ("digits", "this run's needs a device with more"),
+    ],
+)
+def test_an_evaluation_as_in_training_that_cannot_fit_is_told_what_helps(
+    tmp_path, monkeypatch, name, advice
+):
+    config = importlib.import_module(f"configs.{name}").get_config()
+    config.train.update({"steps": 2, "log_every": 1, "checkpoint_every": 2, "batch_size": 2})
+    config.population.seeds = 1
+    run = train(config, str(tmp_path / "run"), quiet=True)
+    monkeypatch.setattr(memory, "available", lambda _: 1000)
+    with pytest.raises(RunError, match=rf"^this evaluation .* GiB: {advice}$"):
+        evaluate(run)
 
 
 def test_it_is_given_back_at_every_checkpoint(tmp_path, monkeypatch):

@@ -46,6 +46,11 @@ def test_a_seed_without_a_finite_loss_does_not_hide_the_others():
     assert (found.steps, outcomes([0.1], [1500], budget=2000).steps) == ("not reached", "1,500")
 
 
+def test_one_update_is_not_called_several():
+    assert outcomes([0.1], [1], budget=9).end(1.0) == "1 update"
+    assert outcomes([0.1], [2], budget=9).end(1.0) == "2 updates"
+
+
 def test_the_median_is_the_usual_one_where_all_values_are_finite():
     rng = np.random.default_rng(0)
     for size in range(1, 12):

@@ -188,10 +188,19 @@ def test_a_config_file_that_raises(tmp_path):
     assert "nothing_of_that_name" in refused.stderr
 
 
-@pytest.mark.parametrize("lengths", ["6,x", "0", "1"])
-def test_bad_lengths(finished, lengths):
+@pytest.mark.parametrize(
+    ("lengths", "allowed"),
+    [
+        ("6,x", "--lengths = 'x': must be whole numbers up to 2147483647, separated by commas"),
+        ("6,99999999999", "--lengths = '99999999999': must be whole numbers up to 2147483647"),
+        ("2147483648", "length = 2147483648: must be a whole number, in 2..2147483647"),
+        ("0", "length = 0: must be a whole number, at least 2"),
+    ],
+)
+def test_bad_lengths(finished, lengths, allowed):
     refused = program("evaluate", f"--run={finished[0]}", f"--lengths={lengths}", expect=2)
     assert one_line(refused.stderr)
+    assert allowed in refused.stderr
 
 
 def test_the_same_from_python_without_flags(tmp_path, capsys):

@@ -12,7 +12,7 @@ from experiments.runs import environment
 from experiments.settings.schema import SCHEMA
 from experiments.system.files import RunError
 from scripts.paper import __main__ as documentation
-from scripts.paper import gradients, pages, performance, published, results, starts
+from scripts.paper import gradients, merging, pages, performance, published, results, starts
 from tests.sweeping import FEW
 
 
@@ -177,21 +177,57 @@ def test_what_was_measured_by_uncommitted_code_is_refused(tmp_path, when, change
         gradients.read(tmp_path)
 
 
-def test_what_was_run_by_uncommitted_code_is_refused(monkeypatch, tmp_path, capsys):
+@pytest.fixture(name="landed")
+def committed_results(monkeypatch, tmp_path):
+    """Writes a folder's rows, of each trial its place of origin, and adds them to results/."""
     monkeypatch.setattr(results, "RESULTS", tmp_path)
-    row = {"trial": "a", "status": "done", "config": {"name": "tiny"}, "commit": "c" * 40}
-    write = lambda **changes: (tmp_path / "results.jsonl").write_text(
-        json.dumps(row | {"modified": False} | changes) + "\n"
-    )
-    write(modified=True)
-    with pytest.raises(RunError, match="not committed"):
+    monkeypatch.setattr(merging, "trials", lambda name: {"tiny": [*"abcd"]}[name])
+
+    def land(trials, made="here", **changes):
+        row = {"config": {"name": "tiny"}, "commit": "c" * 40, "modified": False, "status": "done"}
+        rows = [row | {"trial": trial, "made": made} | changes for trial in trials]
+        (tmp_path / "results.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
         results.collect([tmp_path])
-    write(status="failed")
-    results.collect([tmp_path])
-    assert (tmp_path / "tiny.jsonl").read_text() == ""
-    write()
-    results.collect([tmp_path])
-    assert "0 of 1 trials" in capsys.readouterr().out
-    (kept,) = map(json.loads, (tmp_path / "tiny.jsonl").read_text().splitlines())
-    assert kept["trial"] == "a"
-    assert "config" not in kept
+        lines = (tmp_path / "tiny.jsonl").read_text().splitlines()
+        return {each["trial"]: each for each in map(json.loads, lines)}
+
+    return land
+
+
+def test_what_was_run_by_uncommitted_code_is_refused(landed):
+    for changes in ({"modified": True}, {"commit": None}):
+        with pytest.raises(RunError, match="a was run by code that is not committed"):
+            landed("a", **changes)
+
+
+def test_parts_of_a_study_are_landed_one_by_one(landed, capsys, tmp_path):
+    made = lambda found: [(name, row["made"]) for name, row in found.items()]
+    assert made(landed("b")) == [("b", "here")]
+    assert "tiny.jsonl: 1 trial: 1 added; " in capsys.readouterr().out
+    assert made(landed("da", "there")) == [("a", "there"), ("b", "here"), ("d", "there")]
+    assert "3 trials: 2 added, 1 kept; " in capsys.readouterr().out
+    found = landed("ab", "new")
+    assert made(found) == [("a", "new"), ("b", "new"), ("d", "there")]
+    assert "config" not in found["a"]
+    assert "3 trials: 2 replaced, 1 kept; " in capsys.readouterr().out
+    assert made(landed("ac", "later", status="failed")) == made(found)
+    assert f"3 trials: 3 kept; {tmp_path}: 0 of 2 have ended\n" in capsys.readouterr().out
+
+
+def test_a_row_whose_trial_the_sweep_has_no_longer_is_dropped(landed, monkeypatch, capsys):
+    landed("abd")
+    monkeypatch.setattr(merging, "trials", lambda _: ["d", "c"])
+    assert [*landed("cx")] == ["d", "c"]
+    told = "1 added, 1 kept, 3 dropped, which the sweep does not have (a, b, x); "
+    assert told in capsys.readouterr().out
+
+
+def test_committed_rows_are_trials_of_their_sweeps_in_their_order(sweep):
+    rows = [each.row["trial"] for each in results.load(sweep)]
+    assert [trial for trial in merging.trials(sweep) if trial in rows] == rows
+
+
+def test_a_sweep_without_a_file_is_refused():
+    assert merging.trials("gradients_trained")
+    with pytest.raises(RunError, match=r"none.jsonl: configs/sweeps has no sweep of that name"):
+        merging.trials("none")

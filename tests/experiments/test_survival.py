@@ -272,7 +272,7 @@ def test_a_lost_end_of_the_metrics_is_made_again(copied, capsys):
     (copied / "summary.json").unlink()
     train(tiny_config(), str(copied), quiet=True)
     assert (copied / "metrics.jsonl").read_bytes() == expected
-    assert "metrics.jsonl has lost 1 lines" in capsys.readouterr().err
+    assert "metrics.jsonl has lost 1 line\n" in capsys.readouterr().err
 
 
 def test_lost_checkpoints_are_no_fresh_start(copied):

@@ -53,7 +53,7 @@ def test_one_that_fails_is_recorded_and_the_others_go_on(mixed):
     }
     assert "no longer finite" in found["wild"]["reason"]
     assert "config needs at least" in found["huge"]["reason"]
-    assert "2 of 4 trials have failed" in out.stdout
+    assert "failed: 2 of 4 trials" in out.stdout
     assert "4 trials: 2 done, 0 running, 2 failed" in out.stdout
     assert "Traceback" not in out.stdout + out.stderr
 
@@ -156,10 +156,14 @@ def test_trials_come_after_others_that_have_solved_their_task(tmp_path):
         """,
     )
     command = ["sweep", f"--config={file}", f"--workdir={tmp_path / 'runs'}"]
-    waits = program(*command, "--only=second")
-    assert "not run: second, since no trial" in waits.stdout
-    out = program(*command, "--workers=1")
-    assert "not run: never and 1 more, since no trial that they come after" in out.stdout
+    first = "what has to solve its task first"
+    alone = program(*command, "--only=second").stdout.splitlines()
+    left_out = f"not run: 1 trial (second), since --only leaves out {first}: hopeless and 1 more"
+    assert [line for line in alone if "second" in line] == [left_out] * 2
+    out = program(*command, "--workers=1").stdout.splitlines()
+    assert out[0] == f"waiting: 3 trials (second and 2 more) for {first}: hopeless and 1 more"
+    unsolved = f"not run: 2 trials (never and 1 more), since {first} has not solved it"
+    assert f"{unsolved}: hopeless and 1 more" in out[1:]
     assert {path.name for path in (tmp_path / "runs" / "trials").iterdir()} == {
         "solved",
         "hopeless",
@@ -175,7 +179,7 @@ def test_a_config_may_take_an_argument(tmp_path):
     out = program("sweep", f"--config={file}:0", "--list", expect=2)
     assert "config.task.length = 0" in out.stderr
     out = program("sweep", f"--config={file}:7", "--list")
-    assert "1 trials" in out.stdout
+    assert "1 trial, at most" in out.stdout
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_a_worker_that_is_killed(tmp_path):
         os.kill(worker, signal.SIGKILL)
         printed = process.communicate(timeout=300)
     assert process.returncode == 1
-    assert "1 of 2 trials have failed" in printed[0], printed
+    assert "failed: 1 of 2 trials" in printed[0], printed
     found = {row["trial"]: row for row in rows(folder)}
     assert found["a"]["status"] == "failed"
     assert "ended by signal 9" in found["a"]["reason"]

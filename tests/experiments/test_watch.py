@@ -105,14 +105,14 @@ def test_a_run_before_it_trains_while_it_does_and_after(tmp_path):
             assert "Under way" not in before.text
             wait(lambda: "Under way" in ask(port).text)
             during = words(ask(port).text)
-            assert re.search(r"1 trials \(1 running\)", during)
+            assert re.search(r"1 trial \(1 running\)", during)
             assert re.search(r"run running \d+ of 800", during)
             training.communicate(timeout=60)
             assert training.returncode == 0
             files = {path: path.stat().st_mtime_ns for path in workdir.rglob("*")}
             after = words(ask(port).text)
             assert "100 % of the work is done; nothing is running" in after
-            assert "1 trials (1 done)" in after
+            assert "1 trial (1 done)" in after
             assert "Under way" not in after
             assert files == {path: path.stat().st_mtime_ns for path in workdir.rglob("*")}
 

@@ -45,3 +45,23 @@ def test_scalars_of_numpy_are_the_numbers_that_they_are():
 def test_a_scalar_of_numpy_is_no_more_than_the_number(check, message):
     with pytest.raises(FieldError, match=f"^{message}"):
         check()
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "message"),
+    [
+        (2**31, 0, "size = 2147483648: must be a whole number, in 0..2147483647"),
+        (
+            np.uint64(2**63),
+            1,
+            "size = 9223372036854775808: must be a whole number, in 1..2147483647",
+        ),
+        (-1, 0, "size = -1: must be a whole number, at least 0"),
+        (3e9, 0, "size = 3000000000.0: must be a whole number, at least 0"),
+    ],
+)
+def test_who_comes_upon_the_upper_bound_is_told_both(value, least, message):
+    with pytest.raises(FieldError) as raised:
+        fields.integer("size", value, least)
+    assert str(raised.value) == message
+    assert fields.integer("size", fields.LARGEST, least) == 2**31 - 1

@@ -267,7 +267,7 @@ def test_the_page_and_the_row_about_faults(tmp_path, monkeypatch):
     assert "| nothing |  |" in page
     caught = "2 are caught by `make test`, 1 of these by `make quick`; not caught: It is wrong."
     left = len(faults.read(mutants.LIST)) - 3
-    more = f"3 faults; {left} more of the list were not tried"
+    more = f"3 faults; not tried: {left} more of the list"
     assert f"| {more} | {caught} (`gru_jax/sums.py`) |" in reliability.table()
     assert f"Here are {more}." in page
     monkeypatch.setattr(mutants, "RESULTS", tmp_path / "none.json")

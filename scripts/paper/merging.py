@@ -1,0 +1,61 @@
+"""New rows of a sweep among its committed ones: a study may be run part by part, anywhere."""
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+from experiments.system.files import RunError, write_text
+from gru_jax import fields
+from scripts.paths import ROOT
+
+SWEEPS = ROOT / "configs" / "sweeps"
+
+
+def merge(path: Path, rows: list[dict[str, Any]]) -> str:
+    """Adds rows to results/NAME.jsonl, and says what has become of which.
+
+    A row takes the place of the committed one of the same trial. The others stay, as long as the
+    sweep has such a trial. All are in the order of the sweep.
+
+    Raises:
+      RunError: there is no sweep of that name.
+    """
+    lines = path.read_text().splitlines() if path.exists() else []
+    old = {row["trial"]: row for row in map(json.loads, lines)}
+    new = {row["trial"]: row for row in rows}
+    found = old | new
+    merged = {trial: found[trial] for trial in trials(path.stem) if trial in found}
+    write_text(path, "".join(json.dumps(row) + "\n" for row in merged.values()))
+
+    kept = [trial for trial, row in merged.items() if old.get(trial) == row]
+    replaced = [trial for trial in merged if trial in old and trial not in kept]
+    dropped = [trial for trial in found if trial not in merged]
+    counts = {
+        "added": len(merged) - len(kept) - len(replaced),
+        "replaced": len(replaced),
+        "kept": len(kept),
+        "dropped, which the sweep does not have": len(dropped),
+    }
+    told = ", ".join(f"{number} {how}" for how, number in counts.items() if number)
+    names = f" ({', '.join(dropped)})" if dropped else ""
+    return f"{fields.counted(len(merged), 'trial')}: {told}{names}"
+
+
+def trials(name: str) -> list[str]:
+    """The names of the trials of a sweep, in its order.
+
+    Raises:
+      RunError: no file in configs/sweeps is of that name.
+    """
+    files = (importlib.import_module(f"configs.sweeps.{path.stem}") for path in _files())
+    file = next((each for each in files if each.get_config().name == name), None)
+    if file is None:
+        raise RunError(f"results/{name}.jsonl: configs/sweeps has no sweep of that name")
+    found: list[str] = []
+    file.sweep(lambda trial, *_, **__: found.append(trial))
+    return found
+
+
+def _files() -> list[Path]:
+    return sorted(path for path in SWEEPS.glob("*.py") if path.stem != "__init__")
