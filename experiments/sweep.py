@@ -24,6 +24,7 @@ from experiments.sweeps.folder import (
     RUNNING,
     State,
     SweepFolder,
+    run_elsewhere,
 )
 from experiments.sweeps.launchers import Batch, Launcher, LocalLauncher, SlurmLauncher
 from experiments.system import commandline, own, terminal
@@ -42,11 +43,16 @@ def main() -> int:
     options = flags.FLAGS
     file = commandline.config_file()
     trials = from_file(file, options.config)
-    chosen = only(trials, options.only)
+    elsewhere = run_elsewhere(options.done) if options.done else {}
+    chosen = [trial for trial in only(trials, options.only) if trial.name not in elsewhere]
     if options.list:
         terminal.console().print(table(chosen))
         return 0
-    folder = SweepFolder(Path(options.workdir or Path("runs", "sweeps", Path(file).stem)))
+    if not chosen:
+        print(f"nothing is left: {options.done} has every trial of --only={options.only}")
+        return 0
+    path = Path(options.workdir or Path("runs", "sweeps", Path(file).stem))
+    folder = SweepFolder(path, elsewhere)
     imports = own.flags([*commandline.imports(sys.argv), file])
     launcher: Launcher
     if fields.one_of("--launcher", options.launcher, LAUNCHERS) == "slurm":

@@ -9,8 +9,10 @@ DIR/sweep.json       its trials: name, config, overrides, reference, after
 """
 
 import dataclasses
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from experiments.runs.environment import command
@@ -43,10 +45,14 @@ class State:
 
 
 class SweepFolder:
-    """The folder of a sweep."""
+    """The folder of a sweep.
 
-    def __init__(self, path: Path):
+    elsewhere: trials that have been run in another folder, and whether a seed solved its task.
+    """
+
+    def __init__(self, path: Path, elsewhere: Mapping[str, bool] = MappingProxyType({})):
         self.path = path
+        self.elsewhere = elsewhere
 
     def workdir(self, name: str) -> Path:
         return self.path / "trials" / name
@@ -112,6 +118,8 @@ class SweepFolder:
         return found
 
     def state(self, name: str) -> State:
+        if name in self.elsewhere:
+            return State(DONE)
         workdir = self.workdir(name)
         summary = read_summary(workdir)
         if summary and summary["status"] == "diverged":
@@ -129,16 +137,37 @@ class SweepFolder:
         return not trial.after or any(map(self._solved, trial.after))
 
     def _solved(self, name: str) -> bool:
+        if name in self.elsewhere:
+            return self.elsewhere[name]
         summary = read_summary(self.workdir(name))
-        if summary is None or summary["status"] == "stopped":
-            return False
-        return any(step is not None for step in summary["solved_step"])
+        return summary is not None and summary["status"] != "stopped" and solves(summary)
 
     def fail(self, name: str, reason: str) -> None:
         write_json(self.path / "failed" / f"{name}.json", {"reason": reason})
 
     def forget_failure(self, name: str) -> None:
         (self.path / "failed" / f"{name}.json").unlink(missing_ok=True)
+
+
+def solves(summary: dict[str, Any]) -> bool:
+    """Whether a seed has solved its task."""
+    return any(step is not None for step in summary["solved_step"])
+
+
+def run_elsewhere(path: str) -> dict[str, bool]:
+    """The trials in the results.jsonl of another folder, and whether a seed solved its task.
+
+    Raises:
+      RunError: there is no such file, or it holds something else.
+    """
+    try:
+        lines = [json.loads(line) for line in Path(path).read_bytes().splitlines()]
+        ended = [row for row in lines if row["status"] in FINISHED]
+        return {str(row["trial"]): solves(row["summary"]) for row in ended}
+    except OSError as error:
+        raise RunError(f"--done={path}: {error.strerror}") from None
+    except (ValueError, TypeError, LookupError):
+        raise RunError(f"--done={path}: must be the results.jsonl of a sweep") from None
 
 
 def _divergence(summary: dict[str, Any]) -> str:

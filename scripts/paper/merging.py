@@ -1,10 +1,12 @@
-"""New rows of a sweep among its committed ones: a study may be run part by part, anywhere."""
+"""Results of a sweep that is run part by part, anywhere: which are kept, and which are shown."""
 
 import importlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from experiments.sweeps.folder import solves
 from experiments.system.files import RunError, write_text
 from gru_jax import fields
 from scripts.paths import ROOT
@@ -42,8 +44,31 @@ def merge(path: Path, rows: list[dict[str, Any]]) -> str:
     return f"{fields.counted(len(merged), 'trial')}: {told}{names}"
 
 
-def trials(name: str) -> list[str]:
-    """The names of the trials of a sweep, in its order.
+def shown(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of problems of which every trial has been run whose turn has come.
+
+    A sweep that is run length by length has trials that come after others. Problems that have begun
+    and are not complete would show a cell at whichever rate was run first.
+    """
+    after = trials(name)
+    if not any(after.values()):
+        return rows
+    solved = {row["trial"]: solves(row["summary"]) for row in rows}
+    left = {
+        _problem(trial)
+        for trial, others in after.items()
+        if trial not in solved and (not others or any(map(solved.get, others)))
+    }
+    return [row for row in rows if _problem(row["trial"]) not in left]
+
+
+def _problem(trial: str) -> tuple[str, ...]:
+    """A trial is named problem-Tlength-variant-rate."""
+    return tuple(trial.split("-")[:2])
+
+
+def trials(name: str) -> dict[str, Sequence[str]]:
+    """The names of the trials of a sweep, in its order, and of those that each comes after.
 
     Raises:
       RunError: no file in configs/sweeps is of that name.
@@ -52,8 +77,8 @@ def trials(name: str) -> list[str]:
     file = next((each for each in files if each.get_config().name == name), None)
     if file is None:
         raise RunError(f"results/{name}.jsonl: configs/sweeps has no sweep of that name")
-    found: list[str] = []
-    file.sweep(lambda trial, *_, **__: found.append(trial))
+    found: dict[str, Sequence[str]] = {}
+    file.sweep(lambda trial, *_, after=(), **__: found.update({trial: after}))
     return found
 
 

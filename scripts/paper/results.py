@@ -114,12 +114,12 @@ def collect(folders: list[Path]) -> int:
 
 @functools.cache
 def load(sweep: str) -> list[Result]:
-    """The committed results of a sweep."""
-    return [
-        Result(json.loads(line)) for line in (RESULTS / f"{sweep}.jsonl").read_text().splitlines()
-    ]
+    """The committed results of a sweep, of problems that are complete."""
+    lines = (RESULTS / f"{sweep}.jsonl").read_text().splitlines()
+    return [Result(row) for row in merging.shown(sweep, [json.loads(line) for line in lines])]
 
 
+@functools.cache
 def merit(result: Result) -> tuple[float, ...]:
     """A key, larger for better results on validation examples."""
     losses = result.row["summary"]["eval"]["loss"]["per_seed"]

@@ -231,3 +231,22 @@ def test_a_sweep_without_a_file_is_refused():
     assert merging.trials("gradients_trained")
     with pytest.raises(RunError, match=r"none.jsonl: configs/sweeps has no sweep of that name"):
         merging.trials("none")
+
+
+@pytest.mark.quick
+def test_a_problem_is_shown_once_all_of_its_trials_have_been_run_whose_turn_has_come(monkeypatch):
+    after = {"a-T1-x-lr1": (), "a-T1-y-lr1": (), "a-T2-x-lr1": ("a-T1-x-lr1",)}
+    after |= {"a-T2-y-lr1": ("a-T1-y-lr1",), "b-T1-x-lr1": ()}
+    monkeypatch.setattr(merging, "trials", lambda _: after)
+    row = lambda trial, step=None: {"trial": trial, "summary": {"solved_step": [None, step]}}
+    names = lambda rows: [each["trial"] for each in merging.shown("", rows)]
+    begun = [row("a-T1-x-lr1", 5)]
+    assert names(begun) == []
+    short = [*begun, row("a-T1-y-lr1")]
+    assert names(short) == ["a-T1-x-lr1", "a-T1-y-lr1"], "x has still to be run at T2"
+    both = [*short, row("a-T2-x-lr1")]
+    assert names(both) == [*names(short), "a-T2-x-lr1"], "y did not solve T1"
+    solved = [begun[0], row("a-T1-y-lr1", 7), row("a-T2-x-lr1", 9)]
+    assert names(solved) == names(short)
+    monkeypatch.setattr(merging, "trials", lambda _: dict.fromkeys(after, ()))
+    assert names(begun) == ["a-T1-x-lr1"], "a sweep that is not run length by length"

@@ -1,12 +1,15 @@
 """What a sweep says of trials that come after others: which are not run, and why."""
 
+import json
 import shutil
 
 import pytest
 
-from experiments.sweeps.folder import SweepFolder
+from experiments.sweeps.folder import SweepFolder, run_elsewhere
 from experiments.sweeps.waiting import told
-from tests.sweeping import pretend
+from experiments.system.files import RunError
+from tests.programs import program
+from tests.sweeping import pretend, rows, sweep_file
 
 FIRST = "what has to solve its task first"
 
@@ -75,3 +78,37 @@ def test_what_has_failed_is_told_once_all_has_ended(tmp_path):
     assert told(folder, trials, ended=False) == [waits]  # it is run once more
     failed = f"not run: 2 trials (c and 1 more), since {FIRST} has failed: b"
     assert told(folder, trials, ended=True) == [failed]
+
+
+def test_what_was_run_in_another_folder_is_not_run_again_and_counts(tmp_path):
+    file = sweep_file(
+        tmp_path / "sweep.py",
+        """
+        add("a", {"task.length": 3})
+        add("b", {"task.length": 4}, after=("a",))
+        """,
+    )
+    done, folder = tmp_path / "results.jsonl", tmp_path / "sweep"
+    row = {"trial": "a", "status": "done", "summary": {"solved_step": [None, None]}}
+    start = lambda **options: program(
+        "sweep", f"--config={file}", f"--done={done}", f"--workdir={folder}", **options
+    )
+    done.write_text(json.dumps(row) + "\n")
+    assert f"not run: 1 trial (b), since {FIRST} has not solved it: a" in start().stdout
+    assert not any((folder / "trials").iterdir())
+    row["summary"]["solved_step"][1] = 20
+    done.write_text(json.dumps(row) + "\n")
+    start()
+    assert [each["trial"] for each in rows(folder)] == ["b"]
+    done.write_text("".join(json.dumps(row | {"trial": name}) + "\n" for name in "ab"))
+    assert start().stdout == f"nothing is left: {done} has every trial of --only=*\n"
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '{"trial": "a", "status": "done"}'])
+def test_another_file_is_refused(tmp_path, text):
+    done = tmp_path / "results.jsonl"
+    done.write_text(text)
+    with pytest.raises(RunError, match=r"must be the results\.jsonl of a sweep"):
+        run_elsewhere(str(done))
+    with pytest.raises(RunError, match="No such file"):
+        run_elsewhere(str(tmp_path / "none"))
