@@ -30,6 +30,11 @@ def piano(path: str = "", window: int = 0) -> Task:
       .mat: cells of pieces, also sparse ones, or an array (pieces, time, 88).
       .npz: an array (pieces, time, 88), or for every piece an array traindata_0, traindata_1, ...
       .json: lists; a step may also list the MIDI numbers of its notes, 21 to 108 (-1 for none).
+
+    Args:
+      path: the file.
+      window: consecutive steps of a piece in a training example, at a random place in it; 0 for
+        whole pieces. With `train.carry_state`, windows follow each other.
     """
     found = _named(path, _content(path))
     longest = 0

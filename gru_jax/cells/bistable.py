@@ -82,10 +82,20 @@ class NBRCCell(BRCCell):
         n = tanh(x W_n + a * h)                   candidate
         h' = c * h + (1 - c) * n
 
-    U_c and U_a have shape (H, H), and start uniform after Glorot.
+    x has shape (*batch, D), h, c, a, n have shape (*batch, H), U_c and U_a (H, H). Gates are
+    reported under the names "update", "feedback" and "candidate".
+
+    Source: Vecoven, Ernst & Drion (2021), "A bio-inspired bistable recurrent cell allows for
+    long-lasting memory".
 
     Args:
-      in_features, hidden_features, keeping_bias, rngs, options: see `BRCCell`.
+      in_features, hidden_features: D and H.
+      keeping_bias: start of b_c, 0 by default: a number, or an initialiser.
+      rngs: the source of the parameters.
+      options: see `CellOptions`; kernels start uniform after Glorot.
+
+    Raises:
+      FieldError: an option has a value that is not allowed.
     """
 
     TITLE = "nBRC"

@@ -83,7 +83,13 @@ class MUT3Cell(base.Cell):
     architectures".
 
     Args:
-      in_features, hidden_features, keeping_bias, rngs, options: see `MUT1Cell`.
+      in_features, hidden_features: D and H.
+      keeping_bias: start of -b_z, 0 by default: a number, or an initialiser.
+      rngs: the source of the parameters.
+      options: see `CellOptions`.
+
+    Raises:
+      FieldError: an option has a value that is not allowed.
     """
 
     TITLE = "MUT3"

@@ -15,8 +15,8 @@ from gru_jax.tasks.base import Classification, Example
 class BracketCounting(Classification):
     """Count the open brackets, at every step.
 
-    The next bracket opens if none is open, closes if `depth` are open, and otherwise is either
-    with equal probability. Tokens: 0 is "(", 1 is ")".
+    Of `length` brackets, the next opens if none is open, closes if `depth` are open, and otherwise
+    is either with equal probability. Tokens: 0 is "(", 1 is ")".
 
         input   ( ( ) ( ) )
         target  1 2 1 2 1 0

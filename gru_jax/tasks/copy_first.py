@@ -14,7 +14,7 @@ from gru_jax.tasks.base import Example, Regression
 class CopyFirst(Regression):
     """Repeat the first of many normal numbers after the last one. Nothing marks the first.
 
-    Inputs (time, 1), all ~ N(0, 1):
+    Inputs (time, 1), `length` of them, all ~ N(0, 1):
 
         input   0.3 -1.2 0.8 ... 0.1
         target  0.3

@@ -14,7 +14,7 @@ from gru_jax.tasks.base import Classification, Example
 class CumulativeSum(Classification):
     """Add up all tokens so far, modulo `modulus`, at every step.
 
-    Tokens: 0..modulus - 1, all equally likely. With `modulus` 2, the sum is the parity:
+    Tokens: `length` of 0..modulus - 1, all equally likely. With `modulus` 2, the sum is the parity:
 
         input   1 0 1 1 0
         target  1 1 0 1 1

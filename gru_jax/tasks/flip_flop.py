@@ -18,7 +18,7 @@ class FlipFlop(Classification):
     """Repeat the bit that was written last, whenever it is asked for.
 
     Tokens: 0 and 1 write a bit, 2 and 3 are bits to be ignored, 4 asks for the bit that was written
-    last. The first token writes and the last one asks. Each token between them is one to be
+    last. Of `length` tokens, the first writes and the last asks. Each one between them is to be
     ignored with probability `ignore`; otherwise it writes or asks with equal probability.
 
         input   1 3 2 4 0 3 4

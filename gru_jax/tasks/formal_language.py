@@ -20,7 +20,7 @@ class FormalLanguage(Classification):
     """Answer a question about a string that has just been read; test strings are longer.
 
     A string of n symbols is followed by one empty symbol, at which the answer is due, or by n of
-    them where the answer is a string:
+    them where the answer is a string. The question is the `language`:
 
         even_pairs          are as many 01 as 10 in it? that is, do its ends agree: 0, else 1
         parity              is the number of ones odd?

@@ -15,7 +15,7 @@ from gru_jax.tasks.base import Classification, Example
 class MeanComparison(Classification):
     """Two people do push-ups every day. After the last day, has the second done more in total?
 
-    Inputs (time, 2), all ~ U[0, 1):
+    Inputs (time, 2) of `length` days, all ~ U[0, 1):
 
         first   0.9 0.1 0.4
         second  0.2 0.8 0.7

@@ -18,8 +18,8 @@ class Savings(Regression):
 
         s_t = (1 + rate) s_{t-1} + x_t,   x_t ~ U[0, 1)
 
-    Inputs (time, 1). The target is s_T divided by what deposits of 1 would give, that is, a
-    weighted mean of the deposits. With `rate` 0.1:
+    Inputs (time, 1) of `length` years. The target is s_T divided by what deposits of 1 would give,
+    that is, a weighted mean of the deposits. With `rate` 0.1:
 
         input   0.5 0.2 0.9
         target  (1.21 * 0.5 + 1.1 * 0.2 + 0.9) / 3.31 = 0.521

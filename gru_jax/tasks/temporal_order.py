@@ -20,9 +20,9 @@ class TemporalOrder(Classification):
     """Name the order of two (task 6a) or three (task 6b) relevant symbols, after the last step.
 
     Tokens: X and Y are relevant; a, b, c and d are distractors; E is the first token and B the
-    last. An example has between T and T + T // 10 steps, then padding. The relevant symbols are at
-    steps T/10..T/5 and T/2..6T/10 (6a), or T/10..T/5, 33T/100..43T/100 and 66T/100..76T/100 (6b),
-    counted from 0. T = 100 gives the lengths and places of the paper.
+    last. An example has between T, the `length`, and T + T // 10 steps, then padding. Of the
+    symbols, `relevant` are at steps T/10..T/5 and T/2..6T/10 (6a), or T/10..T/5, 33T/100..43T/100
+    and 66T/100..76T/100 (6b), counted from 0. T = 100 gives the lengths and places of the paper.
 
         input   E X b d a c Y c d a B
         target  1                          the order XY, among XX, XY, YX, YY

@@ -20,9 +20,10 @@ AGREEING = 0.8  # the share of those whose valence is that of the mood
 class Verdict(Classification):
     """Say after the last word of a review whether its verdict is good (1) or bad (0).
 
-    Tokens: "the" is neutral, "bad" and "good" have a valence, "." separates plot and verdict. The
-    verdict is three words of one valence. The plot has a mood, good or bad, which is independent of
-    the verdict: half of its words have a valence, and four in five of those have that of the mood.
+    Tokens, of which there are `length`: "the" is neutral, "bad" and "good" have a valence, "."
+    separates plot and verdict. The verdict is three words of one valence. The plot has a mood, good
+    or bad, which is independent of the verdict: half of its words have a valence, and four in five
+    of those have that of the mood.
 
         where="end"    the good good the bad good . bad bad bad        target 0
         where="start"  bad bad bad . the good good the bad good        target 0

@@ -20,10 +20,10 @@ GROUPS = ("S3", "S4", "S5", "A4", "A5", "A4xZ5", "Z60")
 class WordProblem(Classification):
     """Multiply all elements of a group so far, at every step.
 
-    Tokens are elements, all equally likely; so are the targets. S are the permutations of so many
-    things, A the even ones, Z the sums modulo so many; x is a product of two groups. The word of
-    a, b, c asks for a, then for first a and then b, and so on. For S3, whose elements are numbered
-    012, 021, 102, 120, 201, 210 by where they send 0, 1 and 2:
+    Tokens are `length` elements, all equally likely; so are the targets. Of `group`, S are the
+    permutations of so many things, A the even ones, Z the sums modulo so many; x is a product of
+    two groups. The word of a, b, c asks for a, then for first a and then b, and so on. For S3,
+    whose elements are numbered 012, 021, 102, 120, 201, 210 by where they send 0, 1 and 2:
 
         input   1 2 2
         target  1 3 1

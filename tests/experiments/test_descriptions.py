@@ -53,6 +53,17 @@ def test_every_option_is_named_with_its_default(name):
         assert options.keys() >= {"length"}
     else:
         assert SOURCES[name].__code__.co_varnames[: len(options)] == tuple(options)
+    prose, _, flags = told.rpartition(f"\n{name}: on the command line, with defaults\n")
+    for option in options:
+        assert re.search(rf"\b{option}\b", prose), f"{option} is not explained"
+    assert not re.search(r"keeping_bias.*: see `", prose), "a page that is not shown"
+    keeps = name in CELLS and "keeping_bias" in CELLS[name].options()
+    assert (
+        ("--config.model.keeping_bias=None" in flags) == keeps == ("keeping_bias: start" in prose)
+    )
+    chosen = f"--config.model.cell={name}" if name in CELLS else f"--config=configs/{name}.py"
+    assert flags.splitlines()[0] == f"  {chosen}"
+    assert ("see configs/common.py" in flags) == (name in CELLS)
 
 
 def test_a_name_that_nothing_has():
