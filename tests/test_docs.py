@@ -88,6 +88,18 @@ def test_links_lead_somewhere(page):
         assert "://" in target or (page.parent / target).exists(), target
 
 
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS], ids=lambda path: path.name)
+def test_no_number_that_begins_a_line_makes_a_list_of_a_sentence(page):
+    """Markdown takes "200. " at the beginning of a line for an item, and breaks what it is in."""
+    before = ""
+    for line in re.sub(r"^```.*?^```$", "", prose(page), flags=re.DOTALL | re.MULTILINE).split(
+        "\n"
+    ):
+        if re.match(r" *\d+[.)] ", line):
+            assert not before.strip() or re.match(r" *\d+[.)] ", before), line
+        before = line
+
+
 def test_claims_name_tests_that_exist():
     files = (ROOT / "tests" / "scripts").glob("test_*claims.py")
     tests = "".join(file.read_text() for file in files)
