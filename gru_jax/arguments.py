@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import export
 
 from gru_jax import fields
 from gru_jax.axes import Array, Carry, Inputs, Lengths, Resets, Sequence
@@ -136,20 +137,32 @@ def return_carry(value: Any) -> Any:
 
 
 def shape(field: str, value: Any, allowed: str) -> tuple[int, ...]:
-    """Returns the value as a tuple of sizes.
+    """Returns the value as a tuple of sizes, which `jax.export` may leave open.
 
     Raises:
       TypeError: it is something else, such as a number or the source of random numbers.
       FieldError: a size is negative.
     """
     try:
-        sizes = tuple(map(operator.index, value))
+        sizes: tuple[Any, ...] = tuple(
+            size if export.is_symbolic_dim(size) else operator.index(size) for size in value
+        )
     except TypeError:
         kind = type(value).__name__
         raise TypeError(f"{field} is of type {kind}: must be {allowed}") from None
-    if min(sizes, default=0) < 0:
+    if any(size < 0 for size in sizes if not export.is_symbolic_dim(size)):
         raise fields.FieldError(field, sizes, allowed)
     return sizes
+
+
+def is_open(tree: Any) -> bool:
+    """Whether `jax.export` leaves a size of any of these arrays open.
+
+    Then no choice can depend on the sizes.
+    """
+    return any(
+        export.is_symbolic_dim(size) for leaf in jax.tree.leaves(tree) for size in jnp.shape(leaf)
+    )
 
 
 def _array(name: str, value: Any) -> Array:

@@ -225,8 +225,8 @@ class RNN(nnx.Module):
     def _scan(self, step: Any, carry: Any, xs: Any, reverse: bool) -> Any:
         form = self.recurrence
         if form == "auto" and self.gradient == "auto" and getattr(self.cell, "LINEAR", False):
-            widest = max(leaf.size for leaf in jax.tree.leaves(carry))
-            form = "chunked" if widest <= NARROW else "scan"
+            sizes = [leaf.size for leaf in jax.tree.leaves(carry)]
+            form = "chunked" if not arguments.is_open(carry) and max(sizes) <= NARROW else "scan"
         if form in FORMS:
             return parallel_scan(step, carry, xs, reverse, form=form)
         return scan(

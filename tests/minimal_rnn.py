@@ -2,9 +2,10 @@
 
 import jax.numpy as jnp
 from jax.nn import sigmoid
-from jax.nn.initializers import constant
+from jax.nn.initializers import Initializer
 
-from gru_jax import CELLS, Cell, Gate
+from gru_jax import CELLS
+from gru_jax.cells.base import Cell, Gate, keeping_start
 from tests.programs import tiny_config
 
 
@@ -16,16 +17,22 @@ class MinimalRNNCell(Cell):
         h' = u * h + (1 - u) * n
 
     Args:
-      update_bias: start of b_u.
+      keeping_bias: start of b_u, 1 by default: a number, or an initialiser.
     """
 
     KEEPING_GATE = "update"
 
     def __init__(
-        self, in_features: int, hidden_features: int, *, update_bias: float = 1.0, rngs, **options
+        self,
+        in_features: int,
+        hidden_features: int,
+        *,
+        keeping_bias: float | Initializer | None = None,
+        rngs,
+        **options,
     ):
         super().__init__(in_features, hidden_features, rngs=rngs, **options)
-        sizes, start = (hidden_features, hidden_features), constant(update_bias)
+        sizes, start = (hidden_features, hidden_features), keeping_start(keeping_bias, 1.0)
         self.candidate = Gate(in_features, hidden_features, recurrent="none", rngs=rngs, **options)
         self.update = Gate(*sizes, bias_init=start, rngs=rngs, **options)
 
@@ -47,4 +54,4 @@ def get_config():
 def sweep(add):
     add("gru", {"model.cell": "gru", "model.gru.update": "refined"}, parameters=200)
     add("minimal_rnn", {}, parameters=200, reference="gru")
-    add("minimal_rnn-0", {"model.minimal_rnn.update_bias": 0.0}, parameters=200, reference="gru")
+    add("minimal_rnn-chrono", {"model.chrono_max": 5.0}, parameters=200, reference="gru")

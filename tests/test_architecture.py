@@ -66,7 +66,7 @@ RANKS = {
         "horizons verdicts",
         "__main__",
     ],
-    "scripts.website": ["mathematics docstrings links notebooks", "pages", "__main__"],
+    "scripts.website": ["mathematics docstrings links notebooks settings", "pages", "__main__"],
 }
 FORBIDDEN = {
     "absl",

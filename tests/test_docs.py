@@ -34,13 +34,15 @@ OTHERS = {
         lax.map lax.scan missed_heartbeat_callback optimization_barrier ParallelBatchMap
         tensorboardX.SummaryWriter EventsWriter xla_cpu_multi_thread_eigen
         xla_cpu_copy_insertion_use_region_analysis flax.nnx hk.GRU linen.GRUCell linen.MGUCell
-        nnx.Bidirectional nnx.GRUCell nnx.RNN nnx.Rngs nnx linen nnx.LSTMCell linen.LSTMCell
-        nnx.OptimizedLSTMCell get_weights go_backwards proj_size residual JAX_COMPILATION_CACHE_DIR
+        nnx.Bidirectional nnx.Module nnx.GRUCell nnx.RNN nnx.Rngs nnx linen nnx.LSTMCell
+        linen.LSTMCell nnx.OptimizedLSTMCell get_weights go_backwards proj_size residual
+        JAX_COMPILATION_CACHE_DIR
         JAX_DEFAULT_MATMUL_PRECISION
         JAX_ENABLE_COMPILATION_CACHE cuda12 tpu vmap
+        jax.export export.deserialize flatbuffers
         xla_gpu_enable_command_buffer xla_gpu_graph_min_graph_size
     """,
-    "of examples": "mine mine.py MyTask N NAME h",
+    "of examples": "mine mine.py repetition.py exported.serialize MyTask N NAME h",
     "of earlier versions, in the changelog": "mix separable",
     "attributes of a cell, which the page's doctests read": """
         cell.reset.kernel cell.update.kernel cell.candidate.kernel cell.recurrent_bias
@@ -86,6 +88,18 @@ def prose(page):
 def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", prose(page)):
         assert "://" in target or (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", [*PAGES, *NOTEBOOKS], ids=lambda path: path.name)
+def test_no_number_that_begins_a_line_makes_a_list_of_a_sentence(page):
+    """Markdown takes "200. " at the beginning of a line for an item, and breaks what it is in."""
+    before = ""
+    for line in re.sub(r"^```.*?^```$", "", prose(page), flags=re.DOTALL | re.MULTILINE).split(
+        "\n"
+    ):
+        if re.match(r" *\d+[.)] ", line):
+            assert not before.strip() or re.match(r" *\d+[.)] ", before), line
+        before = line
 
 
 def test_claims_name_tests_that_exist():

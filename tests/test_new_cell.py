@@ -71,12 +71,12 @@ def test_it_is_trained_matched_in_parameters_evaluated_and_reported(swept):
     trials = SweepFolder(swept).trials()
     sizes = {name: trial.settings.experiment.parameters for name, trial in trials.items()}
     assert all(abs(size - 200) < 30 for size in sizes.values())
-    assert sizes["minimal_rnn"] == sizes["minimal_rnn-0"]
-    run = load(swept / "trials" / "minimal_rnn-0")
-    assert run.settings.config["model"]["minimal_rnn"] == {"update_bias": 0.0}
+    assert sizes["minimal_rnn"] == sizes["minimal_rnn-chrono"]
+    run = load(swept / "trials" / "minimal_rnn-chrono")
+    assert run.settings.config["model"]["chrono_max"] == 5.0
     assert np.isfinite(evaluate(run)["loss"]).all()
     page = (swept / "report.html").read_text()
-    assert "minimal_rnn-0" in page
+    assert "minimal_rnn-chrono" in page
     rows = (swept / "results.csv").read_text()
     assert rows.count("minimal_rnn") >= 2
 
@@ -95,7 +95,7 @@ def test_its_gradients_are_measured_and_drawn(swept, tmp_path, monkeypatch):
     files = [f"--config={FILE}", f"--runs={run}", f"--workdir={tmp_path}"]
     program("gradients", *files, "--inputs=1", "--exponents=1")
     found = json.loads((tmp_path / "gradients.json").read_text())
-    assert found["initial"].keys() == {"gru", "minimal_rnn", "minimal_rnn-0"}
+    assert found["initial"].keys() == {"gru", "minimal_rnn", "minimal_rnn-chrono"}
     assert found["after"]["minimal_rnn"]["gates"]["correlation"]["update"]
     monkeypatch.setattr(style, "saved", lambda figure: figure)
     figures = gradient_figures.figures({"initial": found["initial"]})

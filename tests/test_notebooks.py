@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from gru_jax import CELLS, TASKS
+from gru_jax.initializers import Chrono
 from scripts.notebooks import FOLDER, read, run, written
 from tests.programs import program
 
@@ -35,6 +36,9 @@ CLAIMS = {
         "all(updates(runs[f'{c}, bias 4']) < updates(runs[f'{c}, bias 0']) for c in both)",
         "all(updates(runs[f'{both[1]}, bias {b}']) < "
         "updates(runs[f'{both[0]}, bias {b}']) for b in (0, 4))",
+        # The bias may be an initialiser.
+        "1 < np.exp(MinimalRNNCell(2, 9, keeping_bias=Chrono(20.0), rngs=nnx.Rngs(0))"
+        ".update.bias[...]).max() < 19",
     ],
     "4_own_task": [
         "right",
@@ -54,6 +58,7 @@ CLAIMS = {
     ],
 }
 NAMES = {
+    "Chrono": Chrono,
     "both": ("GRU", "minimal RNN"),
     "at_end": lambda logs: float(logs[:, -1].mean()),
     "updates": lambda run: float(

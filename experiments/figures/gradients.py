@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from experiments.figures import families, style
 from experiments.measurements.gradients import Measured
@@ -37,7 +38,7 @@ def _families(group: Group, curve: str, label: str) -> bytes:
     for name, measured in group.items():
         cells.setdefault(measured["cell"], {})[name] = measured
     figure, axes = style.panels((4.1 * len(cells), 4.4), len(cells), sharey=True)
-    top = 1.0
+    top, bottom = 1.0, 1.0
     for axis, (cell, members) in zip(axes, cells.items(), strict=True):
         bound: str | None = "bound"  # only one entry in the legend
         for line, (name, measured) in zip(style.lines(len(members)), members.items(), strict=True):
@@ -45,11 +46,13 @@ def _families(group: Group, curve: str, label: str) -> bytes:
             lags = measured["lags"][: len(values["median"])]
             _curve(axis, lags, values, name.removeprefix(f"{cell}-").replace("-", " "), line)
             top = max(top, *(math.exp(min(v, 60)) for v in values["high"] if v is not None))
+            bottom = min(bottom, *(_power(v) for v in values["median"] if v is not None))
             if curve == "transport" and "bound" in measured:
                 limit = [_power(v) for v in measured["bound"]["median"]]
                 axis.plot(lags, limit, color=line["color"], lw=0.8, label=bound)
                 bound = None
         axis.set(yscale="log", xlim=(0, lags[-1]), xlabel="lag n (steps)")
+        axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         axis.set_title(families.title(cell), loc="left", fontsize=11)
         axis.legend(
             frameon=False,
@@ -60,7 +63,8 @@ def _families(group: Group, curve: str, label: str) -> bytes:
             bbox_to_anchor=(0.5, -0.13),
         )
         style.ruled(axis)
-    axes[0].set(ylabel=label, ylim=(FLOOR, 10 * min(top, 1e6)))
+    least = 10.0 ** math.floor(math.log10(bottom))
+    axes[0].set(ylabel=label, ylim=(max(FLOOR, least), 10 * min(top, 1e6)))
     return style.saved(figure)
 
 
@@ -135,6 +139,7 @@ def _trained(before: Group, after: Group) -> bytes:
             measured = group[name]
             _curve(axis, measured["lags"], measured["transport"], label, line)
         axis.set(yscale="log", ylim=(1e-12, 1e3), xlim=(0, measured["lags"][-1]))
+        axis.xaxis.set_major_locator(MaxNLocator("auto", integer=True))
         axis.set_title(name.replace("-", " "), loc="left", fontsize=10)
         style.ruled(axis)
     figure.legend(

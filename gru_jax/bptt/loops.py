@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.custom_derivatives import SymbolicZero
 
-from gru_jax import fields
+from gru_jax import arguments, fields
 from gru_jax.axes import Array
 from gru_jax.bptt.derivative import Derivative, derivative
 from gru_jax.bptt.jaxprs import Arrays, blank, differentiable, type_of, with_constants
@@ -54,8 +54,9 @@ def scan(
       gradient: how the gradient is computed. "plain": as by `lax.scan`. "batched": in segments of
         many steps, which is faster. "recomputed": likewise, but keeps only the carries between
         segments and takes the steps of each segment again, which needs the least memory. "auto":
-        "batched". All are "plain" if there is no carry, only one step, a side effect, or an array
-        divided over devices by an axis that is `AxisType.Explicit`.
+        "batched". All are "plain" if there is no carry, only one step, a side effect, a size that
+        `jax.export` leaves open, or an array divided over devices by an axis that is
+        `AxisType.Explicit`.
       segment: the number of steps in a segment; 0 to choose it by the sizes of the arrays.
 
     Returns:
@@ -77,7 +78,7 @@ def scan(
     fields.one_of("gradient", gradient, GRADIENTS)
     fields.integer("segment", segment, 0)
     plain = functools.partial(lax.scan, step, length=length, reverse=reverse, unroll=unroll)
-    if gradient == "plain":
+    if gradient == "plain" or arguments.is_open((init, xs)):
         return plain(init, xs)
     # Raises the errors of lax.scan, and finds the types to which it promotes the carry.
     types, _ = jax.eval_shape(plain, init, xs)

@@ -66,7 +66,7 @@ class Cell(nnx.RNNCellBase):
         def step(self, h, x):
             f = jax.nn.sigmoid(self.forget(x, h))
             n = jnp.tanh(self.candidate(x, f * h))
-            return (1 - f) * h + f * n, {"forget": f, "candidate": n}
+            return f * h + (1 - f) * n, {"forget": f, "candidate": n}
 
     `step` accepts any number of leading axes, changes no variables and draws no random numbers.
     It does nothing for speed: `gru_jax.scan` finds out what can be computed faster. A cell is

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import math
+import re
 import sys
 from typing import Any
 
@@ -15,6 +16,7 @@ from gru_jax.cells import LayerNormGRUCell, MGUCell, MinGRUCell, SLSTMCell
 from scripts.equations import drawings
 from scripts.equations.latex import block, latex
 from scripts.paper import results
+from scripts.paths import ROOT
 
 TERMS = ("D H", "H^2", "H", "")
 SIZES = ((1, 1), (2, 3), (3, 7), (5, 4), (4, 9))
@@ -110,9 +112,9 @@ def settings() -> str:
         "|---|---|---|---|---|",
     ]
     for name, setting in SETTINGS.items():
-        size = parameters(setting.cell, setting.options)
+        size, source = parameters(setting.cell, setting.options), linked(setting.source)
         lines.append(
-            f"| {name} | `{setting.code()}` | {setting.source} | {size} | {OTHERS.get(name, '')} |"
+            f"| {name} | `{setting.code()}` | {source} | {size} | {OTHERS.get(name, '')} |"
         )
     return "\n".join(lines)
 
@@ -190,6 +192,20 @@ def _count(cell: type[Cell], inputs: int, hidden: int, **options: Any) -> int:
     return parameter_count(nnx.eval_shape(make))
 
 
+def linked(text: str) -> str:
+    """The text, where each citation of a paper that docs/papers.md links leads to it.
+
+    >>> linked("Elman (1990), in part")
+    '[Elman (1990)](https://doi.org/10.1207/s15516709cog1402_1), in part'
+    """
+    rows = r"^\| (.+) (\d{4}) \| \[.+?\]\((\S+)\) \|"
+    papers = re.findall(rows, (ROOT / "docs" / "papers.md").read_text(), re.MULTILINE)
+    for authors, year, place in papers:
+        cited = rf"(?<!\w)(?:van der )?{re.escape(authors)} (?:{year}|\({year}\))"
+        text = re.sub(cited, rf"[\g<0>]({place})", text)
+    return text
+
+
 def _section(name: str, cell: type[Cell]) -> str:
     docstring = cell.__doc__ or ""
     paragraphs = inspect.cleandoc(docstring).split("\n\n")
@@ -201,5 +217,5 @@ def _section(name: str, cell: type[Cell]) -> str:
     drawn = f"![One step of the {cell.TITLE}: {drawings.described(cell)}](figures/cells/{name}.svg)"
     return (
         f"### {cell.TITLE}\n\n{summary}\n\n```math\n{latex(block(docstring))}\n```\n\n"
-        f"{drawn}\n\n{told}\n\nOptions of its own: {options}."
+        f"{drawn}\n\n{linked(told)}\n\nOptions of its own: {options}."
     )

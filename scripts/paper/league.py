@@ -7,6 +7,8 @@ and in the sizes of their models.
 import sys
 from pathlib import Path
 
+from markupsafe import Markup
+
 from experiments.figures import families
 from experiments.reports.league import Candidate, League, league
 from experiments.reports.page import rendered
@@ -24,16 +26,18 @@ def main() -> int:
     return guarded(lambda: write(chosen.page))
 
 
-def write(path: Path) -> int:
+def write(path: Path, home: str = "") -> int:
+    """Writes the page, with a link to the page from which a reader comes, if there is one."""
     found = whole()
+    counts = ((found.lines, "model"), (found.problems, "problem"))
+    told = Markup(", ".join(fields.counted(len(each), noun) for each, noun in counts))
+    if home:
+        told += Markup('. <a href="{}">Back to the pages</a>').format(home)
     write_text(
         path,
         rendered(
             title="All results",
-            subtitle=", ".join(
-                fields.counted(len(each), noun)
-                for each, noun in ((found.lines, "model"), (found.problems, "problem"))
-            ),
+            subtitle=told,
             league=found,
             command=f"python -m scripts.paper.league {path.name}",
         ),

@@ -12,19 +12,28 @@ from pathlib import Path
 
 from scripts.paper import league
 from scripts.paths import ROOT
-from scripts.website import mathematics, notebooks
+from scripts.website import mathematics, notebooks, settings
 
-STYLE = Path(__file__).with_name("site.css")
+OWN = [Path(__file__).with_name(name) for name in ("site.css", "iframe-worker.js")]
 # Files of the repository that are pages besides those of docs/.
 ADDED = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
 }
+# A file of code whose page says what is in it.
+PAGED = {"configs/common.py": "settings.md"}
 LEAGUE = """# League
 
-Every model on every problem of all committed sweeps, to sort, to filter by name and parameters, and
-to open for its curves: [the league](results.html).
+**[Open the league](results.html)**: every model on every problem of all committed sweeps, to sort,
+to filter by name and parameters, and to open for its curves.
+
+These ten solve the most problems with half of their seeds or more. Not every model was tried on
+every problem, so that one that was tried on few, and solves all of these, may be better than one
+that stands above it: compare them within a column of the league.
+
+| model | solved | tried |
+|---|--:|--:|
 """
 # The modules whose public names have a page; what one imports of another is on the other's.
 MODULES = ("gru_jax", "gru_jax.cells", "gru_jax.tasks", "gru_jax.diagnostics", "gru_jax.interop")
@@ -40,7 +49,8 @@ def write(folder: Path, repository: str = "") -> None:
     figures = filter(Path.is_file, sorted((ROOT / "docs" / "figures").rglob("*")))
     for path in [*figures, *others]:
         _write(folder / path.relative_to(ROOT / "docs"), path.read_bytes())
-    _write(folder / STYLE.name, STYLE.read_bytes())
+    for path in OWN:
+        _write(folder / path.name, path.read_bytes())
     files = [ROOT / file for file in ADDED] + sorted((ROOT / "docs").glob("*.md"))
     for source in files:
         _write(folder / _place(source), translated(source.read_text(), source, repository).encode())
@@ -52,8 +62,12 @@ def write(folder: Path, repository: str = "") -> None:
         _write(page, f"{title}\n\n{own}\n{rest}".encode())
         for name, picture in pictures.items():
             _write(page.with_name(name), picture)
-    _write(folder / "league.md", LEAGUE.encode())
-    league.write(folder / "results.html")
+    best = league.whole().lines[:10]
+    rows = [f"| {line.name} | {line.solved} | {line.ended} |\n" for line in best]
+    made = {"league.md": "".join([LEAGUE, *rows]), "settings.md": settings.page()}
+    for name, markdown in made.items():
+        _write(folder / name, translated(markdown, ROOT / "docs" / name, repository).encode())
+    league.write(folder / "results.html", "league.html")
     for module in MODULES:
         _write(folder / "api" / _page(module), reference(module).encode())
 
@@ -139,7 +153,7 @@ def _place(path: Path) -> str:
     place = path.relative_to(ROOT).as_posix()
     if place.startswith("docs/"):
         return re.sub(r"\.ipynb$", ".md", place.removeprefix("docs/"))
-    return ADDED.get(place, "")
+    return ADDED.get(place) or PAGED.get(place, "")
 
 
 def _write(path: Path, content: bytes) -> None:

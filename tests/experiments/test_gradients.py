@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 from scipy import stats
 
+from experiments.figures import gradients as figures
+from experiments.figures import style
 from experiments.measurements.gradients import VECTORS, _less, measure
 from experiments.runs.state import start
 from experiments.settings.resolution import resolve
@@ -56,6 +58,17 @@ def measured(tmp_path_factory):
     program("sweep", f"--config={file}", f"--workdir={runs}", "--only=gru*")
     options = [f"--config={file}", f"--workdir={folder / 'out'}", f"--runs={runs}", "--inputs=2"]
     return folder / "out", options, program("gradients", *options)
+
+
+@pytest.mark.parametrize(("loss", "least"), [(0.1, 0.1), (2.0, 1e-16)])
+def test_axes_fit_the_data(monkeypatch, loss, least):
+    monkeypatch.setattr(style, "saved", lambda figure: figure)
+    curve = [-loss * lag for lag in range(20)] + [None]
+    values = {"low": curve, "median": curve, "high": curve}
+    group = {"gru": {"cell": "gru", "lags": list(range(21)), "transport": values}}
+    figure = figures._families(group, "transport", "carried")
+    assert figure.axes[0].get_ylim() == pytest.approx((least, 10))
+    assert all(tick == int(tick) for tick in figure.axes[0].get_xticks())
 
 
 def test_every_trial_is_measured_and_drawn(measured):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import re
 import shutil
@@ -98,18 +99,29 @@ def run(files):
     """A run of the page's cell, by the page's command."""
     folder = files / "run"
     config = f"--config={files / 'mine.py'}"
-    program("train", config, "--config.model.mine.forget_bias=1.0", *tiny(), f"--workdir={folder}")
+    program("train", config, "--config.model.mine.slope=2.0", *tiny(), f"--workdir={folder}")
     return folder
+
+
+def test_its_gate_starts_at_a_number_or_by_chrono(files):
+    own.imported(str(files / "mine.py"))
+    config = adding.get_config()
+    config.model.cell = "mine"
+    config.model.keeping_bias = 2.0
+    assert (only_cell(config).forget.bias[...] == 2.0).all()
+    config.model.keeping_bias = None
+    config.model.chrono_max = 20.0
+    assert 0 < only_cell(config).forget.bias[...].max() < math.log(19)
 
 
 def test_it_is_resumed(files, run, tmp_path):
     copied = shutil.copytree(run, tmp_path / "run")
-    options = [*tiny(**{"train.steps": 60}), "--config.model.mine.forget_bias=1.0", "--extend"]
+    options = [*tiny(**{"train.steps": 60}), "--config.model.mine.slope=2.0", "--extend"]
     program("train", f"--config={files / 'mine.py'}", f"--workdir={copied}", *options)
     own.imported(str(files / "mine.py"))
     assert load(copied).summary["step"] == 60
     stored = json.loads((copied / "config.json").read_text())
-    assert stored["model"]["mine"] == {"forget_bias": 1.0}
+    assert stored["model"]["mine"] == {"slope": 2.0}
     assert "mine.py" not in json.dumps(stored)
 
 
@@ -204,7 +216,7 @@ def test_workers_import_nothing_where_all_is_the_librarys(tmp_path):
 def test_a_name_of_the_librarys_may_be_taken(tmp_path):
     file = tmp_path / "taken.py"
     taken = CODE.replace('"mine"', '"gru"').replace("mine.", "gru.")
-    file.write_text(taken + '\ndef sweep(add):\n    add("a", {"model.gru.forget_bias": 2.0})\n')
+    file.write_text(taken + '\ndef sweep(add):\n    add("a", {"model.gru.slope": 2.0})\n')
     out = program("sweep", f"--config={file}", f"--workdir={tmp_path / 'runs'}", *tiny())
     assert "1 done" in out.stdout
 
@@ -334,10 +346,10 @@ def test_a_cell_with_a_keeping_bias_takes_it_from_the_field_of_all_cells():
 
 def test_a_cell_that_only_a_type_checker_can_read(tmp_path):
     file = tmp_path / "typed.py"
-    typed = CODE.replace("forget_bias=0.0", "forget_bias: Nowhere = 0.0")
+    typed = CODE.replace("slope=1.0", "slope: Nowhere = 1.0")
     file.write_text("from __future__ import annotations\n" + typed)
     own.imported(str(file))
-    assert common.get_config().model.mine.forget_bias == 0.0
+    assert common.get_config().model.mine.slope == 1.0
 
 
 def test_a_cell_whose_name_is_a_field_of_the_model():

@@ -5,6 +5,8 @@ import hashlib
 import itertools
 import os
 import pty
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -62,6 +64,15 @@ def settings_of(path, **changes):
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("characters")
     return train(settings_of(written(folder)), str(folder / "run"), quiet=True)
+
+
+def test_the_short_command_of_the_page_runs(tmp_path):
+    page = (ROOT / "docs" / "text.md").read_text()
+    (command,) = re.findall(r"(--config=\S+:FILE [^`]+)", page)
+    path = written(tmp_path, TEXT * 30)
+    flags = shlex.split(command.replace("\\\n", " ").replace(":FILE", f":{path}"))
+    program("train", *flags, f"--workdir={tmp_path / 'run'}")
+    assert load(tmp_path / "run").summary["step"] == 100
 
 
 def unpadded(task, split):

@@ -1,12 +1,17 @@
 """Cells that override `__call__`, that change variables, whose output is not their state."""
 
+import inspect
+import re
+import textwrap
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.nn.initializers import constant
 
-from gru_jax import RNN, GRUCell, LSTMCell, SequenceModel
+from gru_jax import RNN, Cell, Gate, GRUCell, LSTMCell, SequenceModel
 from tests.helpers import agree, randomise, split
 
 pytestmark = pytest.mark.usefixtures("least_effort")
@@ -51,6 +56,27 @@ class ForeignCell(nnx.RNNCellBase):
 
     def initialize_carry(self, input_shape, rngs=None, carry_init=None):
         return self.cell.initialize_carry(input_shape, rngs, carry_init)
+
+
+def test_the_gate_of_the_contracts_example_keeps_where_it_is_1():
+    contract = inspect.cleandoc(Cell.__doc__)
+    (code,) = re.findall(r"^    def step.*?(?=\n\n)", contract, re.MULTILINE | re.DOTALL)
+    names = {"jax": jax, "jnp": jnp}
+    exec(textwrap.dedent(code), names)
+
+    class ExampleCell(Cell):
+        KEEPING_GATE = "forget"
+        step = names["step"]
+
+        def __init__(self, *sizes, rngs):
+            super().__init__(*sizes, rngs=rngs)
+            self.forget = Gate(*sizes, bias_init=constant(99.0), rngs=rngs)
+            self.candidate = Gate(*sizes, rngs=rngs)
+
+    cell = ExampleCell(H, H, rngs=nnx.Rngs(0))
+    after, gates = cell.step(jnp.ones(H), jnp.zeros(H))
+    assert (after == 1).all()
+    assert (cell.kept(gates) == 1).all()
 
 
 def stepwise(cell, x):

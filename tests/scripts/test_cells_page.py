@@ -1,9 +1,13 @@
 """The cells of docs/cells.md that are settings of others: a config can make every one of them."""
 
+import doctest
+import re
+
 import pytest
 
 from experiments.settings.resolution import resolve
 from gru_jax import CELLS
+from scripts.paper import cells
 from scripts.paper.cells import OTHERS, SETTINGS
 from tests.programs import tiny_config
 
@@ -22,3 +26,12 @@ def test_a_config_makes_it_in_two_layers(name):
 
 def test_what_others_do_is_said_of_cells_that_there_are():
     assert OTHERS.keys() <= {*CELLS.values(), *SETTINGS}
+
+
+def test_every_source_leads_to_its_paper():
+    sources = re.findall(r"^Source: .*", cells.equations(), re.MULTILINE)
+    rows = cells.settings().splitlines()[2:]
+    assert (len(sources), len(rows)) == (len(CELLS), len(SETTINGS))
+    for told in [*sources, *rows]:
+        assert re.search(r"\[[A-Z][^]]* \(?\d{4}\)?\]\(https://\S+\)", told), told
+    assert doctest.testmod(cells).failed == 0

@@ -1,5 +1,6 @@
 """The site: what pages of GitHub become on it, its links, and how a browser shows it."""
 
+import ast
 import contextlib
 import doctest
 import functools
@@ -14,6 +15,8 @@ import threading
 
 import pytest
 
+from configs import common
+from gru_jax import CELLS
 from scripts.website import __main__, links
 from tests.programs import ROOT
 
@@ -59,6 +62,15 @@ function* problems(page, width, scheme) {
   }
   for (const each of page.images)
     if (!each.complete || !each.naturalWidth) yield told("not shown", each);
+  const style = each => page.defaultView.getComputedStyle(each);
+  if (width == 390) {
+    for (const each of page.querySelectorAll("p > a > img"))
+      if (each.naturalWidth > 700 && each.width < 500) yield told("too small to be read", each);
+    for (const each of page.querySelectorAll(".md-code__nav"))
+      if (style(each).display != "none") yield told("covers code", each);
+  }
+  for (const each of page.querySelectorAll(".table"))
+    if (style(each).backgroundImage == "none") yield told("no sign that it scrolls", each);
   for (const each of page.querySelectorAll("math"))
     if (each.getBoundingClientRect().height < 10) yield told("not drawn", each);
 }
@@ -171,6 +183,59 @@ def test_a_browser_shows_all_of_it(site, chromium, tmp_path):
     assert not [line for line in out.stderr.splitlines() if "CONSOLE" in line]
 
 
+SEARCH = """<script>addEventListener("load", async () => {
+  const field = document.querySelector(".md-search__input");
+  const results = () => [...document.querySelectorAll(".md-search-result__link")];
+  field.focus();
+  field.value = "chrono";
+  for (let i = 0; i < 100 && !results().length; i++) {
+    field.dispatchEvent(new KeyboardEvent("keyup", {bubbles: true}));
+    await new Promise(resolve => setTimeout(resolve, 100));
+  }
+  document.title = JSON.stringify(results().map(each => each.getAttribute("href")));
+});</script>"""
+
+
+def test_the_search_works_in_a_page_from_a_disk(site, chromium, tmp_path):
+    page = site / "searched.html"
+    page.write_text((site / "index.html").read_text().replace("</body>", f"{SEARCH}</body>"))
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    options += [f"--user-data-dir={tmp_path}", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    command = [chromium, *options, "--virtual-time-budget=30000", page.as_uri()]
+    out = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    page.unlink()
+    (title,) = re.findall(r"<title>(.*?)</title>", out.stdout)
+    assert any(
+        re.search(r"/gru\.html.*#chrono-gates", link) for link in json.loads(html.unescape(title))
+    )
+
+
+def test_every_setting_is_on_its_page_with_its_default_and_a_comment(site):
+    page = (site / "settings.html").read_text()
+    rows = dict(
+        re.findall(r"<tr>\s*<td><code>config\.([\w.]+)</code></td>\s*(.*?)</tr>", page, re.S)
+    )
+    config = common.get_config()
+    fields = {"name": config.name}
+    for section in ("model", "optimizer", "population", "train"):
+        fields |= {f"{section}.{name}": value for name, value in config[section].items()}
+    fields |= {f"model.regularizer.{k}": v for k, v in config.model.regularizer.items()}
+    sections = {"model.regularizer", *(f"model.{name}" for name in CELLS)}
+    assert rows.keys() == fields.keys() - sections
+    for name, row in rows.items():
+        default, told = re.findall(r"<td>(.+?)</td>", row)
+        shown = html.unescape(re.sub("<.*?>", "", default))
+        assert (None if shown == "not set" else ast.literal_eval(shown)) == fields[name], name
+        assert len(told) > 3
+    assert "<code>reset_after=True</code>" in page
+    assert 'href="settings.html"' in (site / "programs.html").read_text()
+
+
+def test_the_league_and_its_page_lead_to_each_other(site):
+    assert 'href="results.html"' in (site / "league.html").read_text()
+    assert '<a href="league.html">' in (site / "results.html").read_text()
+
+
 def test_a_notebook_is_a_page_with_its_outputs(site):
     for path in (ROOT / "docs" / "notebooks").glob("*.ipynb"):
         page = (site / "notebooks" / f"{path.stem}.html").read_text()
@@ -184,8 +249,6 @@ def test_a_notebook_is_a_page_with_its_outputs(site):
 
 
 def test_every_cell_has_its_equations_and_its_docstring(site):
-    from gru_jax import CELLS
-
     cells, reference = ((site / page).read_text() for page in ("cells.html", "api/cells.html"))
     drawn = cells[cells.index('id="equations"') :]
     assert drawn.count('<div class="equations">') == len(CELLS)
