@@ -27,7 +27,7 @@ from experiments.sweeps.folder import (
 )
 from experiments.sweeps.launchers import Batch, Launcher, LocalLauncher, SlurmLauncher
 from experiments.system import commandline, own, terminal
-from experiments.system.files import synchronise
+from experiments.system.files import make_folder
 from experiments.system.lock import held
 from experiments.system.signals import STOPPED, stop_requests
 from gru_jax import fields
@@ -53,8 +53,7 @@ def main() -> int:
         launcher = SlurmLauncher(folder, options.slurm, imports)
     else:
         launcher = LocalLauncher(folder, options.workers, imports)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    synchronise(folder.path.parent)
+    make_folder(folder.path)
     with held(folder.path), stop_requests() as stop:
         folder.open(trials)
         return run(folder, chosen, launcher, stop, options.pack, imports)

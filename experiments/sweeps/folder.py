@@ -19,7 +19,14 @@ from experiments.runs.workdir import check_config
 from experiments.settings.resolution import resolve
 from experiments.settings.schema import complete, with_data
 from experiments.settings.trials import NAME, Trial
-from experiments.system.files import RunError, check_plain, read_json, synchronise, write_json
+from experiments.system.files import (
+    RunError,
+    check_own,
+    check_plain,
+    read_json,
+    synchronise,
+    write_json,
+)
 from experiments.system.lock import LOCK
 
 SWEEP, SLURM = "sweep.json", "slurm"
@@ -61,9 +68,7 @@ class SweepFolder:
         """
         check_plain(self.path, but=SLURM)  # submitit makes links there
         if not self.exists():
-            strangers = [path.name for path in self.path.iterdir() if path.name != LOCK]
-            if strangers:
-                raise RunError(f"{self.path} holds {strangers[0]!r}, but no sweep")
+            check_own(self.path, lambda name: name == LOCK, "no sweep")
         for trial in trials:
             if (self.workdir(trial.name) / "config.json").exists():
                 check_config(self.workdir(trial.name), trial.settings, extend=None)
