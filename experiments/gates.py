@@ -46,7 +46,7 @@ def main() -> int:
     use_cpu_cores(*settings.mesh_sizes)
     run = restored(workdir, settings)
     fields.integer("--example", options.example, 0, available(run.task) - 1)
-    fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
+    fields.place("--seed", options.seed, len(settings.seeds), "the run has one seed")
     recorded = record(run, options.layer)
     found = means(run.task, recorded)
     write_json(workdir / "gates.json", found)

@@ -153,7 +153,7 @@ def _known(*values: Any) -> Experiment:
 def resolve_task(section: dict[str, Any]) -> Task:
     """The task that a section such as {"name": "adding", "length": 100} describes."""
     options = {name: frozen(value) for name, value in section.items()}
-    name = fields.one_of("name", options.pop("name", None), (*TASKS, *SOURCES))
+    name = fields.one_of("name", options.pop("name", None), {**TASKS, **SOURCES})
     if name in SOURCES:
         known = list(inspect.signature(SOURCES[name]).parameters)
         digest = options.pop("sha256", None) if "path" in known else None
