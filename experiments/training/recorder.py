@@ -47,7 +47,9 @@ class Recorder:
         extend_config(self._workdir, self._settings)
         with (
             closing(MetricsFile(self._workdir, step)) as self._metrics,
-            Display(self._settings.steps, step, quiet) as self._display,
+            Display(
+                self._settings.steps, step, quiet, self._settings.experiment.target is not None
+            ) as self._display,
         ):
             yield
 
