@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 from pathlib import Path
 
 import jax
@@ -110,10 +111,13 @@ def main() -> int:
     settings = resolve(read_config(workdir, flags.FLAGS.data))
     task = settings.experiment.task
     lengths = [_length(task, text) for text in flags.FLAGS.lengths or []]
+    if twice := [length for length in lengths if lengths.count(length) > 1]:
+        raise FieldError("--lengths", twice[0], "given once")
     examples = flags.FLAGS.examples
     _sets(settings.experiment, "--examples", examples)
     use_cpu_cores(*settings.mesh_sizes)
     run = restored(workdir, settings)
+    _note_end(run)
     if not lengths:
         splits: dict[str, Task] = {name: task.judged_on(name) for name in (VALIDATION, TEST)}
         shown = {name: evaluate(run, None, name, examples) for name in splits}
@@ -132,6 +136,17 @@ def main() -> int:
         write_json(workdir / "lengths.json", named)
         print(f"over length: {workdir / 'lengths.png'}, lengths.json")
     return 0
+
+
+def _note_end(run: Run) -> None:
+    """Says of a run that has not ended, or was stopped, how far its models have come."""
+    if run.summary is None or run.summary["status"] == "stopped":
+        step = int(run.state.step.max())
+        print(
+            f"note: {run.workdir} has not ended: these are its models after {step:,} of "
+            f"{run.settings.steps:,} steps",
+            file=sys.stderr,
+        )
 
 
 def _length(task: Task, text: str) -> int:

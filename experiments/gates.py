@@ -49,7 +49,7 @@ def main() -> int:
     if options.examples is not None:
         examples = fields.integer("--examples", options.examples, 1, examples)
     fields.integer("--example", options.example, 0, examples - 1)
-    fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
+    fields.place("--seed", options.seed, len(settings.seeds), "the run has one seed")
     recorded = record(run, options.layer, examples)
     found = means(run.task, recorded)
     write_json(workdir / "gates.json", found)

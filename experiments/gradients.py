@@ -23,19 +23,23 @@ from experiments.settings.trials import from_file, only
 from experiments.system import commandline
 from experiments.system.files import (
     RunError,
+    check_own,
     check_plain,
+    make_folder,
     read_json,
-    synchronise,
     write_bytes,
     write_json,
 )
-from experiments.system.lock import held
+from experiments.system.lock import LOCK, held
 from experiments.system.terminal import duration
 from gru_jax import fields
 from gru_jax.devices import use_cpu_cores
 from gru_jax.training import TrainState
 
 INITIAL, BEFORE, AFTER = "initial", "before", "after"
+MEASURED = "gradients.json"
+FIGURES = ("transport", "loss", "weights", "exponents", "gates", "trained", "trained_gates")
+OURS = {LOCK, MEASURED, INITIAL, BEFORE, AFTER, *(f"{name}.png" for name in FIGURES)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +65,9 @@ def main() -> int:
     for entry in _finished(Path(options.runs), options.data) if options.runs else []:
         todo += [Subject(BEFORE, entry.name, entry.settings)]
         todo += [Subject(AFTER, entry.name, entry.settings, entry.workdir)]
+    folder = Path(options.workdir)
+    if folder.is_dir():  # before the work as well
+        check_own(folder, OURS.__contains__, "no measurements of gradients")
     measure = {
         "inputs": fields.integer("--inputs", options.inputs, 1),
         "exponents": fields.integer("--exponents", options.exponents, 1),
@@ -74,13 +81,12 @@ def main() -> int:
             restored(
                 subject.workdir, subject.settings
             )  # fails now if a run cannot be read, before the work on others
-    folder = Path(options.workdir)
-    folder.mkdir(parents=True, exist_ok=True)
-    synchronise(folder.parent)
+    make_folder(folder)
     with held(folder):
         check_plain(folder)
+        check_own(folder, OURS.__contains__, "no measurements of gradients")
         found = _measured(folder, todo, measure)
-        write_json(folder / "gradients.json", found | {"environment": environment()})
+        write_json(folder / MEASURED, found | {"environment": environment()})
         # Imported only now, because matplotlib reads a file in the current folder.
         from experiments.figures import gradients as figures
 

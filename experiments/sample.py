@@ -71,7 +71,7 @@ def main() -> int:
     else:
         prompt = task.tokens_of(options.prompt, "--prompt")
     if options.seed is not None:
-        fields.integer("--seed", options.seed, 0, len(settings.seeds) - 1)
+        fields.place("--seed", options.seed, len(settings.seeds), "the run has one seed")
     run = restored(workdir, settings)
     member = best(run) if options.seed is None else options.seed
     written = sample(run.models[member], prompt, temperature, options.draw)

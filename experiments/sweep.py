@@ -26,17 +26,24 @@ from experiments.sweeps.folder import (
     SweepFolder,
     run_elsewhere,
 )
-from experiments.sweeps.launchers import Batch, Launcher, LocalLauncher, SlurmLauncher
+from experiments.sweeps.launchers import (
+    Batch,
+    Launcher,
+    LocalLauncher,
+    SlurmLauncher,
+    slurm_options,
+)
 from experiments.system import commandline, own, terminal
-from experiments.system.files import synchronise
+from experiments.system.files import make_folder
 from experiments.system.lock import held
 from experiments.system.signals import STOPPED, stop_requests
-from gru_jax import fields
+from gru_jax import FieldError, fields
 
 PAUSE = 0.5  # seconds between two looks at the folder
 GRACE = 5  # seconds until a worker's last files are visible on a shared disk
 SEEDS_TOGETHER = 64  # the most seeds in a population of packed trials
 LAUNCHERS = ("local", "slurm")
+MOST = 10_000  # workers
 
 
 def main() -> int:
@@ -45,6 +52,12 @@ def main() -> int:
     trials = from_file(file, options.config)
     elsewhere = run_elsewhere(options.done) if options.done else {}
     chosen = [trial for trial in only(trials, options.only) if trial.name not in elsewhere]
+    launcher_is = fields.one_of("--launcher", options.launcher, LAUNCHERS)
+    jobs = slurm_options(options.slurm)
+    if options.slurm and launcher_is != "slurm":
+        raise FieldError("--slurm", ",".join(options.slurm), "left out without --launcher=slurm")
+    if fields.integer("--workers", options.workers, 0, MOST) and launcher_is != "local":
+        raise FieldError("--workers", options.workers, "left out with --launcher=slurm")
     if options.list:
         terminal.console().print(table(chosen))
         return 0
@@ -55,14 +68,13 @@ def main() -> int:
     folder = SweepFolder(path, elsewhere)
     imports = own.flags([*commandline.imports(sys.argv), file])
     launcher: Launcher
-    if fields.one_of("--launcher", options.launcher, LAUNCHERS) == "slurm":
-        launcher = SlurmLauncher(folder, options.slurm, imports)
+    if launcher_is == "slurm":
+        launcher = SlurmLauncher(folder, jobs, imports)
     else:
         launcher = LocalLauncher(folder, options.workers, imports)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    synchronise(folder.path.parent)
+    make_folder(folder.path)
     with held(folder.path), stop_requests() as stop:
-        folder.open(trials)
+        folder.open(trials, chosen)
         return run(folder, chosen, launcher, stop, options.pack, imports)
 
 

@@ -1,6 +1,7 @@
 """Trains a population of models. Its flags and its page of --help are `usage.TRAIN`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from experiments.settings.descriptions import described
 from experiments.settings.options import settable
 from experiments.settings.resolution import Settings, default_workdir, resolve
 from experiments.settings.schema import by_content, has_file, with_data
-from experiments.system import commandline, processes, terminal
+from experiments.system import commandline, own, processes, terminal
 from experiments.system.files import at_home
 from experiments.system.signals import STOPPED, stop_requests
 from experiments.training.loop import train_settings
@@ -60,6 +61,9 @@ def main() -> int:
             "--workdir", None, "given with --extend, since more steps change the default folder"
         )
     workdir = Path(flags.FLAGS.workdir or default_workdir(settings))
+    if own.describes_a_sweep(file := commandline.config_file()):
+        told = f"{file} adds trials, which experiments.sweep runs; this trains its config alone"
+        print(f"note: {told}", file=sys.stderr)
     count = processes.announced()
     use_cpu_cores(*settings.mesh_sizes, cores=recorded_cores(workdir, count), processes=count)
     with stop_requests() as stop, processes.joined():
@@ -95,7 +99,8 @@ def _finished(workdir: Path, settings: Settings, extend: bool) -> bool:
 def _report(workdir: Path, settings: Settings, summary: dict[str, Any]) -> None:
     from experiments.training.display import final_table
 
-    terminal.console().print(final_table(summary, settings.steps))
+    has_target = settings.experiment.target is not None
+    terminal.console().print(final_table(summary, settings.steps, has_target))
     print(f"curves:      {workdir / 'curves.png'}")
     print(f"tensorboard: {terminal.tool('tensorboard')} --logdir={workdir}")
 

@@ -5,6 +5,7 @@ import functools
 import math
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import nnx
 
@@ -12,6 +13,7 @@ from gru_jax import fields
 from gru_jax.axes import Array
 from gru_jax.model import BuildModel, SequenceModel, parameter_count
 from gru_jax.optimizer import Optimizer
+from gru_jax.streams import stream
 from gru_jax.tasks.base import Task
 
 
@@ -36,6 +38,7 @@ class Experiment:
 
     Raises:
       FieldError: a value is outside what is allowed.
+      ContractError: the task's examples or metrics have not the shapes that its sizes tell.
     """
 
     task: Task
@@ -51,6 +54,7 @@ class Experiment:
     carry_state: bool = False
 
     def __post_init__(self):
+        _check(self.task)
         fields.integer("batch_size", self.batch_size, 1)
         fields.integer("chunk", self.chunk, 1)
         fields.integer("evaluation_examples", self.evaluation_examples, 1)
@@ -99,6 +103,47 @@ class Experiment:
         if self.target is None:
             return jnp.zeros(value.shape, bool)
         return value < self.target if self.target_metric == "loss" else value > self.target
+
+
+def _check(task: Task) -> None:
+    """Raises ContractError if a task's own examples or metrics have other shapes than it tells."""
+    if type(task).training_examples is not Task.training_examples:
+        return  # a data set, which is not made by `example`
+    try:
+        hash(task)
+    except TypeError:  # a task of one's own may hold what has no hash
+        _checked.__wrapped__(task)
+    else:
+        _checked(task)
+
+
+@functools.lru_cache(maxsize=256)
+def _checked(task: Task) -> None:
+    name, size = type(task).__name__, 2
+    example = jax.eval_shape(lambda: task.example(stream(task.judged)))
+    told = {
+        "inputs": (task.steps,) if task.tokens else (task.steps, task.input_size),
+        "targets": task.target_shape,
+    }
+    for part, wanted in told.items():
+        shape = getattr(example, part).shape
+        if wanted not in (None, shape):
+            raise fields.ContractError(
+                f"the {part} of {name}'s examples have shape {shape}: must have {wanted}"
+            )
+    every = (task.steps,) if task.readout == "every" else ()
+    outputs = jax.ShapeDtypeStruct((size, *every, task.output_size), jnp.float32)
+    batch = jax.tree.map(lambda a: jax.ShapeDtypeStruct((size, *a.shape), a.dtype), example)
+    found = jax.eval_shape(task.metrics, outputs, batch)
+    if found.keys() != set(task.metric_names):
+        names = ", ".join(sorted(task.metric_names))
+        raise fields.ContractError(f"{name}.metrics returns {', '.join(found)}: must be {names}")
+    for metric, values in found.items():
+        if values.shape != (size,):
+            raise fields.ContractError(
+                f"{name}.metrics: {metric} has shape {values.shape} for a batch of {size}: must "
+                f"have {(size,)}, a number for each example"
+            )
 
 
 @functools.lru_cache(maxsize=256)

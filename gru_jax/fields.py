@@ -5,7 +5,7 @@ NumPy's scalars are taken as the numbers and words that they are.
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,10 @@ class FieldError(ValueError):
         return FieldError(f"{section}.{self.field}", self.value, self.allowed)
 
 
+class ContractError(Exception):
+    """A cell or a task of one's own is not what its contract asks for. The message is one line."""
+
+
 def plain(value: Any) -> Any:
     """A NumPy scalar as a value of Python's own type; anything else as it is.
 
@@ -61,11 +65,20 @@ def printable(text: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for an error message, or the empty string if no known name is similar.
 
-    >>> nearest("tahn", ["relu", "tanh"])
-    " (did you mean 'tanh'?)"
+    Args:
+      known: the names, or what they are the names of: a class may be meant by its own name.
+
+    >>> nearest("tahn", ["relu", "tanh"]), nearest("TANH", ["relu", "tanh"])
+    (" (did you mean 'tanh'?)", " (did you mean 'tanh'?)")
+    >>> nearest("FieldError", {"error": FieldError})
+    " (did you mean 'error'?)"
     """
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
+    spelled = {each.lower(): each for each in known}
+    if isinstance(known, Mapping):
+        kinds = {n: kind for n, kind in known.items() if isinstance(kind, type)}
+        spelled |= {kind.__name__.lower(): name for name, kind in kinds.items()}
+    close = difflib.get_close_matches(str(name).lower(), spelled, n=1)
+    return f" (did you mean {spelled[close[0]]!r}?)" if close else ""
 
 
 def counted(number: int, noun: str) -> str:
@@ -96,7 +109,7 @@ def one_of(field: str, value: Any, known: Iterable[str]) -> str:
     Raises:
       FieldError: the value is not one of the known words.
     """
-    known, value = list(known), plain(value)
+    known, value = known if isinstance(known, Mapping) else list(known), plain(value)
     if not isinstance(value, str) or value not in known:
         hint = nearest(value, known) if isinstance(value, str) else ""
         raise FieldError(field, value, "one of " + ", ".join(known) + hint)
@@ -134,6 +147,20 @@ def integer(field: str, value: Any, least: int, most: int = LARGEST) -> int:
         bounds = f"at least {least}" if usual else f"in {least}..{most}"
         raise FieldError(field, value, f"a whole number, {bounds}")
     return int(value)
+
+
+def place(field: str, value: Any, count: int, of: str) -> int:
+    """Returns the value.
+
+    Args:
+      of: whose parts there are, and what they are, such as "the run has one layer".
+
+    Raises:
+      FieldError: the value is not a whole number in 0..count - 1.
+    """
+    if count == 1 and value != 0:
+        raise FieldError(field, value, f"0: {of}")
+    return integer(field, value, 0, count - 1)
 
 
 def real(

@@ -247,7 +247,7 @@ def check(regularizer: Regularizer, cell: nnx.RNNCellBase) -> None:
 
     def masked(attribute: str, mask: Array) -> Carry:
         copy = with_masks(cell, attribute, [mask] * len(gates(cell)))
-        return copy.step(start, x)[0]
+        return copy.checked_step(start, x)[0]
 
     if regularizer.recurrent_dropout and not _has_say(lambda m: masked("state_mask", m), mask):
         raise refused("recurrent_dropout", f"0: no Gate of {name} hears the state")
@@ -257,7 +257,7 @@ def check(regularizer: Regularizer, cell: nnx.RNNCellBase) -> None:
     once = lambda carry, _: _advanced(cell, carry, x)
     for candidate in cell.CANDIDATES if regularizer.candidate_dropout else ():
         run = lambda m, candidate=candidate: with_candidates(once, start, {candidate: m}, 0)[0]
-        if candidate not in cell.step(start, x)[1] or not _has_say(run, mask > 0):
+        if candidate not in cell.checked_step(start, x)[1] or not _has_say(run, mask > 0):
             raise refused("candidate_dropout", f"0: {name} reports no activation {candidate!r}")
     if regularizer.candidate_dropout and not cell.CANDIDATES:
         raise refused("candidate_dropout", f"0: {name} adds nothing to an old state")
@@ -280,7 +280,7 @@ def _fits(rates: tuple[float, ...], cell: Cell) -> bool:
 
 
 def _advanced(cell: Cell, carry: Carry, x: Array) -> Any:
-    carry, activations = cell.step(carry, x)
+    carry, activations = cell.checked_step(carry, x)
     return carry, (cell.output(carry), activations)
 
 

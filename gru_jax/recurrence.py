@@ -283,7 +283,7 @@ def _advance(
         raise ValueError(f"{name} has no activations: must be a Cell")
     if type(cell).__call__ is not Cell.__call__:
         raise ValueError(f"{name} overrides __call__, so the activations of step are not its own")
-    carry, activations = cell.step(carry, inputs)
+    carry, activations = cell.checked_step(carry, inputs)
     return carry, (cell.output(carry), activations)
 
 

@@ -51,7 +51,7 @@ def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
     """
     experiment = run.settings.experiment
     layers = run.models[0].layers
-    fields.integer("--layer", layer, 0, len(layers) - 1)
+    fields.place("--layer", layer, len(layers), "the run has one layer")
     if layers[layer].backward is not None:
         raise FieldError("config.model.bidirectional", True, "False, to show one direction's gates")
     cell = layers[layer].forward.cell

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from experiments.reports.page import Live, page
 from experiments.reports.results import Entry, entries
+from experiments.runs.records import SWEEP
 from experiments.sweeps.estimates import Progress
-from experiments.sweeps.folder import RUNNING, SWEEP
+from experiments.sweeps.folder import RUNNING
 from experiments.system.lock import LOCK
 from experiments.system.terminal import duration
 

@@ -9,6 +9,8 @@ from experiments.settings.schema import complete, has_file, with_data
 from experiments.system.files import RunError, check_plain, read_json
 from gru_jax import FieldError
 
+SWEEP = "sweep.json"  # in the folder of a sweep
+
 
 def read_config(workdir: Path, data: Sequence[str] = ()) -> dict[str, Any]:
     """A run's config, with fields that were added later at their defaults.
@@ -20,11 +22,24 @@ def read_config(workdir: Path, data: Sequence[str] = ()) -> dict[str, Any]:
       RunError: the folder holds no run, or something that is neither a file nor a folder.
       FieldError: a later version has stored it, or its data file is another one, or it has none.
     """
+    _check_run(workdir)
     check_plain(workdir)  # reading a pipe would wait for ever
     config = complete(read_json(workdir / "config.json", f"{workdir} holds no run"))
     if data and not has_file(config):
         raise FieldError("--data", data[0], f"left out: {workdir} has no data file")
     return with_data(config, data)
+
+
+def _check_run(workdir: Path) -> None:
+    """Raises RunError if it is no run, or a sweep, of which a trial has to be named."""
+    if (workdir / "config.json").exists():
+        return
+    if (workdir / SWEEP).exists():
+        begun = sorted(path.parent for path in workdir.glob("trials/*/config.json"))
+        such = f"such as {begun[0]}" if begun else "none of which has begun"
+        raise RunError(f"{workdir} is a sweep: give one of its trials, {such}")
+    missing = "config.json is missing" if workdir.is_dir() else "there is no such folder"
+    raise RunError(f"{workdir} holds no run ({missing})")
 
 
 def read_environment(workdir: Path) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from experiments.runs.environment import environment
 from experiments.runs.records import read_config, read_environment
 from experiments.settings.resolution import Settings
 from experiments.settings.schema import SCHEMA, by_content, changes_since, has_file, without
-from experiments.system.files import RunError, check_plain, write_json
+from experiments.system.files import RunError, check_own, check_plain, write_json
 
 
 def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> None:
@@ -37,9 +37,7 @@ def open_workdir(workdir: Path, settings: Settings, extend: bool = False) -> Non
         _note_resume(workdir)
         return
     begun = {"lock.json", "environment.json"}  # left by a kill at the very start
-    for path in workdir.iterdir():
-        if path.name not in begun and path.suffix != ".partial":
-            raise RunError(f"{workdir} holds {path.name!r}, but no run (config.json is missing)")
+    check_own(workdir, begun.__contains__, "no run (config.json is missing)")
     write_json(workdir / "environment.json", environment())
     write_json(workdir / "config.json", settings.config)
 

@@ -156,7 +156,7 @@ def _known(*values: Any) -> Experiment:
 def resolve_task(section: dict[str, Any]) -> Task:
     """The task that a section such as {"name": "adding", "length": 100} describes."""
     options = {name: frozen(value) for name, value in section.items()}
-    name = fields.one_of("name", options.pop("name", None), (*TASKS, *SOURCES))
+    name = fields.one_of("name", options.pop("name", None), {**TASKS, **SOURCES})
     known = defaults(name)
     digest = options.pop("sha256", None) if name in SOURCES and "path" in known else None
     check_names(options, list(known))

@@ -141,6 +141,7 @@ def described(base: dict[str, Any], sweep: Callable[[Add], None]) -> list[Trial]
                 raise FieldError(f"trial {name}: after", other, allowed)
         found[name] = Trial(name, settings, overrides, reference, tuple(others))
 
+    add.__qualname__ = "add"  # as errors of Python's call it
     sweep(add)
     for trial in found.values():
         if trial.reference is not None and trial.reference not in found.keys() - {trial.name}:

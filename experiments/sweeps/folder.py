@@ -16,16 +16,23 @@ from types import MappingProxyType
 from typing import Any
 
 from experiments.runs.environment import command
-from experiments.runs.records import last_step, read_summary
+from experiments.runs.records import SWEEP, last_step, read_summary
 from experiments.runs.workdir import check_config
 from experiments.settings.resolution import resolve
 from experiments.settings.schema import complete, with_data
 from experiments.settings.trials import NAME, Trial
-from experiments.system.files import RunError, check_plain, read_json, synchronise, write_json
+from experiments.system.files import (
+    RunError,
+    check_own,
+    check_plain,
+    read_json,
+    synchronise,
+    write_json,
+)
 from experiments.system.lock import LOCK
 from gru_jax import fields
 
-SWEEP, SLURM = "sweep.json", "slurm"
+SLURM = "slurm"
 DONE, DIVERGED, FAILED, RUNNING, WAITING = "done", "diverged", "failed", "running", "waiting"
 FINISHED = (DONE, DIVERGED)  # running it again would change nothing
 
@@ -60,17 +67,19 @@ class SweepFolder:
     def log(self, name: str) -> Path:
         return self.path / "logs" / f"{name}.log"
 
-    def open(self, trials: list[Trial]) -> None:
+    def open(self, trials: list[Trial], chosen: Sequence[Trial] | None = None) -> None:
         """Records the trials. A sweep may get new trials, but no trial may change.
+
+        Args:
+          chosen: those that are to run, by default all. If all of them have ended, the command
+            trains nothing, and the one that did is kept.
 
         Raises:
           RunError: a trial of the same name had another config, or the folder holds other things.
         """
         check_plain(self.path, but=SLURM)  # submitit makes links there
         if not self.exists():
-            strangers = [path.name for path in self.path.iterdir() if path.name != LOCK]
-            if strangers:
-                raise RunError(f"{self.path} holds {strangers[0]!r}, but no sweep")
+            check_own(self.path, lambda name: name == LOCK, "no sweep")
         for trial in trials:
             if (self.workdir(trial.name) / "config.json").exists():
                 check_config(self.workdir(trial.name), trial.settings, extend=None)
@@ -87,14 +96,20 @@ class SweepFolder:
             }
             for trial in trials
         ]
-        write_json(self.path / SWEEP, {"command": command(), "trials": rows})
+        missing = [
+            trial
+            for trial in (trials if chosen is None else chosen)
+            if self.state(trial.name).status not in FINISHED and self.may_run(trial)
+        ]
+        told = self.command if self.exists() and not missing else command()
+        write_json(self.path / SWEEP, {"command": told, "trials": rows})
 
     def exists(self) -> bool:
         return (self.path / SWEEP).exists()
 
     @property
     def command(self) -> str:
-        """The last command that ran it."""
+        """The last command that trained any of it."""
         return str(self._read().get("command"))
 
     def _read(self) -> dict[str, Any]:

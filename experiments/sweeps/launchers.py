@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 from experiments.sweeps.folder import SLURM, SweepFolder
 from experiments.system.files import RunError, read_json, write_json
@@ -50,7 +50,7 @@ class LocalLauncher:
 
     def __init__(self, folder: SweepFolder, workers: int = 0, imports: Sequence[str] = ()):
         self._folder, self._imports = folder, imports
-        self._workers = fields.integer("--workers", workers, 0, 10_000)
+        self._workers = workers
         self._running: dict[int, tuple[Batch, subprocess.Popen[bytes]]] = {}
 
     def waiting(self) -> set[str]:
@@ -111,41 +111,51 @@ def _how(status: int) -> str:
     return f"its worker ended with status {status}"
 
 
+OPTIONS = {  # of --slurm, and what submitit calls them
+    "account": "slurm_account",
+    "array_parallelism": "slurm_array_parallelism",
+    "constraint": "slurm_constraint",
+    "cpus_per_task": "cpus_per_task",
+    "gpus_per_node": "gpus_per_node",
+    "mem_gb": "mem_gb",
+    "minutes": "timeout_min",
+    "partition": "slurm_partition",
+    "qos": "slurm_qos",
+}
+NUMBERS = ("array_parallelism", "cpus_per_task", "gpus_per_node", "mem_gb", "minutes")
+
+
+def slurm_options(given: Sequence[str]) -> dict[str, Any]:
+    """The options that --slurm gives as NAME=VALUE, as submitit takes them.
+
+    Raises:
+      FieldError: a name is not one of `OPTIONS`, or its value is of another kind.
+    """
+    found: dict[str, Any] = {"timeout_min": 240}
+    for text in given:
+        name, _, value = text.partition("=")
+        if name not in OPTIONS:
+            known = ", ".join(OPTIONS) + fields.nearest(name, OPTIONS)
+            raise FieldError("--slurm", text, f"NAME=VALUE, where NAME is one of {known}")
+        whole = value.isdecimal() and int(value) > 0
+        if not (whole if name in NUMBERS else value):
+            kind = "a whole number, at least 1" if name in NUMBERS else "a word"
+            raise FieldError("--slurm", text, f"{name}= followed by {kind}")
+        found[OPTIONS[name]] = int(value) if whole else value
+    return found
+
+
 class SlurmLauncher:
     """One array of jobs, through submitit. A job that Slurm ends early is queued again.
 
     Args:
-      options: NAME=VALUE strings, with names in `OPTIONS`.
+      options: what `slurm_options` returns.
       imports: --import flags for the workers.
     """
 
-    OPTIONS: ClassVar = {
-        "account": "slurm_account",
-        "array_parallelism": "slurm_array_parallelism",
-        "constraint": "slurm_constraint",
-        "cpus_per_task": "cpus_per_task",
-        "gpus_per_node": "gpus_per_node",
-        "mem_gb": "mem_gb",
-        "minutes": "timeout_min",
-        "partition": "slurm_partition",
-        "qos": "slurm_qos",
-    }
-    NUMBERS = ("array_parallelism", "cpus_per_task", "gpus_per_node", "mem_gb", "minutes")
-
-    def __init__(self, folder: SweepFolder, options: list[str], imports: Sequence[str] = ()):
+    def __init__(self, folder: SweepFolder, options: dict[str, Any], imports: Sequence[str] = ()):
         self._folder, self._path = folder, folder.path.resolve() / SLURM
-        self._imports = imports
-        self._options: dict[str, Any] = {"timeout_min": 240}
-        for text in options:
-            name, _, value = text.partition("=")
-            if name not in self.OPTIONS:
-                known = ", ".join(self.OPTIONS) + fields.nearest(name, self.OPTIONS)
-                raise FieldError("--slurm", text, f"NAME=VALUE, where NAME is one of {known}")
-            whole = value.isdecimal() and int(value) > 0
-            if not (whole if name in self.NUMBERS else value):
-                kind = "a whole number, at least 1" if name in self.NUMBERS else "a word"
-                raise FieldError("--slurm", text, f"{name}= followed by {kind}")
-            self._options[self.OPTIONS[name]] = int(value) if whole else value
+        self._imports, self._options = imports, options
         for command in ("sbatch", "squeue"):
             if not shutil.which(command):
                 raise RunError(

@@ -17,8 +17,10 @@ from experiments.system.files import RunError
 from experiments.system.manual import SWITCH, Flag, Program
 from experiments.system.signals import STOPPED, stop_requests
 from experiments.training.loop import train_together
-from gru_jax import FieldError
+from gru_jax import FieldError, fields
 from gru_jax.devices import use_cpu_cores
+
+FAILURES = (FieldError, fields.ContractError, RunError, OSError, MemoryError, RuntimeError)
 
 PROGRAM = Program(
     name="sweeps.worker",
@@ -73,7 +75,7 @@ def train_trials(
     again = int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
     try:
         train_together(list(runs.values()), quiet=False, stop=stop, force=again)
-    except (FieldError, RunError, OSError, MemoryError, RuntimeError) as error:
+    except FAILURES as error:
         if len(runs) == 1:
             (name,) = runs
             folder.fail(name, str(error))

@@ -23,6 +23,7 @@ from experiments.system.files import RunError
 from experiments.system.manual import FIELD, IMPORT, Flag, Program
 from gru_jax import FieldError, fields
 
+NUMBERS = {"int": "a whole number", "float": "a number"}
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 
@@ -41,8 +42,7 @@ def define(defined: Iterable[Flag], values: flags.FlagValues = flags.FLAGS) -> N
     for flag in defined:
         if flag.kind != FIELD:
             kind = getattr(flags, f"DEFINE_{flag.kind}")
-            more = {"required": flag.required, "flag_values": values}
-            kind(flag.name, flag.default, flag.text, **more)
+            kind(flag.name, flag.default, flag.text, flag_values=values)
 
 
 def imports(argv: list[str]) -> list[str]:
@@ -51,6 +51,7 @@ def imports(argv: list[str]) -> list[str]:
     define([IMPORT], values)
     values.set_gnu_getopt()
     values(argv, known_only=True)
+    _check_given(values)
     return list(values["import"].value or [])
 
 
@@ -86,7 +87,7 @@ def _run(main: Callable[..., int], program: Program, options: Options) -> int:
         sys.argv = written_out(sys.argv)
         for file in imports(sys.argv):
             own.imported(file)
-        rest = parse(sys.argv, flags.FLAGS, program.takes, options)
+        rest = parse(sys.argv, flags.FLAGS, program, options)
         compilation.use_cache()
         return main(*rest)
 
@@ -100,7 +101,7 @@ def guarded(main: Callable[[], int]) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         return main()
-    except (FieldError, RunError, flags.Error) as error:
+    except (FieldError, fields.ContractError, RunError, flags.Error) as error:
         return _complain(str(error))
     except OSError as error:
         return _complain(str(error), FAILED)
@@ -122,14 +123,16 @@ def guarded(main: Callable[[], int]) -> int:
 def parse(
     argv: list[str],
     values: flags.FlagValues,
-    takes: str = "",
+    program: Program,
     options: Options = config_files.none,
 ) -> list[str]:
     """Reads the arguments into the flags; `values.config` is the config with its overrides.
 
     Args:
-      takes: what the program takes beside flags; it must be given, and is returned.
       options: those of a task, which may be set whether or not the config's file names them.
+
+    Returns:
+      The arguments that are no flags, if the program takes any; then it needs one.
 
     Raises:
       FieldError: a field of the config is unknown, or its value has the wrong type.
@@ -142,22 +145,44 @@ def parse(
     try:
         rest = values(command.rest)[1:]
     except flags.IllegalFlagValueError as error:
-        if missing := re.findall(r"flag (--\w+)=None", str(error)):
-            raise flags.Error(f"missing: {', '.join(missing)} (see --help)") from None
-        raise
+        raise _of_another_kind(str(error), values) from None
+    _check_given(values)
+    takes, needed = program.takes, [f"--{flag.name}" for flag in program.flags if flag.required]
+    missing = [name for name in needed if values[name[2:]].value is None]
     if rest and not takes:
-        raise flags.Error(f"unexpected argument {rest[0]!r}: options start with --")
+        instead = f", such as {missing[0]}={rest[0]}" if missing else ""
+        raise flags.Error(f"unexpected argument {rest[0]!r}: options start with --{instead}")
+    if "" in rest:
+        raise flags.Error(f"{takes} has an empty name")
     if takes and not rest:
-        raise flags.Error(f"missing: {takes} (see --help)")
+        missing = [takes]
+    if missing:
+        raise flags.Error(f"missing: {', '.join(missing)} (see --help)")
     if not takes_config or ("describe" in values and values["describe"].value):
         return rest
     if not command.file:
         said = f"{command.changes[0][0]} without --config=FILE" if command.changes else ""
-        raise flags.Error(
-            said or "--config is missing: give one, such as --config=configs/adding.py"
-        )
+        example = program.examples[0][1].split()[0]
+        raise flags.Error(said or f"--config is missing: give one, such as {example}")
     values.config = config_files.configured(command, options)
     return rest
+
+
+def _check_given(values: flags.FlagValues) -> None:
+    """Raises flags.Error if a flag is given without a value, as by a variable that is not set."""
+    for name in values:
+        value = values[name].value
+        if values[name].present and value in ("", [], [""]):
+            raise flags.Error(f"--{name} is empty")
+        if isinstance(value, list) and "" in value:
+            raise flags.Error(f"--{name}={','.join(value)} has an empty entry")
+
+
+def _of_another_kind(message: str, values: flags.FlagValues) -> Exception:
+    """The error about a flag whose value is not of its kind, from what absl says of it."""
+    found = re.match(r"flag --(\w+)=(.*?): ", message, re.DOTALL)
+    kind = NUMBERS.get(values[found[1]].flag_type()) if found else None
+    return FieldError(f"--{found[1]}", found[2], kind) if found and kind else flags.Error(message)
 
 
 def _complain(text: str, status: int = BAD_INPUT) -> int:

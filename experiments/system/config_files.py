@@ -2,6 +2,7 @@
 
 import ast
 import dataclasses
+import inspect
 import re
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +49,7 @@ def given(argv: list[str]) -> Given:
     """Reads the arguments about the config. A value may also stand behind a space.
 
     Raises:
-      flags.Error: --config has no value.
+      flags.Error: --config has no value, or an empty one.
     """
     file, left = "", argv[::-1]
     changes: list[tuple[str, str]] = []
@@ -61,6 +62,8 @@ def given(argv: list[str]) -> Given:
             if found[1] is None and not left:
                 raise flags.Error("--config is missing its file")
             file = left.pop() if found[1] is None else found[1]
+            if not file:
+                raise flags.Error("--config is empty")
         elif found := FIELD.fullmatch(argument):
             bare = found[3] is None
             if bare and not found[1] and left and not left[-1].startswith("--"):
@@ -87,8 +90,10 @@ def configured(command: Given, options: Options) -> ConfigDict:
     get_config = getattr(imported(path, "--config"), "get_config", None)
     if not callable(get_config):
         raise RunError(f"--config: {path} has no get_config()")
+    given = [argument] if colon else []
+    _check_takes(get_config, given, path)
     try:
-        found = get_config(*([argument] if colon else []))
+        found = get_config(*given)
         config = ConfigDict(found) if isinstance(found, dict) else found
     except Exception as error:
         raise raised("--config", path, error) from None
@@ -98,6 +103,17 @@ def configured(command: Given, options: Options) -> ConfigDict:
     for field, text in sorted(command.changes, key=lambda change: change[0] != "config.task.name"):
         _change(config, field, text, options)
     return config
+
+
+def _check_takes(get_config: Callable[..., Any], given: list[str], path: str) -> None:
+    """Raises RunError if a file's get_config() cannot be called with what is behind the colon."""
+    try:
+        inspect.signature(get_config).bind(*given)
+    except TypeError:
+        told = "takes nothing after the colon" if given else "needs an argument: FILE:ARGUMENT"
+        raise RunError(f"--config={':'.join([path, *given])}: this file {told}") from None
+    except ValueError:  # it has no signature that could be read
+        return
 
 
 def _change(config: ConfigDict, path: str, text: str, options: Options) -> None:

@@ -4,8 +4,11 @@ import contextlib
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+PARTIAL = ".partial"  # the suffix of a file that is not complete yet
 
 
 class RunError(Exception):
@@ -31,6 +34,33 @@ def check_plain(folder: Path, but: str = "") -> None:
                     raise RunError(f"{path} is neither a file nor a folder")
         if Path(where) == folder:
             folders[:] = [name for name in folders if name != but]
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder that --workdir names, if it is missing.
+
+    Raises:
+      RunError: it cannot be made, such as within a file.
+    """
+    if folder.is_dir():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        synchronise(folder.parent)
+    except OSError as error:
+        raise RunError(f"--workdir={folder} cannot be made: {error.strerror}") from None
+
+
+def check_own(folder: Path, ours: Callable[[str], bool], otherwise: str) -> None:
+    """Raises RunError if a folder holds anything that is not ours: somebody else's must not change.
+
+    Args:
+      ours: whether a file or folder of this name belongs there. What a kill has left may.
+      otherwise: what the folder then is not, such as "no run".
+    """
+    for path in sorted(folder.iterdir()):
+        if not ours(path.name) and path.suffix != PARTIAL:
+            raise RunError(f"{folder} holds {path.name!r}, but {otherwise}")
 
 
 def read_json(path: Path, otherwise: str) -> dict[str, Any]:
@@ -59,7 +89,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes the whole file or nothing."""
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(path.name + PARTIAL)
     partial.unlink(missing_ok=True)
     with partial.open("xb") as file:  # x: never follows a link
         file.write(data)

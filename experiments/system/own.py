@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from experiments.system.files import RunError
-from gru_jax import CELLS, TASKS, FieldError
+from gru_jax import CELLS, TASKS, FieldError, fields
 
 
 def imported(path: str, flag: str = "--import") -> ModuleType:
@@ -21,6 +21,8 @@ def imported(path: str, flag: str = "--import") -> ModuleType:
     """
     name = str(Path(path).resolve())
     spec = importlib.util.spec_from_file_location(name, path)
+    if not Path(path).exists():
+        raise RunError(f"{flag}: {path} does not exist{_hint(Path(path))}")
     if spec is None or spec.loader is None or not Path(path).is_file():
         raise RunError(f"{flag}: {path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
@@ -32,9 +34,20 @@ def imported(path: str, flag: str = "--import") -> ModuleType:
     return module
 
 
+def describes_a_sweep(path: str) -> bool:
+    """Whether a file that was imported adds trials to its config."""
+    return callable(getattr(sys.modules.get(str(Path(path).resolve())), "sweep", None))
+
+
+def _hint(path: Path) -> str:
+    """A Python file beside a missing one that has a similar name, as a question."""
+    beside = [str(path.with_name(each.name)) for each in path.parent.glob("*.py")]
+    return fields.nearest(str(path), beside)
+
+
 def raised(flag: str, path: str, error: Exception) -> Exception:
     """What to raise where a file that was imported raises an error: one that names the line."""
-    if isinstance(error, FieldError | RunError):
+    if isinstance(error, FieldError | fields.ContractError | RunError):
         return error
     return RunError(f"{flag}: {place(error) or path}: {type(error).__name__}: {error}")
 

@@ -11,7 +11,7 @@ from experiments.runs.metrics import IDENTITY, MetricsFile, Row
 from experiments.runs.records import read_metrics
 from experiments.runs.workdir import check_schema, extend_config, open_workdir
 from experiments.settings.resolution import Settings
-from experiments.system.files import RunError, synchronise, write_bytes, write_json
+from experiments.system.files import RunError, make_folder, write_bytes, write_json
 from experiments.system.lock import held
 from experiments.training.display import Display
 
@@ -47,7 +47,9 @@ class Recorder:
         extend_config(self._workdir, self._settings)
         with (
             closing(MetricsFile(self._workdir, step)) as self._metrics,
-            Display(self._settings.steps, step, quiet) as self._display,
+            Display(
+                self._settings.steps, step, quiet, self._settings.experiment.target is not None
+            ) as self._display,
         ):
             yield
 
@@ -85,9 +87,7 @@ def recorder(
       RunError: another process holds it, or it belongs to another run.
     """
     check_schema(workdir, settings.config)  # of a run that was read back
-    if not workdir.exists():
-        workdir.mkdir(parents=True)
-        synchronise(workdir.parent)
+    make_folder(workdir)
     with held(workdir, force) as check:
         open_workdir(workdir, settings, extend)
         yield Recorder(workdir, settings, check)

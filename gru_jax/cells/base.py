@@ -150,6 +150,21 @@ class Cell(nnx.RNNCellBase):
         """
         raise NotImplementedError
 
+    def checked_step(self, carry: Carry, inputs: StepInput) -> tuple[Carry, Activations]:
+        """As `step`; what it returns is looked at while it is traced.
+
+        Raises:
+          ContractError: `step` is missing, or returns something else.
+        """
+        name = type(self).__name__
+        if type(self).step is Cell.step:
+            raise fields.ContractError(f"{name} must define step(carry, inputs)")
+        found = self.step(carry, inputs)
+        if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], dict)):
+            told = "must return (new carry, {name of a gate: its value})"
+            raise fields.ContractError(f"{name}.step {told}")
+        return found
+
     def output(self, carry: Carry) -> State:
         """What the layer above sees: the last of the state arrays, (*batch, H)."""
         return carry[-1] if len(self.STATES) > 1 else carry
@@ -167,7 +182,7 @@ class Cell(nnx.RNNCellBase):
 
     def __call__(self, carry: Carry, inputs: StepInput) -> tuple[Carry, State]:
         inputs = arguments.inputs(inputs, self.in_features, time=False)
-        carry, _ = self.step(carry, inputs)
+        carry, _ = self.checked_step(carry, inputs)
         return carry, self.output(carry)
 
     def initialize_carry(

@@ -65,6 +65,14 @@ class Task(abc.ABC):
     # No argument, hence no field of a config: what a run is trained by is always "validation".
     judged: str = dataclasses.field(default=VALIDATION, init=False, repr=False)
 
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        missing = sorted(cls.__abstractmethods__)
+        if not hasattr(cls, "metric_names"):
+            missing.append("metric_names")
+        if missing:
+            raise fields.ContractError(f"{cls.__name__} must define {', '.join(missing)}")
+        return super().__new__(cls)
+
     @property
     @abc.abstractmethod
     def readout(self) -> str:
@@ -89,6 +97,11 @@ class Task(abc.ABC):
     @abc.abstractmethod
     def output_size(self) -> int:
         """How many classes there are, or how many numbers the model outputs."""
+
+    @property
+    def target_shape(self) -> tuple[int, ...] | None:
+        """The shape of an example's targets; None where only the loss knows."""
+        return None
 
     @property
     def steps(self) -> int:
@@ -189,6 +202,10 @@ class Classification(Task):
 
     metric_names: ClassVar[tuple[str, ...]] = ("loss", "accuracy")
 
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        return (self.steps,) if self.readout == "every" else ()
+
     def loss(self, outputs: Outputs, batch: Batch) -> PerExample:
         each = optax.softmax_cross_entropy_with_integer_labels(outputs, batch.targets.clip(0))
         return self._mean(each, batch.targets != UNASKED)
@@ -220,6 +237,10 @@ class Regression(Task):
     output_size = 1
     metric_names: ClassVar[tuple[str, ...]] = ("loss", "correct")
     tolerance: ClassVar[float] = 0.04  # Hochreiter & Schmidhuber's (1997) for the adding problem
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        return (self.output_size,)
 
     def loss(self, outputs: Outputs, batch: Batch) -> PerExample:
         return jnp.square(outputs - batch.targets)[..., 0]

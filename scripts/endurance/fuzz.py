@@ -124,7 +124,7 @@ def settings_of(case: Case) -> Settings:
         argv = arguments(case)
         values = flags.FlagValues()
         commandline.define(usage.CONFIG, values)
-        commandline.parse(argv, values, options=settable)
+        commandline.parse(argv, values, usage.TRAIN, settable)
         return resolve(values.config)
     config = default(task)
     for path, value in changes:

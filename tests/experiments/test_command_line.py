@@ -1,6 +1,7 @@
 """What a command line says about its config, and what it is told where that is wrong."""
 
 import ast
+import dataclasses
 import re
 
 import pytest
@@ -17,14 +18,17 @@ from experiments.system.files import RunError
 from gru_jax import TASKS, FieldError
 from tests.programs import ROOT, tiny_config
 
+PROGRAM = dataclasses.replace(
+    usage.TRAIN, flags=(*usage.CONFIG, manual.Flag("workers", "N", "", 0, "integer"))
+)
 COPY = f"--config={ROOT}/configs/copy_first.py"
 
 
 def parsed(*arguments):
     """The flags of a program with these arguments."""
     values = flags.FlagValues()
-    commandline.define([*usage.CONFIG, manual.Flag("workers", "N", "", 0, "integer")], values)
-    commandline.parse(["program", *arguments], values, options=settable)
+    commandline.define(PROGRAM.flags, values)
+    commandline.parse(["program", *arguments], values, PROGRAM, settable)
     return values
 
 

@@ -193,7 +193,7 @@ def test_jobs_of_a_cluster_import_as_well(tmp_path, monkeypatch):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    launcher = SlurmLauncher(SweepFolder(tmp_path), [], ["--import=/x/mine.py"])
+    launcher = SlurmLauncher(SweepFolder(tmp_path), {}, ["--import=/x/mine.py"])
     (tmp_path / "slurm").mkdir()
     submitit, started = mock.MagicMock(), mock.MagicMock()
     submitit.AutoExecutor().submit.return_value.job_id = "7"
@@ -243,7 +243,7 @@ def test_a_task_on_the_command_line(files, tmp_path):
 @pytest.mark.parametrize(
     ("code", "message"),
     [
-        (None, "is not a Python file"),
+        (None, "does not exist"),
         ("x = undefined", "1: NameError: name 'undefined' is not defined"),
         ("\nraise KeyError('a')", "2: KeyError: 'a'"),
         ("\n\nx = (", "3: SyntaxError: '(' was never closed"),

@@ -175,12 +175,6 @@ def test_bad_input_is_one_line_and_status_2(name, arguments, message, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_workdir_that_cannot_be_made(tmp_path):
-    (tmp_path / "file").touch()
-    options = ["--config=configs/adding.py", f"--workdir={tmp_path}/file/run", *tiny()]
-    assert one_line(program("train", *options, expect=1).stderr)
-
-
 def test_a_config_file_that_raises(tmp_path):
     (tmp_path / "mine.py").write_text("import nothing_of_that_name")
     refused = program("train", f"--config={tmp_path}/mine.py", expect=2)

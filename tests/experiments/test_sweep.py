@@ -15,7 +15,7 @@ from experiments.settings.resolution import resolve
 from experiments.settings.trials import Trial, described
 from experiments.sweep import batches
 from experiments.sweeps.folder import State, SweepFolder, _rows
-from experiments.sweeps.launchers import LocalLauncher, SlurmLauncher
+from experiments.sweeps.launchers import LocalLauncher, SlurmLauncher, slurm_options
 from experiments.sweeps.worker import train_trials
 from experiments.system.files import RunError
 from gru_jax import FieldError
@@ -217,15 +217,15 @@ def test_a_folder_that_holds_something_else(mixed, tmp_path):
         (["partition"], "partition= followed by a word"),
     ],
 )
-def test_bad_options_for_slurm(tmp_path, options, message):
+def test_bad_options_for_slurm(options, message):
     with pytest.raises(FieldError, match=message):
-        SlurmLauncher(SweepFolder(tmp_path), options)
+        slurm_options(options)
 
 
 def test_a_machine_without_slurm(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RunError, match="sbatch is not found"):
-        SlurmLauncher(SweepFolder(tmp_path), [])
+        SlurmLauncher(SweepFolder(tmp_path), {})
 
 
 def trials(*overrides):
@@ -285,7 +285,7 @@ def test_damaged_notes_on_jobs(tmp_path, monkeypatch):
     (tmp_path / "slurm").mkdir()
     (tmp_path / "slurm" / "jobs.json").write_text('{"1": 3}')
     with pytest.raises(RunError, match=r"jobs\.json is damaged"):
-        SlurmLauncher(SweepFolder(tmp_path), []).waiting()
+        SlurmLauncher(SweepFolder(tmp_path), {}).waiting()
 
 
 def test_a_job_that_was_requeued_takes_over_from_another_host(tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ def test_every_program_has_three_examples_which_it_understands(monkeypatch):
         for _, arguments in shown.examples:
             values = flags.FlagValues()
             commandline.define([*shown.flags, commandline.IMPORT], values)
-            rest = commandline.parse([shown.name, *shlex.split(arguments)], values, shown.takes)
+            rest = commandline.parse([shown.name, *shlex.split(arguments)], values, shown)
             assert bool(rest) == bool(shown.takes)
 
 
