@@ -172,7 +172,9 @@ def test_what_is_behind_the_colon(arguments, more, message, tmp_path):
     (tmp_path / "mine.py").write_text(f"def get_config({arguments}):\n    return {{}}\n")
     told = f"--config={tmp_path / 'mine.py'}{more}: this file {message}"
     with pytest.raises(RunError, match=f"^{re.escape(told)}"):
-        config_files.configured(config_files.given([f"--config={tmp_path / 'mine.py'}{more}"]))
+        config_files.configured(
+            config_files.given([f"--config={tmp_path / 'mine.py'}{more}"]), config_files.none
+        )
 
 
 def test_a_wrong_word_for_a_trial(tmp_path):
