@@ -29,7 +29,7 @@ def held(workdir: Path, force: bool = False) -> Iterator[Callable[[], None]]:
     takes over from it. If it is alive after all, it stops at its next chunk.
 
     Raises:
-      RunError: another process holds the folder, or nothing can be written there.
+      RunError: another process holds the folder.
     """
     path = workdir / LOCK
     file = _take_over(path) if force and _elsewhere(_holder(path)) else _take(path)
@@ -51,11 +51,7 @@ def held(workdir: Path, force: bool = False) -> Iterator[Callable[[], None]]:
 def _take(path: Path) -> Any:
     while True:
         # Never follows a link, which in a stranger's folder may point anywhere.
-        try:
-            opened = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-        except OSError as error:
-            raise RunError(f"nothing can be written to {path.parent}: {error.strerror}") from None
-        file = os.fdopen(opened, "r+")
+        file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644), "r+")
         holder = _holder(path)
         if _elsewhere(holder):
             file.close()

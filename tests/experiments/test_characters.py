@@ -4,7 +4,7 @@ import io
 import sys
 
 import pytest
-from matplotlib.font_manager import findfont, fontManager, get_font
+from matplotlib.font_manager import findfont, get_font
 
 from experiments.figures import glyphs, style
 from experiments.figures.gates import _shown
@@ -43,7 +43,7 @@ def test_a_character_that_no_font_has_is_written_as_its_escape(installed):
 def test_a_character_is_drawn_with_a_font_that_has_it(installed):
     usual = get_font(findfont("DejaVu Sans")).get_charmap()
     family = "STIXNonUnicode"
-    path = next(entry.fname for entry in fontManager.ttflist if entry.name == family)
+    path = findfont(family)
     special = next(chr(code) for code in get_font(path).get_charmap() if code not in usual)
     installed[family] = path
     for text in labelled(f"a {special} \u4f60"):

@@ -173,7 +173,7 @@ def test_an_lstm_has_three_gates(tmp_path):
         (["--examples=129"], "--examples = 129: must be a whole number, in 1..128"),
         (["--examples=4", "--example=4"], "--example = 4: must be a whole number, in 0..3"),
         (["--seed=2"], "--seed = 2: must be a whole number, in 0..1"),
-        (["--layer=1"], "--layer = 1: must be a whole number, in 0..0"),
+        (["--layer=1"], "--layer = 1: must be 0: the run has one layer"),
         (["--run=nowhere"], "nowhere holds no run"),
     ],
 )

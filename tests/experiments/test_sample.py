@@ -279,7 +279,7 @@ def test_the_program_writes_on(run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--prompt="], "--prompt = '': must be at least one character"),
+        (["--prompt="], "--prompt is empty"),
         (["--prompt=Zebra"], "--prompt = 'Zebra': must be at least one character, and none that"),
         (["--temperature=-1"], "--temperature = -1"),
         (["--temperature=nan"], "--temperature = nan"),
