@@ -131,7 +131,8 @@ def _lane(
             run.wait(moment, chance, times)
             newest = run.newest()
             if not run.kill():
-                break  # it had already ended
+                to_come.append(moment)  # it had already ended: another run is killed there
+                break
             killed += 1
             done()
             counts[f"waited for: {moment}"] += 1
