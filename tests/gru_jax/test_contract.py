@@ -33,4 +33,4 @@ class Flat(Adding):
 
 def test_the_targets_of_a_regression_have_a_shape():
     with pytest.raises(ContractError, match=r"targets of Flat's .* \(\): must have \(1,\)"):
-        Experiment(Flat(4), lambda rngs: None)
+        Experiment(Flat(4), lambda _: None)
