@@ -1,6 +1,7 @@
 """CogScale: GRU and LSTM as its authors trained them, at the rates that they found the best.
 
-Widths are those with which a model is nearest to the number of parameters.
+Widths are those with which a model is nearest to the number of parameters. The sizes are run one by
+one, with --only='*-small_1000-*' and so on; docs/cogscale.md says what has been run.
 
 python -m experiments.sweep --config=configs/sweeps/cogscale.py
 """
@@ -50,20 +51,29 @@ def sweep(add) -> None:
     for row in published():
         changes = {"model.cell": row["model"].lower(), "model.start": "torch"}
         rate = {"optimizer.learning_rate": float(row["learning_rate"])}
-        name = "-".join(
-            (row["task"], row["difficulty"], row["parameters"], f"{row['model'].lower()}_torch")
-        )
         here = problem(row["task"], row["difficulty"])
-        add(
-            f"{name}-lr{float(row['learning_rate']):g}",
-            here | changes | rate,
-            parameters=int(row["parameters"]),
-        )
+        add(trial(row), here | changes | rate, parameters=int(row["parameters"]))
+
+
+def trial(row: dict[str, str]) -> str:
+    """The trial that repeats a row of the authors."""
+    size, cell = f"{row['difficulty']}_{row['parameters']}", f"{row['model'].lower()}_torch"
+    return f"{row['task']}-{size}-{cell}-lr{float(row['learning_rate']):g}"
 
 
 def published() -> list[dict[str, str]]:
-    """The authors' rows of GRU and LSTM that are trained here, in the order of `PROBLEMS`."""
+    """The authors' rows of GRU and LSTM that are trained here, size by size."""
+    rows = [row for row in scores() if row["model"] in ("GRU", "LSTM")]
+    kept = [row for row in rows if size(row) in AS_PUBLISHED]
+    place = lambda row: (AS_PUBLISHED.index(size(row)), PROBLEMS.index(row["task"]))
+    return sorted(kept, key=place)
+
+
+def size(row: dict[str, str]) -> tuple[str, int]:
+    return row["difficulty"], int(row["parameters"])
+
+
+def scores() -> list[dict[str, str]]:
+    """All rows of the authors: a task in a size, an architecture, a number of parameters."""
     with PUBLISHED.open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["model"] in ("GRU", "LSTM")]
-    kept = [row for row in rows if (row["difficulty"], int(row["parameters"])) in AS_PUBLISHED]
-    return sorted(kept, key=lambda row: PROBLEMS.index(row["task"]))
+        return list(csv.DictReader(file))
