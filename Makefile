@@ -28,7 +28,8 @@ table: venv
 	@$(BIN)/python -m scripts.paper.results runs/$(TABLE)
 	@$(BIN)/python -m scripts.paper
 
-PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile \
+  --no-loadscope-reorder
 
 test: venv
 	@$(PYTEST) $(ARGS)

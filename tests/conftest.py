@@ -4,6 +4,7 @@ import contextlib
 import functools
 import gc
 import os
+import pathlib
 import shutil
 import tempfile
 
@@ -13,6 +14,8 @@ import pytest
 from jax._src import compiler
 
 from gru_jax import devices
+
+TESTS = pathlib.Path(__file__).parent
 
 collect_ignore = [
     "minimal_rnn.py",  # it registers a cell, for the tests that ask for that
@@ -40,6 +43,11 @@ hypothesis.settings.register_profile(
     "unshrunk", hypothesis.settings.get_profile("project"), phases=[hypothesis.Phase.generate]
 )
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
+
+
+def pytest_collection_modifyitems(items):
+    """Those of files that take minutes come first, so that no core waits for another at the end."""
+    items.sort(key=lambda item: item.path.parent != TESTS)
 
 
 def pytest_collection_finish():

@@ -39,7 +39,7 @@ def cogscale(problem: str = "selective_copy", difficulty: str = "medium") -> Tas
         for name in ("fct", "params", "category")
     )
     kind = KINDS[category]
-    _enumerate_once(sys.modules[package.evals.generate_csl.__module__])
+    _never_enumerate(sys.modules[package.evals.generate_csl.__module__])
 
     @functools.lru_cache(maxsize=SEEDS_KEPT)
     def splits(seed: int) -> dict[str, Example]:
@@ -56,21 +56,61 @@ def cogscale(problem: str = "selective_copy", difficulty: str = "medium") -> Tas
 
 
 @functools.cache  # so that it is replaced only once
-def _enumerate_once(module: Any) -> None:
-    """Makes the package keep its sentences about two situations, in a byte a number.
+def _never_enumerate(module: Any) -> None:
+    """Makes the package look its sentences about two situations up, each when it is drawn.
 
     It enumerates all of them anew for each seed, which takes half a minute and two gigabytes.
     """
-    enumerated, kept = module.TwoSituationCSLDataset, {}
+    kept: dict[str, types.SimpleNamespace] = {}
+    one_situation = sys.modules[module.TwoSituationCSLDataset.__module__].OneSituationCSLDataset
 
     def once(**options: Any) -> types.SimpleNamespace:
         if repr(options) not in kept:
-            made = enumerated(**options)
-            small = {"X": made.X.astype(np.int8), "Y": made.Y.astype(np.int8)}
-            kept[repr(options)] = types.SimpleNamespace(**small)
+            one = one_situation(**options)
+            kept[repr(options)] = types.SimpleNamespace(X=_Sentences(one), Y=_Labels(one))
         return kept[repr(options)]
 
     module.TwoSituationCSLDataset = once
+
+
+class _Pairs:
+    """A row for each pair of sentences about one situation, in the order of the package."""
+
+    def __init__(self, one: Any, *shape: int):
+        self.one = one
+        self.count = len(one.sentences)
+        self.shape = (self.count**2, *shape)
+
+
+class _Sentences(_Pairs):
+    """Their words, one-hot, with zeros before the first.
+
+    The package numbers words in the order of a set, another one in each process. Here it is that of
+    the alphabet, so that a run is resumed and a model is judged with the words that it has learned.
+    """
+
+    def __init__(self, one: Any):
+        self.said = [sentence.split() for sentence in one.sentences]
+        self.words = sorted({"and"}.union(*self.said))
+        super().__init__(one, 2 * max(map(len, self.said)) + 1, len(self.words))
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        first, second = divmod(index, self.count)
+        places = [self.words.index(w) for w in (*self.said[first], "and", *self.said[second])]
+        row = np.zeros(self.shape[1:])
+        row[range(len(row) - len(places), len(row)), places] = 1
+        return row
+
+
+class _Labels(_Pairs):
+    """What is said, of both situations."""
+
+    def __init__(self, one: Any):
+        super().__init__(one, 2 * len(one.Y[0]))
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        first, second = divmod(index, self.count)
+        return np.concatenate([self.one.Y[first], self.one.Y[second]])
 
 
 def _example(kind: type[SeededDataset], inputs: Any, targets: Any) -> Example:

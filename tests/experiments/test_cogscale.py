@@ -1,6 +1,9 @@
 """CogScale's tasks: the data and the score of its package, and its authors' protocol."""
 
 import importlib.util
+import os
+import subprocess
+import sys
 
 import cogscale
 import jax
@@ -18,7 +21,7 @@ from gru_jax import FieldError, training
 from gru_jax.devices import make_mesh
 from gru_jax.streams import TEST, TRAIN, VALIDATION
 from gru_jax.tasks.base import UNASKED
-from tests.programs import bits
+from tests.programs import ROOT, bits
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 SPLITS = {TRAIN: "train", VALIDATION: "valid", TEST: "test"}
@@ -35,8 +38,8 @@ def config_of(problem, **overrides):
 
 @EVERY_PROBLEM
 def test_data_and_score_are_those_of_the_package(problem):
-    made = cogscale.build_task(problem, difficulty="small", seed=SEED)
     task = load_task("cogscale", problem=problem, difficulty="small").judged_on(TEST)
+    made = cogscale.build_task(problem, difficulty="small", seed=SEED)
     splits = task.made(SEED)
     for split, name in SPLITS.items():
         np.testing.assert_allclose(splits[split].inputs, made[f"X_{name}"], rtol=1e-6)
@@ -49,17 +52,53 @@ def test_data_and_score_are_those_of_the_package(problem):
     np.testing.assert_allclose(ours, score, rtol=1e-5)
 
 
-def test_sentences_that_are_kept_are_those_of_the_package():
+@pytest.mark.parametrize("seed", [0, SEED])
+def test_sentences_are_those_of_the_package_with_words_in_the_order_of_the_alphabet(seed):
     task = load_task("cogscale", problem="cross_situation", difficulty="small")
-    splits = task.made(SEED)
+    splits = task.made(seed)
     spec = importlib.util.find_spec("cogscale.tasks")
     fresh = importlib.util.module_from_spec(spec)  # which enumerates them anew
     spec.loader.exec_module(fresh)
     params = cogscale.evals.cogscale_small["cross_situation"]["params"]
-    made = fresh.generate_csl(**{**params, "seed": SEED})
+    made = fresh.generate_csl(**{**params, "seed": seed})
+    told = {name: params[name] for name in ("objects", "colors", "positions")}
+    words = fresh.TwoSituationCSLDataset(**told).input_encoder.words
     for split, name in SPLITS.items():
-        np.testing.assert_array_equal(splits[split].inputs, made[f"X_{name}"])
+        ordered = made[f"X_{name}"][..., np.argsort(words)]
+        np.testing.assert_array_equal(splits[split].inputs, ordered)
         np.testing.assert_array_equal(splits[split].targets[:, -1], made[f"Y_{name}"][:, -1])
+
+
+MADE = """
+import hashlib
+import cogscale
+import numpy as np
+from experiments.datasets.sources import load_task
+
+for problem in cogscale.tasks:
+    splits = load_task("cogscale", problem=problem, difficulty="small").made(0)
+    made = [splits[name] for name in sorted(splits)]
+    arrays = [array for each in made for array in (each.inputs, each.targets)]
+    told = hashlib.sha256(b"".join(np.asarray(array).tobytes() for array in arrays))
+    print(problem, told.hexdigest())
+"""
+
+
+def test_every_process_makes_the_same_examples():
+    """Python orders a set of words otherwise in each process, unless it is told how."""
+    found = [
+        subprocess.run(
+            [sys.executable, "-c", MADE],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.splitlines()
+        for seed in ("1", "2")
+    ]
+    assert found[0] == found[1]
+    assert len({*found[0]}) == len(cogscale.tasks)
 
 
 @EVERY_PROBLEM

@@ -46,7 +46,7 @@ def workers(folder):
 
 
 def test_stopped_and_started_again_it_ends_with_the_same_numbers(tmp_path):
-    file = sweep_file(tmp_path / "long.py", LONG, steps=6000)
+    file = sweep_file(tmp_path / "long.py", LONG, steps=2000)
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     program("sweep", f"--config={file}", f"--workdir={whole}", "--workers=2")
     with start(file, stopped, "--workers=2") as process:
@@ -56,7 +56,7 @@ def test_stopped_and_started_again_it_ends_with_the_same_numbers(tmp_path):
     assert process.returncode == 128 + signal.SIGTERM
     assert "the same command goes on from here" in out
     assert not workers(stopped)
-    assert all(SweepFolder(stopped).state(name).step < 6000 for name in "ab")
+    assert all(SweepFolder(stopped).state(name).step < 2000 for name in "ab")
     program("sweep", f"--config={file}", f"--workdir={stopped}", "--workers=2")
     for name in "ab":
         assert read_metrics(stopped / "trials" / name) == read_metrics(whole / "trials" / name)
