@@ -171,7 +171,8 @@ class AskedLabels(SeededDataset):
 class AskedValues(SeededDataset):
     """Numbers at each step that asks; elsewhere all targets are NaN.
 
-    Loss: the mean squared error. Baseline: that of the means of "train" at each step.
+    Loss: the mean squared error. Baseline: that of the means of "train" at each step; where other
+    splits have more or fewer steps, that of the mean over all of them.
     """
 
     metric_names: ClassVar[tuple[str, ...]] = ("loss",)
@@ -190,8 +191,9 @@ class AskedValues(SeededDataset):
     @property
     def baseline_loss(self) -> float:
         seen, held = (np.asarray(each.targets) for each in (self.splits[TRAIN], self.held_out))
-        counts = np.maximum((~np.isnan(seen)).sum(axis=0), 1)
-        return float(np.nanmean(np.square(held - np.nansum(seen, axis=0) / counts)))
+        over = 0 if seen.shape[1] == held.shape[1] else (0, 1)
+        counts = np.maximum((~np.isnan(seen)).sum(axis=over), 1)
+        return float(np.nanmean(np.square(held - np.nansum(seen, axis=over) / counts)))
 
 
 def _real(batch: Batch) -> Batch:

@@ -164,6 +164,22 @@ def test_a_run_judges_each_seed_on_its_own_examples_and_is_resumed_to_the_same_b
         assert run.summary["test"]["accuracy"]["per_seed"][seed] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("problem", config_file.FORECASTS)
+def test_a_forecast_is_learned_from_one_sequence_and_judged_on_a_longer_one(problem, tmp_path):
+    train(config_of(problem, **{"population.seeds": 2}), str(tmp_path), quiet=True)
+    run = load(tmp_path)
+    task = run.settings.experiment.task
+    lengths = {split: len(made.inputs[0]) for split, made in task.made(0).items()}
+    assert lengths[TRAIN] != lengths[TEST]
+    for seed, kept in enumerate(run.summary["test"]["loss"]["per_seed"]):
+        held = [row["loss"] for row in run.metrics if (row["split"], row["seed"]) == ("eval", seed)]
+        assert min(held) < 0.7 * held[0]
+        last = task.made(seed)[TEST]
+        expected = float(np.mean(task.metrics(run.models[seed](last.inputs), last)["loss"]))
+        assert kept == pytest.approx(expected, rel=1e-3)
+    assert run.summary["baseline_loss"] > 0
+
+
 def test_runs_that_differ_in_rate_and_seed_are_one_population():
     first = resolve(config_of("simple_copy"))
     other = resolve(config_of("simple_copy", **{"optimizer.learning_rate": 1e-3}))

@@ -140,6 +140,21 @@ def test_the_baseline_is_what_a_blind_model_is_judged_by(kind):
     np.testing.assert_allclose(task.baseline_loss, expected, rtol=1e-5)
 
 
+def test_the_baseline_of_sequences_that_are_longer_in_training():
+    """A forecast has one sequence, of which the parts differ in length."""
+
+    def parts(seed):
+        splits = random(AskedValues, seed)
+        seen = splits[TRAIN]
+        return splits | {TRAIN: Example(seen.inputs[:, :2], seen.targets[:, :2])}
+
+    task = AskedValues.of(parts, length=2, inputs=2, outputs=4, **SIZES)
+    seen, batch = task.splits[TRAIN].targets, task.held_out
+    outputs = jnp.broadcast_to(jnp.nanmean(seen, axis=(0, 1)), (len(batch.inputs), 3, 4))
+    expected = np.average(task.loss(outputs, batch), weights=task.weights(batch))
+    np.testing.assert_allclose(task.baseline_loss, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("kind", "sizes"), [(AskedClasses, (2, 2)), (AskedLabels, (1, 1)), (AskedValues, (1, 2))]
 )
