@@ -24,7 +24,12 @@ RANKS = {
         "population experiment",
         "training interop diagnostics",
     ],
-    "gru_jax.bptt": ["jaxprs lists reverse_only", "recomputation step", "derivative", "loops"],
+    "gru_jax.bptt": [
+        "jaxprs lists reverse_only",
+        "joining recomputation step",
+        "derivative",
+        "loops",
+    ],
     "gru_jax.cells": ["gates", "factory forms", "base", "norm skew", "*"],
     "gru_jax.parallel": ["linear recurrence", "steps", "scan"],
     "gru_jax.diagnostics": ["dynamics", "gradients", "spectrum", "gates"],

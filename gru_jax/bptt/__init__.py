@@ -14,9 +14,10 @@ For an Elman network, for instance:
       dW, dU, db, dx                   all steps of the segment at once
 
 `scan` finds in the equations of a step what can be computed for many steps at once. `jaxprs` turns
-a function into a list of equations, `step` sorts those of a step, `recomputation` chooses which of
-its values to keep for the loop backwards, `derivative` builds the functions that the loops call,
-and `loops` contains the loops and `scan`.
+a function into a list of equations, `joining` makes one product of those that multiply the same
+values, `step` sorts the equations of a step, `recomputation` chooses which of its values to keep
+for the loop backwards, `derivative` builds the functions that the loops call, and `loops` contains
+the loops and `scan`.
 """
 
 from gru_jax.bptt.loops import GRADIENTS, scan, segment_length

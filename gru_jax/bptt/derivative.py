@@ -17,6 +17,7 @@ from collections.abc import Iterable
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 
 from gru_jax.bptt.jaxprs import Arrays, blank, trace, type_of, variables
 from gru_jax.bptt.lists import chosen, divided, replaced
@@ -65,7 +66,10 @@ class Derivative:
         varying = joint.varying([*carry, *products, *x, *cotangents])
         fixed = joint.entering(varying)
         backwards = joint.after(cotangents)
-        self._emitted = [v for v in dict.fromkeys(variables(self._d_rest)) if v in backwards]
+        emitted = [v for v in dict.fromkeys(variables(self._d_rest)) if v in backwards]
+        # What another array that is emitted holds is read from there.
+        self._within = joint.within(emitted)
+        self._emitted = [v for v in emitted if v not in self._within]
         operands = chosen(operands, self._needed)
 
         results = [*d_carried, *self._emitted]
@@ -149,7 +153,10 @@ class Derivative:
             of_steps = jax.vmap(lambda *each: self._operands(*fixed, *each))
             operands = replaced(operands, self._needed, of_steps(*kept, *inputs))
         found = dict(zip(self._emitted, emitted, strict=True))
-        rest = [found[a] if a in self._emitted else blank(type_of(a), length) for a in self._d_rest]
+        for name, (whole, start, axis) in self._within.items():
+            end = start + type_of(name).shape[axis]
+            found[name] = lax.slice_in_dim(found[whole], start, end, axis=axis + 1)
+        rest = [found[a] if a in found else blank(type_of(a), length) for a in self._d_rest]
         of_products, direct, of_probes = divided(rest, len(step.products), len(step.moved))
         d_border, d_inputs = step.late(length, border, inputs, operands, of_products + of_probes)
         return d_border, [a + b for a, b in zip(d_inputs, direct, strict=True)]

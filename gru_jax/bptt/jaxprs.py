@@ -84,6 +84,18 @@ class Program:
                 (found[-1],) = maker.invars
         return list(dict.fromkeys(variables(found)))
 
+    def within(self, names: Sequence[Var]) -> dict[Var, tuple[Var, int, int]]:
+        """Those of the variables that others hold: which, from where, along which axis."""
+        found: dict[Var, tuple[Var, int, int]] = {}
+        for equation in self.equations:
+            if equation.primitive is lax.concatenate_p and equation.outvars[0] in names:
+                start, axis = 0, equation.params["dimension"]
+                for atom in equation.invars:
+                    if isinstance(atom, Var) and atom in names:
+                        found[atom] = equation.outvars[0], start, axis
+                    start += type_of(atom).shape[axis]
+        return {part: place for part, place in found.items() if place[0] not in found}
+
     def part(self, inputs: Sequence[Var], outputs: Sequence[Atom]) -> Callable[..., list[Array]]:
         """The function that computes these outputs from values of these variables."""
         used = {a for e in self.before(inputs, outputs) for a in variables(e.invars)}
@@ -240,14 +252,14 @@ def over_time(equation: JaxprEqn, found: dict[Var, Array], stacked: set[Var]) ->
     axes = [0 if isinstance(atom, Var) and atom in stacked else None for atom in equation.invars]
     if 0 not in axes:
         return bind(equation, values)
-    if _is_product(equation) and axes == [0, None] and values[0].ndim == 3:
+    if is_product(equation) and axes == [0, None] and values[0].ndim == 3:
         # One product with a row for each step and example; as a batch, it would copy its operands.
         (rows,) = bind(equation, [values[0].reshape(-1, values[0].shape[-1]), values[1]])
         return [rows.reshape(*values[0].shape[:-1], -1)]
     return jax.vmap(lambda *each: bind(equation, each), axes)(*values)
 
 
-def _is_product(equation: JaxprEqn) -> bool:
+def is_product(equation: JaxprEqn) -> bool:
     """Whether this is a matrix product of the form (..., K) times (K, N)."""
     if equation.primitive is not lax.dot_general_p:
         return False

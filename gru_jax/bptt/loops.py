@@ -14,6 +14,7 @@ from gru_jax import arguments, fields
 from gru_jax.axes import Array
 from gru_jax.bptt.derivative import Derivative, derivative
 from gru_jax.bptt.jaxprs import Arrays, blank, differentiable, type_of, with_constants
+from gru_jax.bptt.joining import joined
 from gru_jax.bptt.lists import chosen, divided, replaced
 from gru_jax.bptt.reverse_only import reverse_only
 from gru_jax.bptt.step import Body
@@ -90,6 +91,7 @@ def scan(
     body, constants, structure = _traced(step, types, xs)
     if body.jaxpr.effects:
         return plain(init, xs)
+    body = dataclasses.replace(body, jaxpr=joined(body.jaxpr, body.constants))
     loop = Loop(body, time, 1, reverse, gradient == "recomputed")
     constants, carry, leaves = jax.tree.map(reverse_only, (constants, carry, leaves))
     found = _segmented(loop, constants, carry, leaves, segment or segment_length(time, carry))

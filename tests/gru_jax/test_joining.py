@@ -1,0 +1,68 @@
+"""Products of the same values are one product, and nothing else changes."""
+
+import functools
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.extend.core import jaxpr_as_fun
+
+from gru_jax import scan
+from gru_jax.bptt.joining import joined
+from tests.helpers import agree, equations
+
+B, H = 3, 4
+pytestmark = pytest.mark.usefixtures("x64")
+
+low = lambda a: a.astype(jnp.bfloat16)
+# Each with the number of products that remain. u, v and w are the same at every step.
+STEPS = {
+    "the same values": (lambda a: (a.h @ a.u, jnp.sin(a.h @ a.v), a.h @ a.u.T), 1),
+    "other values": (lambda a: (a.h @ a.u, a.x @ a.v), 2),
+    "twice two": (lambda a: (a.h @ a.u, a.x @ a.v, a.h @ a.v, a.x @ a.u), 2),
+    "a matrix that varies": (lambda a: (a.h @ a.u, a.h @ a.x.T), 2),
+    "one after the other": (lambda a: ((a.h @ a.u) @ a.v, a.h @ a.v), 2),
+    "another precision": (lambda a: (a.h @ a.u, low(a.h) @ low(a.v)), 2),
+    "converted each time": (lambda a: (low(a.h) @ low(a.u), low(a.h) @ low(a.v)), 1),
+    "parts of a matrix": (lambda a: (a.h @ a.w[:H], a.h @ a.w[H:]), 1),
+    "three axes": (lambda a: ((more := a.h[None]) @ a.u, more @ a.v, a.h @ a.u), 2),
+    "no products": (lambda a: (a.h * a.u[0], a.h), 0),
+}
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("name", STEPS)
+def test_what_is_joined_and_that_it_computes_the_same(name):
+    step, remaining = STEPS[name]
+    shapes = {"u": (H, H), "v": (H, 2), "w": (2 * H, H), "h": (B, H), "x": (B, H)}
+    draw = np.random.default_rng(0)
+    values = [jnp.asarray(draw.normal(size=shape)) for shape in shapes.values()]
+    named = lambda *values: step(SimpleNamespace(**dict(zip(shapes, values, strict=True))))
+    before = jax.make_jaxpr(named)(*values)
+    after = joined(before, 3)
+    assert len([*equations(after.jaxpr, ("dot_general",))]) == remaining
+    found, expected = (jaxpr_as_fun(each)(*values) for each in (after, before))
+    for ours, theirs in zip(found, expected, strict=True):
+        assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_a_gradient_that_stands_in_another_is_not_stored_again():
+    """Those of arrays that are added to a product are parts of that of the product."""
+    shapes = {"u": (H, H), "v": (H, H), "b": (B, H), "c": (B, H)}
+    draw = np.random.default_rng(0)
+    weights = {name: jnp.asarray(draw.normal(size=shape)) for name, shape in shapes.items()}
+    xs = jnp.asarray(draw.normal(size=(8, B, H)))
+
+    def loss(w, loop):
+        new = lambda h, x: jnp.sin(h @ w["u"] + w["b"]) + x * jnp.tanh(h @ w["v"] + w["c"])
+        return loop(lambda h, x: (new(h, x), None), xs[0], xs)[0].sum()
+
+    ours = jax.grad(lambda w: loss(w, functools.partial(scan, segment=4)))
+    outer = [e for e in jax.make_jaxpr(ours)(weights).jaxpr.eqns if e.primitive.name == "scan"][-1]
+    (inner,) = equations(outer.params["jaxpr"].jaxpr, ("scan",))
+    emitted = inner.outvars[inner.params["num_carry"] :]
+    assert [v.aval.shape for v in emitted] == [(4, B, 2 * H)]
+    agree(ours(weights), jax.grad(lambda w: loss(w, jax.lax.scan))(weights), 1e-10)
