@@ -17,6 +17,7 @@ EXAMPLES = {"small": 100, "medium": 1000, "large": 10_000}
 FORECASTS = ("sinus_forecasting", "chaotic_forecasting")  # which have one sequence
 VALUES = (*FORECASTS, "continuous_postcasting", "continuous_pattern_completion")
 EPOCHS = 50
+PATIENCE = 10  # epochs
 
 
 def get_config(argument: str = "selective_copy,medium") -> ConfigDict:
@@ -36,6 +37,6 @@ def get_config(argument: str = "selective_copy,medium") -> ConfigDict:
     config.train.log_every = max(examples // config.train.batch_size, 1)  # an epoch
     config.train.checkpoint_every = 10 * config.train.log_every
     config.train.steps = EPOCHS * config.train.log_every
-    config.train.patience = 10
+    config.train.patience = PATIENCE
     config.train.target_metric = "loss" if problem in VALUES else "accuracy"
     return config

@@ -47,12 +47,10 @@ def merge(path: Path, rows: list[dict[str, Any]]) -> str:
 def shown(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows of problems of which every trial has been run whose turn has come.
 
-    A sweep that is run length by length has trials that come after others. Problems that have begun
-    and are not complete would show a cell at whichever rate was run first.
+    A sweep may be run problem by problem, and have trials that come after others. Problems that
+    have begun and are not complete would show a cell at whichever rate was run first.
     """
     after = trials(name)
-    if not any(after.values()):
-        return rows
     solved = {row["trial"]: solves(row["summary"]) for row in rows}
     left = {
         _problem(trial)
@@ -63,7 +61,7 @@ def shown(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _problem(trial: str) -> tuple[str, ...]:
-    """A trial is named problem-Tlength-variant-rate."""
+    """A trial is named problem-size-variant-rate."""
     return tuple(trial.split("-")[:2])
 
 

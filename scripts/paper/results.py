@@ -3,6 +3,7 @@
 python -m scripts.paper.results DIR [DIR...]    DIR/results.jsonl into results/NAME.jsonl
 """
 
+import collections
 import dataclasses
 import functools
 import json
@@ -19,6 +20,7 @@ from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweeps.folder import FINISHED
 from experiments.system.commandline import Parser, guarded
 from experiments.system.files import RunError, write_bytes
+from gru_jax import fields
 from scripts.paper import merging, pages, starts
 from scripts.paths import FIGURES, ROOT
 
@@ -41,20 +43,26 @@ VARIANTS = {
     },
 }
 ABLATIONS = ("cells", *VARIANTS)
-SWEEPS = (*ABLATIONS, "tasks", "zoo", "reach", "sentiment", "verdicts")
+SWEEPS = (*ABLATIONS, "tasks", "zoo", "reach", "sentiment", "verdicts", "cogscale")
+MANY = 15  # problems of a sweep, of which only the number is told beside a budget
 BLIND: dict[str, Any] = {"color": style.MARK, "lw": 0.9, "ls": style.DOTTED}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Result:
-    """One trial: which variant, on which problem, at which learning rate, and its outcome."""
+    """One trial: which variant, on which problem, at which learning rate, and its outcome.
+
+    It is named problem-size-variant-rate, where the size is T100 for a length of 100, or another.
+    """
 
     row: dict[str, Any]
 
     @property
     def problem(self) -> tuple[str, int]:
-        """Its name and its length. A trial is named problem-Tlength-variant-rate."""
-        return self.row["trial"].split("-")[0].replace("_", "-"), self.row["length"]
+        """Its name, with a size that is not a length, and its length."""
+        name, size, *_ = self.row["trial"].split("-")
+        told = "" if size == f"T{self.row['length']}" else f", {size.replace('_', ' ')}"
+        return name.replace("_", "-") + told, self.row["length"]
 
     @property
     def variant(self) -> str:
@@ -216,6 +224,9 @@ def provenance(sweep: str) -> str:
     hours = sum(each.row["wall_seconds"] for each in results) / 3600
     command, *_ = row["command"].partition(" --workdir")
     budgets = {each.problem[0]: each.row["budget"] for each in results}
+    counts = collections.Counter(budgets.values())
+    if len(budgets) > MANY:
+        budgets = {fields.counted(number, "problem"): steps for steps, number in counts.items()}
     return (
         f"{told(each.row['seeds'] for each in results)} seeds, learning rates "
         f"{told(each.rate for each in results)}; budget in "

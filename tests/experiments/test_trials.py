@@ -190,11 +190,11 @@ def test_the_sweeps_that_are_committed(path, tmp_path):
     if path.stem in shown:  # its committed results are those of all trials that were to be run
         committed = results.load(path.stem)
         expected = found
-        # One that goes on from length to length.
-        if any(trial.after for trial in found) or path.stem == "verdicts":
+        # One that goes on from length to length, or from size to size.
+        if any(trial.after for trial in found) or path.stem in ("verdicts", "cogscale"):
             solved = {each.row["trial"] for each in committed if any(each.solved_steps)}
-            begun = {_length(each.row["trial"]) for each in committed}
-            begun_ones = [trial for trial in found if _length(trial.name) in begun]
+            begun = {_problem(each.row["trial"]) for each in committed}
+            begun_ones = [trial for trial in found if _problem(trial.name) in begun]
             expected = [t for t in begun_ones if not t.after or solved & {*t.after}]
         assert [each.row["trial"] for each in committed] == [trial.name for trial in expected]
         for each, trial in zip(committed, expected, strict=True):
@@ -215,7 +215,7 @@ def file(sweep, folder):
     return ratings(folder) if sweep == "sentiment" else music(folder)[0]
 
 
-def _length(trial):
+def _problem(trial):
     """The part of its name that says the task and its length."""
     return "-".join(trial.split("-")[:2])
 

@@ -1,0 +1,121 @@
+"""CogScale: the scores that its authors published, and ours by their protocol."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from configs import cogscale
+from configs.sweeps import cogscale as sweep
+from scripts.paper import results
+from scripts.paper.results import Result
+
+SWEEP = "cogscale"
+MODELS = {
+    "ESN": "echo state",
+    "GRU": "GRU",
+    "LSTM": "LSTM",
+    "MAMBA": "Mamba",
+    "TRANSFORMER_DECODER": "transformer, decoder",
+    "TRANSFORMER_ENCDEC": "transformer, encoder and decoder",
+    "XLSTM": "xLSTM",
+}
+CELLS = ("GRU", "LSTM")
+Size = tuple[str, int]  # of the examples, and the number of parameters
+
+
+@dataclasses.dataclass(frozen=True)
+class Score:
+    """The mean over seeds of an error, less is better, and its deviation."""
+
+    mean: float
+    deviation: float
+
+    @classmethod
+    def of(cls, errors: Sequence[float]) -> "Score":
+        return cls(float(np.mean(errors)), float(np.std(errors, ddof=1)))
+
+    def __str__(self) -> str:
+        return f"{_number(self.mean)} ± {_number(self.deviation)}"
+
+    def agrees(self, published: "Score") -> bool:
+        """Whether it is within the deviation of a published one."""
+        return abs(self.mean - published.mean) <= published.deviation
+
+
+def table() -> str:
+    """For each size that has been run, the authors' scores and ours."""
+    parts = [_table(size) for size in sizes()]
+    return "\n\n".join([*parts, results.provenance(SWEEP)])
+
+
+def sizes() -> list[Size]:
+    """Those of which all trials have been run."""
+    left = {sweep.size(row) for row in sweep.published() if sweep.trial(row) not in runs()}
+    return [size for size in sweep.AS_PUBLISHED if size not in left]
+
+
+def _table(size: Size) -> str:
+    difficulty, parameters = size
+    heads = [f"{cell}: published | ours" for cell in CELLS]
+    lines = [
+        f"| {difficulty}, {parameters:,} parameters | {' | '.join(heads)} | best published |",
+        f"|---|{'--:|' * 2 * len(CELLS)}---|",
+    ]
+    for task in sweep.PROBLEMS:
+        pairs = [pair(task, size, cell) for cell in CELLS]
+        shown = [f"{theirs} | {_marked(ours, theirs)}" for theirs, ours in pairs]
+        score, model = best(task, size)
+        lines.append(f"| {task.replace('_', ' ')} | {' | '.join(shown)} | {score}, {model} |")
+    agreed = " and ".join(f"{len(agreeing(size, cell))} for {cell}" for cell in CELLS)
+    number = len(sweep.PROBLEMS)
+    return "\n".join([*lines, "", f"Within the published deviation, of {number}: {agreed}."])
+
+
+def agreeing(size: Size, cell: str) -> list[str]:
+    """The tasks of which our score is within the published deviation."""
+    pairs = {task: pair(task, size, cell) for task in sweep.PROBLEMS}
+    return [task for task, (theirs, ours) in pairs.items() if ours.agrees(theirs)]
+
+
+def pair(task: str, size: Size, cell: str) -> tuple[Score, Score]:
+    """The published score of a cell, and ours."""
+    row = published()[task, size, cell]
+    return _score(row), ours(runs()[sweep.trial(row)])
+
+
+def best(task: str, size: Size) -> tuple[Score, str]:
+    """The best published score, and the model that has it."""
+    found = {model: _score(row) for (*of, model), row in published().items() if of == [task, size]}
+    model = min(found, key=lambda model: found[model].mean)
+    return found[model], MODELS[model]
+
+
+def ours(result: Result) -> Score:
+    """Of each seed's model that scored best in validation, on its test examples."""
+    values = result.problem[0].partition(",")[0].replace("-", "_") in cogscale.VALUES
+    judged = result.judged["loss" if values else "accuracy"]["per_seed"]
+    return Score.of([each if values else 1 - each for each in judged])
+
+
+@functools.cache
+def published() -> dict[tuple[str, Size, str], dict[str, str]]:
+    """The authors' rows by task, size and model."""
+    return {(row["task"], sweep.size(row), row["model"]): row for row in sweep.scores()}
+
+
+def runs() -> dict[str, Result]:
+    return {each.row["trial"]: each for each in results.load(SWEEP)}
+
+
+def _score(row: dict[str, str]) -> Score:
+    return Score(float(row["mean_score"]), float(row["sd"]))
+
+
+def _marked(ours: Score, theirs: Score) -> str:
+    return str(ours) if ours.agrees(theirs) else f"**{ours}**"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.095 else f"{value:.1g}" if value else "0"
