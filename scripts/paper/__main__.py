@@ -16,6 +16,8 @@ from scripts.paper import (
     aggregates,
     cells,
     characters,
+    cogscale,
+    cogscale_torch,
     gradients,
     horizons,
     packing,
@@ -52,6 +54,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "zoo": results.across("zoo"),
         "equations": cells.equations(),
     },
+    "docs/cogscale.md": lambda: {"scores": cogscale.table(), "torch": cogscale_torch.table()},
     "docs/gradients.md": lambda: {
         "initial": gradients.initial(),
         "trained": gradients.trained(),

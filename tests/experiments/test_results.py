@@ -249,4 +249,5 @@ def test_a_problem_is_shown_once_all_of_its_trials_have_been_run_whose_turn_has_
     solved = [begun[0], row("a-T1-y-lr1", 7), row("a-T2-x-lr1", 9)]
     assert names(solved) == names(short)
     monkeypatch.setattr(merging, "trials", lambda _: dict.fromkeys(after, ()))
-    assert names(begun) == ["a-T1-x-lr1"], "a sweep that is not run length by length"
+    some = [*begun, row("b-T1-x-lr1")]
+    assert names(some) == ["b-T1-x-lr1"], "nor where no trial comes after another"
