@@ -14,7 +14,7 @@ from gru_jax.bptt.joining import joined
 from tests.helpers import agree, equations
 
 B, H = 3, 4
-pytestmark = pytest.mark.usefixtures("x64")
+pytestmark = [pytest.mark.quick, pytest.mark.usefixtures("x64")]
 
 low = lambda a: a.astype(jnp.bfloat16)
 # Each with the number of products that remain. u, v and w are the same at every step.
@@ -25,6 +25,10 @@ STEPS = {
     "a matrix that varies": (lambda a: (a.h @ a.u, a.h @ a.x.T), 2),
     "one after the other": (lambda a: ((a.h @ a.u) @ a.v, a.h @ a.v), 2),
     "another precision": (lambda a: (a.h @ a.u, low(a.h) @ low(a.v)), 2),
+    "another precision of operands": (
+        lambda a: (jnp.matmul(low(a.h), low(a.u), preferred_element_type=a.h.dtype), a.h @ a.v),
+        2,
+    ),
     "converted each time": (lambda a: (low(a.h) @ low(a.u), low(a.h) @ low(a.v)), 1),
     "parts of a matrix": (lambda a: (a.h @ a.w[:H], a.h @ a.w[H:]), 1),
     "three axes": (lambda a: ((more := a.h[None]) @ a.u, more @ a.v, a.h @ a.u), 2),
@@ -32,7 +36,6 @@ STEPS = {
 }
 
 
-@pytest.mark.quick
 @pytest.mark.parametrize("name", STEPS)
 def test_what_is_joined_and_that_it_computes_the_same(name):
     step, remaining = STEPS[name]
