@@ -4,7 +4,6 @@ import contextlib
 import functools
 import gc
 import os
-import pathlib
 import shutil
 import tempfile
 
@@ -14,8 +13,6 @@ import pytest
 from jax._src import compiler
 
 from gru_jax import devices
-
-TESTS = pathlib.Path(__file__).parent
 
 collect_ignore = [
     "minimal_rnn.py",  # it registers a cell, for the tests that ask for that
@@ -47,7 +44,7 @@ hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project")
 
 def pytest_collection_modifyitems(items):
     """Those of files that take minutes come first, so that no core waits for another at the end."""
-    items.sort(key=lambda item: item.path.parent != TESTS)
+    items.sort(key=lambda item: item.path.parent != item.config.rootpath / "tests")
 
 
 def pytest_collection_finish():
