@@ -224,13 +224,14 @@ def provenance(sweep: str) -> str:
     hours = sum(each.row["wall_seconds"] for each in results) / 3600
     command, *_ = row["command"].partition(" --workdir")
     budgets = {each.problem[0]: each.row["budget"] for each in results}
-    counts = collections.Counter(budgets.values())
+    told_budgets = [f"{task} {steps:,}" for task, steps in budgets.items()]
     if len(budgets) > MANY:
-        budgets = {fields.counted(number, "problem"): steps for steps, number in counts.items()}
+        counts = collections.Counter(budgets.values())
+        told_budgets = [f"{fields.counted(n, 'problem')} {steps:,}" for steps, n in counts.items()]
     return (
         f"{told(each.row['seeds'] for each in results)} seeds, learning rates "
         f"{told(each.rate for each in results)}; budget in "
-        f"steps: {', '.join(f'{task} {steps:,}' for task, steps in budgets.items())}; at most "
+        f"steps: {', '.join(told_budgets)}; at most "
         f"{hours:.1f} core hours in all. Commit "
         f"{told(each.row['commit'][:8] for each in results)}; {row['devices']} x {row['device']}; "
         f"{pages.made_with(row)}. All trials: `{command}`."
