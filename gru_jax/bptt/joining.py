@@ -88,5 +88,10 @@ def _together(program: Program, group: Sequence[JaxprEqn], found: dict[Var, Any]
 
 
 def _source(program: Program, atom: Any) -> Any:
-    """What it is converted from, if it is."""
-    return program.unconverted([atom])[0] if variables([atom]) else atom
+    """What it is rounded from, if it is. One step back: rounded twice, it has other values."""
+    makers = {v: e for e in program.equations for v in e.outvars}
+    maker = makers.get(atom) if variables([atom]) else None
+    if maker is None or maker.primitive is not lax.convert_element_type_p:
+        return atom
+    (source,) = maker.invars
+    return source if type_of(source).dtype.itemsize > type_of(atom).dtype.itemsize else atom

@@ -30,6 +30,10 @@ STEPS = {
         2,
     ),
     "converted each time": (lambda a: (low(a.h) @ low(a.u), low(a.h) @ low(a.v)), 1),
+    "rounded and converted back": (
+        lambda a: (a.h @ low(a.u).astype(a.h.dtype), low(a.h).astype(a.h.dtype) @ a.v, a.h @ a.u),
+        2,
+    ),
     "parts of a matrix": (lambda a: (a.h @ a.w[:H], a.h @ a.w[H:]), 1),
     "three axes": (lambda a: ((more := a.h[None]) @ a.u, more @ a.v, a.h @ a.u), 2),
     "no products": (lambda a: (a.h * a.u[0], a.h), 0),
