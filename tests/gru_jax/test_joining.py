@@ -70,6 +70,6 @@ def test_a_gradient_that_stands_in_another_is_not_stored_again():
     ours = jax.grad(lambda w: loss(w, functools.partial(scan, segment=4)))
     outer = [e for e in jax.make_jaxpr(ours)(weights).jaxpr.eqns if e.primitive.name == "scan"][-1]
     (inner,) = equations(outer.params["jaxpr"].jaxpr, ("scan",))
-    emitted = inner.outvars[inner.params["num_carry"] :]
-    assert [v.aval.shape for v in emitted] == [(4, B, 2 * H)]
+    emitted = [v.aval.shape for v in inner.outvars if v.aval.ndim == 3]  # a carry has two axes
+    assert emitted == [(4, B, 2 * H)]
     agree(ours(weights), jax.grad(lambda w: loss(w, jax.lax.scan))(weights), 1e-10)
