@@ -60,7 +60,10 @@ RANKS = {
     "experiments.sweeps": ["folder", "estimates", "*"],
     "experiments.reports": ["results", "problems svg", "charts naming", "league", "page", "live"],
     "scripts": ["paths", "benchmark endurance equations notebooks", "paper", "website"],
-    "scripts.benchmark": ["contenders", "peers", "*", "in_scan", "entrants", "__main__"],
+    "scripts.benchmark": [
+        *("contenders", "peers", "*", "in_scan", "entrants", "turns", "__main__"),
+        "accelerator",
+    ],
     "scripts.endurance": ["faults cases", "*"],
     "scripts.equations": ["latex", "terms", "dataflow", "layout", "drawings"],
     "scripts.paper": [

@@ -96,6 +96,17 @@ class Program:
                     start += type_of(atom).shape[axis]
         return {part: place for part, place in found.items() if place[0] not in found}
 
+    def divided(self, name: Var) -> list[Var]:
+        """The parts into which a variable is split, if nothing reads it as a whole; else itself.
+
+        XLA's loops over parts of an array that is itself a part of a longer one use no vectors.
+        """
+        readers = [e for e in self.equations if name in variables(e.invars)]
+        read = any(e.primitive is not lax.split_p for e in readers)
+        if read or name in variables(self.outputs):
+            return [name]
+        return [part for e in readers for part in e.outvars]
+
     def part(self, inputs: Sequence[Var], outputs: Sequence[Atom]) -> Callable[..., list[Array]]:
         """The function that computes these outputs from values of these variables."""
         used = {a for e in self.before(inputs, outputs) for a in variables(e.invars)}

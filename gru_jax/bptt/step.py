@@ -80,7 +80,8 @@ class Step:
       entering: the fixed variables that the loop reads.
       border: the variables from which `entering` is computed by conversions of precision alone.
       learned: flags: for which variables of the border a gradient is wanted.
-      products: the results of the matrix products that are computed ahead.
+      products: the results of the matrix products that are computed ahead, or the parts into
+        which they are divided.
       loop: the equations of the loop.
       probed: the equations of the loop that read variables whose gradient is wanted.
       probes: the variables with a probe; their gradients at all steps determine the border's.
@@ -107,7 +108,7 @@ class Step:
         self.learned = [v in learned for v in self.border]
 
         early = varying - program.after(self.carry)
-        self.products = [
+        products = [
             e.outvars[0]
             for e in program.equations
             if e.primitive is lax.dot_general_p
@@ -115,6 +116,7 @@ class Step:
             and differentiable(e.outvars[0])
             and not varying.issuperset(variables(e.invars))
         ]
+        self.products = [part for product in products for part in program.divided(product)]
         names = [*self.border, *self.carry, *self.inputs, *self.products]
         self.loop = program.before(names, program.outputs)
         self.probed = [

@@ -6,6 +6,7 @@ linear readout of its last state, the mean squared error, Adam.
 
 import dataclasses
 import functools
+import os
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -111,7 +112,8 @@ class Contender:
 class Ours(Contender):
     """This project's training path: chunks of steps, with one device per CPU core.
 
-    gradient, unroll: options of the model.
+    gradient, unroll, dtype: options of the model.
+    flags: for XLA.
     cores: how many; 0: as many as the batch or the seeds can be divided over.
     options: of the cell.
     """
@@ -125,6 +127,8 @@ class Ours(Contender):
         unroll: int = 1,
         seeds: int = 1,
         cores: int = 0,
+        dtype: str | None = None,
+        flags: str = "",
         **options: Any,
     ):
         from gru_jax import Experiment, bptt, devices, training
@@ -132,11 +136,13 @@ class Ours(Contender):
         if not options.keys() <= CELLS[cell].options().keys():
             raise LeftOutError(f"{cell} has no such option: {', '.join(options)}")
         self.otherwise = options
+        given = options | ({"dtype": jax.numpy.dtype(dtype)} if dtype else {})
+        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
         devices.use_cpu_cores(seeds, work.batch, cores)
         self.wait = jax.block_until_ready
         experiment = Experiment(
             _fixed_task(work),
-            lambda rngs: our_model(cell, work, rngs, gradient, unroll, **options),
+            lambda rngs: our_model(cell, work, rngs, gradient, unroll, **given),
             batch_size=work.batch,
             chunk=CHUNK,
             evaluation_examples=work.batch,
@@ -149,7 +155,7 @@ class Ours(Contender):
         share = (work.batch // mesh.shape[devices.BATCH], work.hidden)
         segment = bptt.segment_length(work.time, [jax.ShapeDtypeStruct(share, np.float32)])
         self.taken = {"devices": mesh.size, "gradient": gradient, "segment": segment}
-        self.loss, self.gradient = reference(cell, work, gradient, **options)
+        self.loss, self.gradient = reference(cell, work, gradient, **given)
         self.step = lambda state: training.train_chunk(experiment, mesh, state, data)[0]
         lower = lambda: training.train_chunk.lower(experiment, mesh, self.state, data)
         self._compiled(lower, mesh.size)

@@ -35,15 +35,20 @@ INPUTS, TURNS, SECONDS = 2, 9, 0.1  # of one turn, roughly
 def main() -> int:
     Parser(__doc__).parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    rows = []
+    write_json(RESULTS, {"works": rows(), "inputs": INPUTS, "environment": environment()})
+    return 0
+
+
+def rows() -> list[dict[str, Any]]:
+    """Each of `WORKS` with the seconds of each way, which are also printed."""
+    found = []
     for work in WORKS:
         seconds = measure(*work)
         cell, batch, length, units = work
-        rows.append({"cell": cell, "batch": batch, "length": length, "units": units, **seconds})
+        found.append({"cell": cell, "batch": batch, "length": length, "units": units, **seconds})
         told = ", ".join(f"{way} {1e3 * np.median(seconds[way]):.2f} ms" for way in WAYS)
         print(f"{cell}, {batch} x {length}, {units} units: {told}", flush=True)
-    write_json(RESULTS, {"works": rows, "inputs": INPUTS, "environment": environment()})
-    return 0
+    return found
 
 
 def measure(cell: str, batch: int, length: int, units: int) -> dict[str, list[float]]:

@@ -1,6 +1,6 @@
 """Shared by the scripts that write documentation: generated parts of a page, and versions."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,13 @@ def fill(text: str, parts: dict[str, str]) -> str:
         assert found_end, f"the page has lost the markers of its part {name!r}"
         text = f"{before}{start}{content}\n{end}{after}"
     return text
+
+
+def table(words: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown: columns of words, then columns of numbers, by their titles."""
+    line = lambda cells: f"| {' | '.join(cells)} |"
+    rule = f"|{'---|' * len(words)}{'--:|' * len(numbers)}"
+    return "\n".join([line([*words, *numbers]), rule, *map(line, rows)])
 
 
 def earlier(rows: Iterable[dict[str, Any]]) -> str:

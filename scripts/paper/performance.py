@@ -12,6 +12,7 @@ from typing import Any
 from experiments.figures import families, style
 from experiments.system.files import write_bytes
 from gru_jax import CELLS
+from scripts.benchmark import accelerator
 from scripts.benchmark import linear as linear_cells
 from scripts.benchmark.contenders import Work
 from scripts.benchmark.entrants import FLOORS, OURS, SETTINGS, WORKLOADS
@@ -24,6 +25,7 @@ PATHS = {"plain": "-plain", "batched": "", "recomputed": "-recomputed"}  # suffi
 PEERS = ("flax.nnx", "flax.linen", "haiku", "equinox", "keras", "torch")
 IN = "-in-scan"
 POPULATION, ALONE = "gru_jax-8-seeds", "gru_jax-1-core"
+ROUNDED = "gru_jax-bfloat16"
 SEEDS = 8
 Rows = dict[str, dict[str, Any]]
 
@@ -84,20 +86,16 @@ def _against(rows: Rows, peer: str) -> str:
 
 def versus() -> str:
     """Our time, also over the floor, and that of each library over ours."""
-    lines = [
-        f"| cell | workload | ours: ms per step | x floor | {' | '.join(PEERS)} |",
-        f"|---|---|--:|--:|{'--:|' * len(PEERS)}",
-    ]
+    lines = []
     for cell in timed():
         for name, _, rows in workloads(cell):
             low, high = (1e3 * end(rows[OURS]["seconds"]) for end in (min, max))
+            ours = f"{milliseconds(rows[OURS]):.1f} ({low:.1f}..{high:.1f})"
+            over = f"{times(rows, OURS, floor(rows)):.2f}"
             peers = [_against(rows, peer) for peer in PEERS]
-            lines.append(
-                f"| {families.title(cell)} | {name} "
-                f"| {milliseconds(rows[OURS]):.1f} ({low:.1f}..{high:.1f}) "
-                f"| {times(rows, OURS, floor(rows)):.2f} | {' | '.join(peers)} |"
-            )
-    return "\n".join([*lines, "", *(_made(load(cell)) for cell in timed())])
+            lines.append([families.title(cell), name, ours, over, *peers])
+    shown = pages.table(("cell", "workload"), ("ours: ms per step", "x floor", *PEERS), lines)
+    return "\n".join([shown, "", *(_made(load(cell)) for cell in timed())])
 
 
 def headline() -> str:
@@ -117,46 +115,34 @@ def headline() -> str:
 
 def sizes() -> str:
     """The sizes of the workloads."""
-    lines = ["| workload | batch | time | inputs | units |", "|---|--:|--:|--:|--:|"]
-    for name, work in WORKLOADS.items():
-        lines.append(f"| {name} | {' | '.join(str(size) for size in vars(work).values())} |")
-    return "\n".join(lines)
+    rows = [[name, *map(str, vars(work).values())] for name, work in WORKLOADS.items()]
+    return pages.table(["workload"], ("batch", "time", "inputs", "units"), rows)
 
 
 def paths() -> str:
     """Each way to compute the gradient: time over the floor, and planned memory."""
-    ways = " | ".join(f"{path}: x floor, MiB" for path in PATHS)
-    lines = [
-        f"| cell | workload | {ways} | flax.nnx: MiB |",
-        f"|---|---|{'--:|' * len(PATHS)}--:|",
-    ]
+    lines = []
     for cell in timed():
         for name, _, rows in workloads(cell):
+            least = floor(rows)
             found = [f"{OURS}{end}" for end in PATHS.values()]
-            shown = [
-                f"{times(rows, row, floor(rows)):.2f}, {planned(rows[row]):.0f}" for row in found
-            ]
-            lines.append(
-                f"| {families.title(cell)} | {name} | {' | '.join(shown)} "
-                f"| {planned(rows['flax.nnx']):.0f} |"
-            )
-    return "\n".join(lines)
+            shown = [f"{times(rows, row, least):.2f}, {planned(rows[row]):.0f}" for row in found]
+            theirs = f"{planned(rows['flax.nnx']):.0f}"
+            lines.append([families.title(cell), name, *shown, theirs])
+    titles = [f"{path}: x floor, MiB" for path in PATHS]
+    return pages.table(("cell", "workload"), (*titles, "flax.nnx: MiB"), lines)
 
 
 def derived() -> str:
     """The last commit with cells split by hand, beside gradients derived from a step."""
-    lines = [
-        "| cell | workload | time by hand / derived | by hand: MiB | derived: MiB |",
-        "|---|---|--:|--:|--:|",
-    ]
+    lines = []
     for cell in timed():
         for name, _, rows in workloads(cell):
             (old,) = (row for row in rows if row.startswith(f"{OURS}@"))
-            lines.append(
-                f"| {families.title(cell)} | {name} | {times(rows, old):.2f} "
-                f"| {planned(rows[old]):.0f} | {planned(rows[OURS]):.0f} |"
-            )
-    return "\n".join(lines)
+            memory = (f"{planned(rows[row]):.0f}" for row in (old, OURS))
+            lines.append([families.title(cell), name, f"{times(rows, old):.2f}", *memory])
+    titles = ("time by hand / derived", "by hand: MiB", "derived: MiB")
+    return pages.table(("cell", "workload"), titles, lines)
 
 
 def foreign() -> str:
@@ -167,13 +153,13 @@ def foreign() -> str:
     there = {row for found in cells.values() for _, _, rows in found for row in rows}
     names = [row for row in ends if row in there]
     titles = [name.removesuffix(IN).replace(f"{OURS}-", "ours, ") for name in names]
-    lines = [f"| cell | workload | {' | '.join(titles)} |", f"|---|---|{'--:|' * len(names)}"]
+    lines = []
     for cell, found in cells.items():
         for name, _, rows in found:
             shown = [f"{times(rows, ends[row], row):.2f}" if row in rows else "" for row in names]
             if any(shown):
-                lines.append(f"| {families.title(cell)} | {name} | {' | '.join(shown)} |")
-    return "\n".join(lines)
+                lines.append([families.title(cell), name, *shown])
+    return pages.table(("cell", "workload"), titles, lines)
 
 
 def planned(row: dict[str, Any]) -> float:
@@ -183,67 +169,92 @@ def planned(row: dict[str, Any]) -> float:
 
 def population() -> str:
     """Eight seeds together beside one alone on one core."""
-    lines = [
-        f"| workload | one seed, one core: ms per step | {SEEDS} seeds: ms per step | gain |",
-        "|---|--:|--:|--:|",
-    ]
+    lines = []
     for name, _, rows in workloads("population"):
         alone, together = milliseconds(rows[ALONE]), milliseconds(rows[POPULATION])
         gain = SEEDS * alone / together
-        lines.append(f"| {name} | {alone:.1f} | {together:.1f} | {gain:.2f} |")
-    return "\n".join([*lines, "", _made(load("population"))])
+        lines.append([name, f"{alone:.1f}", f"{together:.1f}", f"{gain:.2f}"])
+    titles = ("one seed, one core: ms per step", f"{SEEDS} seeds: ms per step", "gain")
+    return f"{pages.table(['workload'], titles, lines)}\n\n{_made(load('population'))}"
 
 
 def long() -> str:
     """Long sequences, recomputed in segments: time per step, and memory."""
-    lines = [
-        "| T | ms per update | µs per time step | planned: MiB | formula: MiB | process: MiB |",
-        "|--:|--:|--:|--:|--:|--:|",
-    ]
+    lines = []
     for found in load("long")["results"]:
         work, row = _work(found), found["contenders"][f"{OURS}-recomputed"]
         update, taken = milliseconds(row), row["taken"]
         by_formula = taken["devices"] * predicted(found["cell"], work, taken) / 2**20
-        lines.append(
-            f"| {work.time:,} | {update:.0f} | {1e3 * update / work.time:.1f} "
-            f"| {planned(row):.0f} | {by_formula:.0f} | {row['peak_bytes'] / 2**20:.0f} |"
-        )
-    return "\n".join([*lines, "", _made(load("long"))])
+        memory = planned(row), by_formula, row["peak_bytes"] / 2**20
+        each = f"{1e3 * update / work.time:.1f}"
+        lines.append([f"{work.time:,}", f"{update:.0f}", each, *(f"{size:.0f}" for size in memory)])
+    titles = ("ms per update", "µs per time step", "planned: MiB", "formula: MiB", "process: MiB")
+    return f"{pages.table([], ('T', *titles), lines)}\n\n{_made(load('long'))}"
 
 
 def first() -> str:
     """How long the first metric takes."""
     found = json.loads(startup.RESULTS.read_text())
-    lines = ["| compilation cache | seconds: median (least..most) |", "|---|--:|"]
+    lines = []
     for name, seconds in found["seconds"].items():
         middle = statistics.median(seconds)
-        lines.append(f"| {name} | {middle:.1f} ({min(seconds):.1f}..{max(seconds):.1f}) |")
-    return "\n".join([*lines, "", f"Measured {len(seconds)} times in turn: {_made(found)}"])
+        lines.append([name, f"{middle:.1f} ({min(seconds):.1f}..{max(seconds):.1f})"])
+    shown = pages.table(["compilation cache"], ["seconds: median (least..most)"], lines)
+    return f"{shown}\n\nMeasured {len(seconds)} times in turn: {_made(found)}"
 
 
 def linear() -> str:
     """Linear cells: how much faster many steps at once are than one after the other."""
     found = json.loads(linear_cells.RESULTS.read_text())
-    lines = [
-        "| cell | batch | units | T | scan, ms | associative | chunked |",
-        "|---|--:|--:|--:|--:|--:|--:|",
-    ]
-    for work in found["works"]:
-        one = statistics.median(work["scan"])
+    return f"{_ways(found['works'])}\n\nMeasured on one core: {_made(found)}"
+
+
+def _ways(works: list[dict[str, Any]]) -> str:
+    lines = []
+    for work in works:
+        title, sizes = CELLS[work["cell"]].TITLE, (work["batch"], work["units"])
+        one = f"{1e3 * statistics.median(work['scan']):.2f}"
         times = (
             statistics.median(a / b for a, b in zip(work["scan"], work[way], strict=True))
             for way in ("associative", "chunked")
         )
-        lines.append(
-            f"| {CELLS[work['cell']].TITLE} | {work['batch']} | {work['units']} "
-            f"| {work['length']:,} | {1e3 * one:.2f} | {' | '.join(f'{t:.2f}' for t in times)} |"
-        )
-    return "\n".join([*lines, "", f"Measured on one core: {_made(found)}"])
+        found = (*map(str, sizes), f"{work['length']:,}", one, *(f"{t:.2f}" for t in times))
+        lines.append([title, *found])
+    titles = ("batch", "units", "T", "scan, ms", "associative", "chunked")
+    return pages.table(["cell"], titles, lines)
+
+
+def bfloat16() -> str:
+    """Products in bfloat16: how much faster a step is."""
+    lines = [
+        [name, *(f"{milliseconds(rows[row]):.1f}" for row in (OURS, ROUNDED)), ratio]
+        for name, _, rows in workloads("bfloat16")
+        for ratio in [f"{times(rows, OURS, ROUNDED):.2f}"]
+    ]
+    titles = ("float32: ms per step", "bfloat16: ms per step", "times as fast")
+    return f"{pages.table(['workload'], titles, lines)}\n\n{_made(load('bfloat16'))}"
+
+
+def accelerated() -> str:
+    """What was measured on an accelerator, if one was at hand."""
+    if not accelerator.RESULTS.exists():
+        return "Nothing here was measured on an accelerator, because none was available."
+    found = json.loads(accelerator.RESULTS.read_text())
+    lines = []
+    for each in found["results"]:
+        rows = each["contenders"]
+        cell = [families.title(each["cell"]), each["workload"], f"{milliseconds(rows[OURS]):.1f}"]
+        others = accelerator.OTHERS
+        lines.append(cell + [f"{times(rows, row):.2f}" if row in rows else "" for row in others])
+    shown = pages.table(("cell", "workload"), ("ours: ms per step", *accelerator.OTHERS), lines)
+    made = f"On {found['environment']['device']}, as multiples of ours: {_made(found)}"
+    return "\n\n".join([shown, _ways(found["works"]), made])
 
 
 def parts() -> dict[str, str]:
     """The tables of docs/performance.md."""
-    tables = (sizes, versus, derived, foreign, paths, population, formula, long, linear, first)
+    tables = [sizes, versus, derived, foreign, paths, population, formula, long, linear]
+    tables += [bfloat16, first, accelerated]
     return {table.__name__: table() for table in tables}
 
 

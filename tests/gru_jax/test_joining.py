@@ -73,3 +73,38 @@ def test_a_gradient_that_stands_in_another_is_not_stored_again():
     emitted = [v.aval.shape for v in inner.outvars if v.aval.ndim == 3]  # a carry has two axes
     assert emitted == [(4, B, 2 * H)]
     agree(ours(weights), jax.grad(lambda w: loss(w, jax.lax.scan))(weights), 1e-10)
+
+
+def test_parts_of_what_is_computed_ahead_are_divided_before_the_loop():
+    """XLA uses no vectors in a loop over a part of a part; the whole is read where it is needed."""
+    draw = np.random.default_rng(0)
+    weights = {name: jnp.asarray(draw.normal(size=(H, H))) for name in "uvw"}
+    xs = jnp.asarray(draw.normal(size=(8, B, H)))
+
+    def parts(w, h, x):
+        return jnp.tanh(x @ w["u"] + h) * (x @ w["v"])
+
+    def whole(w, h, x):
+        both = x @ jnp.concatenate([w["u"], w["v"]], 1)
+        first, second = jnp.split(both, 2, 1)
+        return jnp.tanh(first + h) * second + both.sum()
+
+    for step, widths in ((parts, {H}), (whole, {2 * H})):
+        agrees_ahead(step, widths, weights, xs)
+
+
+def agrees_ahead(step, widths, weights, xs):
+    """The loop forwards is given arrays of these widths; gradients are those of `lax.scan`."""
+
+    def loss(w, loop):
+        new = lambda h, x: (step(w, jnp.tanh(h @ w["w"]), x),) * 2
+        return loop(new, xs[0], xs)[1].sum()
+
+    expected = jax.grad(lambda w: loss(w, jax.lax.scan))(weights)
+    for gradient in ("batched", "recomputed"):
+        loop = functools.partial(scan, gradient=gradient, segment=4)
+        ours = jax.grad(functools.partial(loss, loop=loop))
+        outer = next(equations(jax.make_jaxpr(ours)(weights).jaxpr, ("scan",)))
+        inner = next(equations(outer.params["jaxpr"].jaxpr, ("scan",)))
+        assert {v.aval.shape[-1] for v in inner.invars if v.aval.ndim == 3} - {H} == widths - {H}
+        agree(ours(weights), expected, 1e-10)

@@ -10,9 +10,9 @@ import pytest
 from jax.extend.core import jaxprs_in_params
 
 from gru_jax import devices
-from scripts.benchmark.__main__ import ALL
 from scripts.benchmark.contenders import LeftOutError, Work, reference
 from scripts.benchmark.entrants import CONTENDERS, FLOORS, WORKLOADS
+from scripts.benchmark.turns import ALL
 from tests.helpers import CLASSIC
 from tests.programs import ROOT, one_line, program
 

@@ -71,11 +71,13 @@ def test_tables_show_medians_and_ratios(monkeypatch, tmp_path):
         "packages": {},
     }
     found = {"workload": "A", **vars(WORKLOADS["A"]), "contenders": rows}
-    for name in (*performance.timed(), "population", "long"):
+    rows |= {"gru_jax-bfloat16": timed(5)}
+    for name in (*performance.timed(), "population", "long", "bfloat16"):
         cell = name if name in CELLS else performance.timed()[0]
         text = json.dumps({"results": [{"cell": cell, **found}], "environment": made})
         (tmp_path / f"benchmark_{name}.json").write_text(text)
     monkeypatch.setattr(performance.results, "RESULTS", tmp_path)
+    monkeypatch.setattr(performance.accelerator, "RESULTS", tmp_path / "accelerator.json")
     shown = performance.parts()
     assert "| GRU | A | 10.0 (9.0..50.0) | 1.25 | 2.50 |  |  |  |  | 4.00 |" in shown["versus"]
     assert "`COMMAND` at commit cccccccc, on CPU" in shown["versus"]
@@ -85,6 +87,17 @@ def test_tables_show_medians_and_ratios(monkeypatch, tmp_path):
     assert "| GRU | A | 1.25 | 2.00 |" in shown["foreign"]
     assert "| A | 18.0 | 72.0 | 2.00 |" in shown["population"]
     assert "| 220 | 20 | 90.9 | 22 | 54 | 1024 |" in shown["long"]
+    assert "| A | 10.0 | 5.0 | 2.00 |" in shown["bfloat16"]
+    assert "none was available" in shown["accelerated"]
+    ways = {"scan": [0.01, 0.03], "associative": [0.02, 0.03], "chunked": [0.04, 0.06]}
+    work = {"cell": "min_gru", "batch": 8, "units": 16, "length": 2000} | ways
+    made["device"] = "a GPU"
+    found = {"results": [{"cell": "gru", **found}], "works": [work], "environment": made}
+    (tmp_path / "accelerator.json").write_text(json.dumps(found))
+    shown = performance.accelerated()
+    assert "| GRU | A | 10.0 | 1.60 |  | 2.00 | 0.50 |  |  | 4.00 | 0.80 |" in shown
+    assert "| minGRU | 8 | 16 | 2,000 | 20.00 | 0.75 | 0.38 |" in shown
+    assert "On a GPU, as multiples of ours: `COMMAND` at commit cccccccc" in shown
 
 
 def test_the_first_metric_is_waited_for(tmp_path):

@@ -1,0 +1,52 @@
+"""All that a GPU or TPU is to be asked, in twenty minutes: python -m scripts.benchmark.accelerator
+
+Times training steps with every gradient that there is, with steps unrolled, in bfloat16 and with
+the kernels of an iteration started together, beside Flax's and PyTorch's (cuDNN's, on a GPU), and
+the ways to run linear cells over time, on which the rule of `auto` rests. Writes
+results/accelerator.json; `python -m scripts.paper` then shows it on docs/performance.md.
+"""
+
+import os
+import sys
+
+import jax
+
+from experiments.system.commandline import Parser, guarded
+from experiments.system.files import RunError, write_json
+from scripts.benchmark import linear
+from scripts.benchmark.__main__ import show, surroundings
+from scripts.benchmark.entrants import WORKLOADS
+from scripts.benchmark.turns import SHARED, measure
+from scripts.paths import ROOT
+
+RESULTS = ROOT / "results" / "accelerator.json"
+CONTENDERS = {
+    "gru": (
+        *("gru_jax", "gru_jax-plain", "gru_jax-unroll-4", "gru_jax-recomputed"),
+        *("gru_jax-bfloat16", "gru_jax-graphs", "flax.nnx-chunk", "torch", "floor"),
+    ),
+    "lstm": ("gru_jax", "gru_jax-plain", "flax.nnx-chunk", "torch", "floor"),
+}
+OTHERS = CONTENDERS["gru"][1:]
+REPEATS, SECONDS = 3, 0.3
+
+
+def main() -> int:
+    Parser(__doc__).parse_args()
+    for name, value in SHARED.items():
+        os.environ.setdefault(name, value)
+    if jax.devices()[0].platform == "cpu":
+        raise RunError("JAX finds no accelerator here: jax.devices() are CPUs")
+    found = []
+    for cell, contenders in CONTENDERS.items():
+        for name, work in WORKLOADS.items():
+            rows = measure(cell, name, list(contenders), REPEATS, SECONDS)
+            found.append({"cell": cell, "workload": name, **vars(work), "contenders": rows})
+            show(found[-1])
+    made = {"environment": surroundings(found)}
+    write_json(RESULTS, {"results": found, "works": linear.rows(), **made})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main))
