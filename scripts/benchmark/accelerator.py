@@ -1,4 +1,4 @@
-"""All that a GPU or TPU is to be asked, in twenty minutes: python -m scripts.benchmark.accelerator
+"""All that a GPU or TPU is to be asked: python -m scripts.benchmark.accelerator
 
 Times training steps with every gradient that there is, with steps unrolled, in bfloat16 and with
 the kernels of an iteration started together, beside Flax's and PyTorch's (cuDNN's, on a GPU), and
