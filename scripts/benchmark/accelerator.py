@@ -13,21 +13,21 @@ import jax
 
 from experiments.system.commandline import Parser, guarded
 from experiments.system.files import RunError, write_json
+from gru_jax import CELLS, GRUCell, LSTMCell
 from scripts.benchmark import linear
 from scripts.benchmark.__main__ import show, surroundings
-from scripts.benchmark.entrants import WORKLOADS
+from scripts.benchmark.entrants import OURS, WORKLOADS
 from scripts.benchmark.turns import SHARED, measure
 from scripts.paths import ROOT
 
 RESULTS = ROOT / "results" / "accelerator.json"
-CONTENDERS = {
-    "gru": (
-        *("gru_jax", "gru_jax-plain", "gru_jax-unroll-4", "gru_jax-recomputed"),
-        *("gru_jax-bfloat16", "gru_jax-graphs", "flax.nnx-chunk", "torch", "floor"),
-    ),
-    "lstm": ("gru_jax", "gru_jax-plain", "flax.nnx-chunk", "torch", "floor"),
-}
-OTHERS = CONTENDERS["gru"][1:]
+OTHERS = (
+    *("gru_jax-plain", "gru_jax-unroll-4", "gru_jax-recomputed", "gru_jax-bfloat16"),
+    *("gru_jax-graphs", "flax.nnx-chunk", "torch", "floor"),
+)
+FEWER = ("gru_jax-plain", "flax.nnx-chunk", "torch", "floor")
+NAMES = {made: name for name, made in CELLS.items()}
+CONTENDERS = {NAMES[GRUCell]: (OURS, *OTHERS), NAMES[LSTMCell]: (OURS, *FEWER)}
 REPEATS, SECONDS = 3, 0.3
 
 
