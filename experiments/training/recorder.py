@@ -5,7 +5,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from experiments.figures import curves
 from experiments.runs.checkpoints import Arrays, Checkpoints, Progress, Shapes, encode
 from experiments.runs.metrics import IDENTITY, MetricsFile, Row
 from experiments.runs.records import read_metrics
@@ -70,6 +69,8 @@ class Recorder:
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Writes the curves, then the summary, with which the run counts as ended."""
+        from experiments.figures import curves  # imports matplotlib: no start need wait for that
+
         self._check()
         self._checkpoints.tidy()
         drawn = curves.learning(self._settings, read_metrics(self._workdir))

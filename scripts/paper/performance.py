@@ -261,7 +261,8 @@ def parts() -> dict[str, str]:
     """The tables of docs/performance.md."""
     tables = [sizes, versus, derived, foreign, paths, population, formula, long, linear]
     tables += [bfloat16, first, accelerated]
-    return {table.__name__: table() for table in tables}
+    made = {table.__name__: table() for table in tables}
+    return made | {"precision": results.table("precision")}
 
 
 def _made(found: dict[str, Any]) -> str:

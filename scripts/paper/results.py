@@ -41,9 +41,11 @@ VARIANTS = {
         "linear": "linear",
         "hard_gates": "tanh, hard sigmoid gates",
     },
+    "precision": {"float32": "float32", "bfloat16": "bfloat16"},
 }
-ABLATIONS = ("cells", *VARIANTS)
-SWEEPS = (*ABLATIONS, "tasks", "zoo", "reach", "sentiment", "verdicts", "cogscale")
+ABLATIONS = ("cells", "gates", "activations")
+OTHERS = ("tasks", "zoo", "reach", "sentiment", "verdicts", "cogscale", "precision")
+SWEEPS = (*ABLATIONS, *OTHERS)
 MANY = 15  # problems of a sweep, of which only the number is told beside a budget
 BLIND: dict[str, Any] = {"color": style.MARK, "lw": 0.9, "ls": style.DOTTED}
 
