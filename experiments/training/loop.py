@@ -16,13 +16,11 @@ from jax.sharding import Mesh
 
 from experiments.runs import Run
 from experiments.runs.checkpoints import Arrays, decode
-from experiments.runs.metrics import rows
 from experiments.runs.state import abstract_state, flat, start, unflat
 from experiments.settings.resolution import Settings
 from experiments.system import processes
 from experiments.system.memory import release
 from experiments.training.memory import check_memory
-from experiments.training.recorder import recorder
 from gru_jax import training
 from gru_jax.devices import from_first_process, make_mesh, to_devices, to_host
 from gru_jax.tasks.dataset import TEST, VALIDATION, Dataset
@@ -98,6 +96,8 @@ class _Member:
 
     def chunk(self, measured: dict[str, Any], solved: np.ndarray, diverged: np.ndarray) -> None:
         """Records a chunk. `measured` has its metrics by split, and which seeds were "learning"."""
+        from experiments.runs.metrics import rows
+
         if not self.record:
             return
         seeds, learning = list(self.settings.seeds), measured["learning"]
@@ -145,6 +145,9 @@ def _open(
     stack: ExitStack, settings: Settings, workdir: Path, quiet: bool, opening: dict[str, bool]
 ) -> _Member:
     """Locks a run's folder, and reads its checkpoint or starts fresh models."""
+    # tensorboardX imports PyTorch where it is installed, which a bad config need not wait for.
+    from experiments.training.recorder import recorder
+
     shapes = flat(abstract_state(settings))
     record = None
     if jax.process_index() == 0:  # one process writes
