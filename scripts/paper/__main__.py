@@ -61,7 +61,7 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "units": gradients.units(),
         "horizons": horizons.table(),
     },
-    "docs/performance.md": performance.parts,
+    "docs/performance.md": lambda: performance.parts() | {"precision": results.table("precision")},
     "docs/published.md": lambda: {"published": published.whole()},
     "docs/reach.md": reach.parts,
     "docs/reliability.md": lambda: {"tried": reliability.table()},

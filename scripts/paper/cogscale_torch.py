@@ -139,19 +139,22 @@ def load() -> dict[str, Any]:
 
 
 def table() -> str:
-    """The published score, ours, and PyTorch's own."""
+    """The published score, ours, and PyTorch's own, of the models that PyTorch has trained."""
     found, made = load()["found"], load()["made"]
+    trained = [row for row in others() if sweep.trial(row) in found]
     lines = [
         "| task | size | cell | published | ours | PyTorch, same examples |",
         "|---|---|---|--:|--:|--:|",
     ]
-    for row in others():
+    for row in trained:
         theirs, ours = cogscale.pair(row["task"], sweep.size(row), row["model"])
         score = cogscale.Score.of(found[sweep.trial(row)])
         size = f"{row['difficulty']}, {int(row['parameters']):,}"
         name = row["task"].replace("_", " ")
         lines.append(f"| {name} | {size} | {row['model']} | {theirs} | {ours} | {score} |")
     seeds = len(next(iter(found.values())))
+    if left := len(others()) - len(trained):
+        lines += ["", f"Not trained in PyTorch: {left} more whose scores differ."]
     lines += [
         "",
         f"{seeds} seeds: `python -m scripts.paper.cogscale_torch` at commit {made['commit'][:8]}, "

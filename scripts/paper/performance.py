@@ -261,8 +261,7 @@ def parts() -> dict[str, str]:
     """The tables of docs/performance.md."""
     tables = [sizes, versus, derived, foreign, paths, population, formula, long, linear]
     tables += [bfloat16, first, accelerated]
-    made = {table.__name__: table() for table in tables}
-    return made | {"precision": results.table("precision")}
+    return {table.__name__: table() for table in tables}
 
 
 def _made(found: dict[str, Any]) -> str:
