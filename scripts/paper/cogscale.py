@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -81,8 +82,13 @@ def agreeing(size: Size, cell: str) -> list[str]:
 
 def pair(task: str, size: Size, cell: str) -> tuple[Score, Score]:
     """The published score of a cell, and ours."""
-    row = published()[task, size, cell]
-    return _score(row), ours(runs()[sweep.trial(row)])
+    trial = sweep.trial(published()[task, size, cell])
+    return score(task, size, cell), ours(runs()[trial])
+
+
+def score(task: str, size: Size, model: str) -> Score:
+    """The published score of an architecture."""
+    return _score(published()[task, size, model])
 
 
 def best(task: str, size: Size) -> tuple[Score, str]:
@@ -94,9 +100,14 @@ def best(task: str, size: Size) -> tuple[Score, str]:
 
 def ours(result: Result) -> Score:
     """Of each seed's model that scored best in validation, on its test examples."""
+    return Score.of(errors(result, result.judged))
+
+
+def errors(result: Result, metrics: dict[str, Any]) -> list[float]:
+    """The score of each seed from its metrics on validation or test examples."""
     values = result.problem[0].partition(",")[0].replace("-", "_") in cogscale.VALUES
-    judged = result.judged["loss" if values else "accuracy"]["per_seed"]
-    return Score.of([each if values else 1 - each for each in judged])
+    found = metrics["loss" if values else "accuracy"]["per_seed"]
+    return [each if values else 1 - each for each in found]
 
 
 @functools.cache

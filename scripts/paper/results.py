@@ -44,8 +44,8 @@ VARIANTS = {
     "precision": {"float32": "float32", "bfloat16": "bfloat16"},
 }
 ABLATIONS = ("cells", "gates", "activations")
-OTHERS = ("tasks", "zoo", "reach", "sentiment", "verdicts", "cogscale", "precision")
-SWEEPS = (*ABLATIONS, *OTHERS)
+OTHERS = ("tasks", "zoo", "reach", "sentiment", "verdicts", "precision")
+SWEEPS = (*ABLATIONS, *OTHERS, "cogscale", "cogscale_starts")
 MANY = 15  # problems of a sweep, of which only the number is told beside a budget
 BLIND: dict[str, Any] = {"color": style.MARK, "lw": 0.9, "ls": style.DOTTED}
 

@@ -1,0 +1,82 @@
+"""CogScale with other starts: which rate is taken, and which scores keep up with the published."""
+
+import pytest
+
+from configs.sweeps import cogscale_starts as sweep
+from experiments.datasets.sources import load_task
+from scripts.paper import cogscale, cogscale_starts, results
+
+TASK = "selective_copy"
+
+
+def made_up(start, rate, validated, tested):
+    """A trial of two seeds with these mean errors on validation and test examples."""
+    accuracies = lambda error: {"accuracy": {"per_seed": [1.01 - error, 0.99 - error]}}
+    return {
+        "trial": f"{TASK}-medium_10000-{start}-lr{rate}",
+        "cell": start.partition("_")[0],
+        "length": 101,
+        "summary": {"eval": accuracies(validated), "test": accuracies(tested)},
+        "seeds": 2,
+        "budget": 5000,
+        "wall_seconds": 3600.0,
+        "command": "python -m experiments.sweep --config=x --workdir=y",
+        "commit": "c" * 40,
+        "devices": 2,
+        "device": "cpu",
+        "python": "3",
+        "packages": {},
+        "schema": 3,
+    }
+
+
+@pytest.fixture
+def trials(monkeypatch):
+    """All trials of a task, each with an error of 0.9; a test may replace some."""
+    found = {
+        (start, rate): made_up(start, rate, 0.9, 0.9)
+        for start in sweep.starts(1.0)
+        for rate in sweep.RATES
+    }
+    loaded = lambda _: [results.Result(each) for each in found.values()]
+    monkeypatch.setattr(results, "load", loaded)
+    cogscale_starts.chosen.cache_clear()
+    yield found
+    cogscale_starts.chosen.cache_clear()
+
+
+def test_the_rate_is_the_best_in_validation(trials):
+    trials["gru_chrono", 0.003] = made_up("gru_chrono", 0.003, 0.2, 0.3)
+    trials["gru_chrono", 0.001] = made_up("gru_chrono", 0.001, 0.25, 0.1)
+    assert cogscale_starts.chosen()[TASK, "gru_chrono"].rate == 0.003
+    assert cogscale_starts.least(TASK).mean == pytest.approx(0.3)
+    assert cogscale_starts.tasks() == [TASK]
+
+
+@pytest.mark.parametrize(("beyond", "keeps_up"), [(-0.1, 1), (0.99, 1), (1.01, 0)])
+def test_one_keeps_up_within_the_deviation_of_the_best_published(trials, beyond, keeps_up):
+    best, model = cogscale.best(TASK, sweep.SIZE)
+    error = best.mean + beyond * best.deviation
+    trials["lstm_chrono", 0.01] = made_up("lstm_chrono", 0.01, 0.1, error)
+    table = cogscale_starts.table()
+    (line,) = (each for each in table.splitlines() if each.startswith("| selective copy |"))
+    assert line.count("**") == 2 * keeps_up
+    assert line.endswith(f"| {best}, {model} |")
+    assert f"keeps up: {keeps_up} of the 1 above" in table
+    assert line.split(" | ")[1] == str(cogscale.score(TASK, sweep.SIZE, "GRU"))
+
+
+def test_a_chrono_start_is_told_the_length_of_the_task():
+    assert [*sweep.LENGTHS] == [*sweep.PROBLEMS]
+    for problem, length in sweep.LENGTHS.items():
+        assert load_task("cogscale", problem=problem, difficulty="medium").length == length
+
+
+def test_all_else_is_as_published():
+    made = []
+    sweep.sweep(lambda name, changes, **kwargs: made.append((name, changes, kwargs)))
+    assert len(made) == len(sweep.PROBLEMS) * 7 * len(sweep.RATES)
+    for name, changes, kwargs in made:
+        assert changes["model.start"] == "cell"
+        assert kwargs == {"parameters": 10_000}
+        assert ("chrono" in name) == ("model.chrono_max" in changes)
