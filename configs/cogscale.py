@@ -16,8 +16,8 @@ from configs import common
 EXAMPLES = {"small": 100, "medium": 1000, "large": 10_000}
 FORECASTS = ("sinus_forecasting", "chaotic_forecasting")  # which have one sequence
 VALUES = (*FORECASTS, "continuous_postcasting", "continuous_pattern_completion")
-# By default their program trains for 50; the scripts that started it for the published scores, which
-# an earlier commit of their repository has, say 200.
+# By default their program trains for 50; the scripts that started it for the published scores,
+# which an earlier commit of their repository has, say 200.
 EPOCHS = 200
 PATIENCE = 10  # epochs
 
