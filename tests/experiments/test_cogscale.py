@@ -125,7 +125,7 @@ def test_its_authors_protocol(problem):
     epoch = task.counts[TRAIN]
     assert size == min(10, epoch)
     assert settings.experiment.chunk * size == epoch
-    assert settings.steps * size == 50 * epoch
+    assert settings.steps * size == 200 * epoch
     assert settings.experiment.patience == 10
     assert settings.experiment.keep == "best"
     assert settings.experiment.target is None
