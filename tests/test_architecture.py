@@ -36,7 +36,7 @@ RANKS = {
     "gru_jax.interop": ["layout", "matching", "*"],
     "gru_jax.tasks": ["base", "dataset", "adding copy_memory languages", "*"],
     "configs": ["common variants", "*", "ablations gradients", "sweeps"],
-    "configs.sweeps": ["chorales sentiment", "*"],
+    "configs.sweeps": ["chorales cogscale reach sentiment", "*"],
     "experiments": [
         "system stats",
         "datasets",
@@ -71,7 +71,7 @@ RANKS = {
         "*",
         "gradients published tasks performance aggregates cells",
         "characters cogscale reach sentiment league verdict_gates",
-        "cogscale_torch horizons verdicts",
+        "cogscale_starts cogscale_torch horizons verdicts",
         "__main__",
     ],
     "scripts.website": ["mathematics docstrings links notebooks settings", "pages", "__main__"],

@@ -46,15 +46,20 @@ class Score:
 
 
 def table() -> str:
-    """For each size that has been run, the authors' scores and ours."""
+    """For each size that has been run at least in part, the authors' scores and ours."""
     parts = [_table(size) for size in sizes()]
     return "\n\n".join([*parts, results.provenance(SWEEP)])
 
 
 def sizes() -> list[Size]:
-    """Those of which all trials have been run."""
-    left = {sweep.size(row) for row in sweep.published() if sweep.trial(row) not in runs()}
-    return [size for size in sweep.AS_PUBLISHED if size not in left]
+    """Those of which at least one task has been run."""
+    return [size for size in sweep.AS_PUBLISHED if tasks(size)]
+
+
+def tasks(size: Size) -> list[str]:
+    """Those that have been run with every cell."""
+    trials = lambda task: (sweep.trial(published()[task, size, cell]) for cell in CELLS)
+    return [task for task in sweep.PROBLEMS if all(trial in runs() for trial in trials(task))]
 
 
 def _table(size: Size) -> str:
@@ -64,19 +69,21 @@ def _table(size: Size) -> str:
         f"| {difficulty}, {parameters:,} parameters | {' | '.join(heads)} | best published |",
         f"|---|{'--:|' * 2 * len(CELLS)}---|",
     ]
-    for task in sweep.PROBLEMS:
+    for task in tasks(size):
         pairs = [pair(task, size, cell) for cell in CELLS]
         shown = [f"{theirs} | {_marked(ours, theirs)}" for theirs, ours in pairs]
         score, model = best(task, size)
         lines.append(f"| {task.replace('_', ' ')} | {' | '.join(shown)} | {score}, {model} |")
     agreed = " and ".join(f"{len(agreeing(size, cell))} for {cell}" for cell in CELLS)
-    number = len(sweep.PROBLEMS)
-    return "\n".join([*lines, "", f"Within the published deviation, of {number}: {agreed}."])
+    lines += ["", f"Within the published deviation, of {len(tasks(size))}: {agreed}."]
+    if left := [task.replace("_", " ") for task in sweep.PROBLEMS if task not in tasks(size)]:
+        lines += ["", f"Not trained in this size: {', '.join(left)}."]
+    return "\n".join(lines)
 
 
 def agreeing(size: Size, cell: str) -> list[str]:
     """The tasks of which our score is within the published deviation."""
-    pairs = {task: pair(task, size, cell) for task in sweep.PROBLEMS}
+    pairs = {task: pair(task, size, cell) for task in tasks(size)}
     return [task for task, (theirs, ours) in pairs.items() if ours.agrees(theirs)]
 
 

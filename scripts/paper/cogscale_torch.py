@@ -61,7 +61,7 @@ def measure(seeds: int) -> int:
 
 def others() -> list[dict[str, str]]:
     """The authors' rows that our scores do not agree with."""
-    rows = [row for row in sweep.published() if sweep.size(row) in cogscale.sizes()]
+    rows = [row for row in sweep.published() if row["task"] in cogscale.tasks(sweep.size(row))]
     pair = lambda row: cogscale.pair(row["task"], sweep.size(row), row["model"])
     return [row for row in rows if not pair(row)[1].agrees(pair(row)[0])]
 

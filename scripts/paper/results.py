@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import functools
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ VARIANTS = {
 }
 ABLATIONS = ("cells", "gates", "activations")
 OTHERS = ("tasks", "zoo", "reach", "sentiment", "verdicts", "precision")
-SWEEPS = (*ABLATIONS, *OTHERS, "cogscale", "cogscale_starts")
+SWEEPS = (*ABLATIONS, *OTHERS, "cogscale")
 MANY = 15  # problems of a sweep, of which only the number is told beside a budget
 BLIND: dict[str, Any] = {"color": style.MARK, "lw": 0.9, "ls": style.DOTTED}
 
@@ -225,6 +226,7 @@ def provenance(sweep: str) -> str:
     told = lambda values: ", ".join(str(value) for value in sorted({*values}))
     hours = sum(each.row["wall_seconds"] for each in results) / 3600
     command, *_ = row["command"].partition(" --workdir")
+    command = re.sub(r" ('--only=[^']*'|--only=\S+)", "", command)  # it may be run part by part
     budgets = {each.problem[0]: each.row["budget"] for each in results}
     told_budgets = [f"{task} {steps:,}" for task, steps in budgets.items()]
     if len(budgets) > MANY:

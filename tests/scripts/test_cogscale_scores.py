@@ -72,9 +72,14 @@ def test_what_is_farther_than_the_published_deviation_does_not(trials):
         assert line.endswith("| 0.48 ± 0.04, echo state |")
 
 
-def test_a_size_is_shown_once_all_of_its_trials_have_been_run(trials):
-    trials.pop(next(iter(trials)))
-    assert cogscale.sizes() == []
+def test_a_task_is_shown_once_all_of_its_trials_have_been_run(trials):
+    assert "Not trained" not in cogscale.table()
+    trials.pop("simple_copy-small_1000-lstm_torch-lr0.0001")
+    assert cogscale.sizes() == [SMALL]
+    assert cogscale.tasks(SMALL) == [task for task in sweep.PROBLEMS if task != "simple_copy"]
+    table = cogscale.table()
+    assert "| simple copy |" not in table
+    assert "of 13: 13 for GRU and 13 for LSTM.\n\nNot trained in this size: simple copy." in table
 
 
 def test_the_best_is_the_least_error_of_all_architectures():

@@ -51,31 +51,27 @@ def test_it_learns(torch, monkeypatch, task, cell):
 
 def test_what_is_trained_once_more_are_the_scores_that_differ():
     rows = cogscale_torch.others()
-    assert [sweep.trial(row) for row in rows] == [*cogscale_torch.load()["found"]]
     for size in cogscale.sizes():
         for cell in cogscale.CELLS:
             left = {row["task"] for row in rows if (sweep.size(row), row["model"]) == (size, cell)}
-            assert {*cogscale.agreeing(size, cell)} == {*sweep.PROBLEMS} - left
+            assert {*cogscale.agreeing(size, cell)} == {*cogscale.tasks(size)} - left
 
 
 def test_what_the_page_says_of_scores_that_differ():
     rows, found = cogscale_torch.others(), cogscale_torch.load()["found"]
-    small = [size for size in cogscale.sizes() if size[0] == "small"]
-    assert (len(rows), 14 * len(small) * len(cogscale.CELLS)) == (11, 56)
-    assert sum("continuous" in row["task"] for row in rows) > 11 / 2
-    farther = []
-    for row in rows:
+    small = [row for row in rows if sweep.size(row)[0] == "small"]
+    run = sum(len(cogscale.tasks(size)) for size in cogscale.sizes() if size[0] == "small")
+    assert (len(small), run * len(cogscale.CELLS)) == (4, 56)
+    assert [sweep.trial(row) for row in small] == [*found]
+    for row in small:
         theirs, ours = cogscale.pair(row["task"], sweep.size(row), row["model"])
         again = cogscale.Score.of(found[sweep.trial(row)])
+        assert ours.agrees(again)
         assert abs(ours.mean - again.mean) < abs(ours.mean - theirs.mean)
-        if not ours.agrees(again):
-            farther.append(row["task"])
-            assert again.mean < ours.mean <= 0.0025
-    assert farther == ["continuous_postcasting"] * 2
 
 
 def test_what_the_page_says_of_what_is_not_learned():
-    for size in cogscale.sizes():
+    for size in cogscale.sizes()[:2]:
         for task in ("simple_copy", "selective_copy", "sorting_problem"):
             for cell in cogscale.CELLS:
                 theirs, ours = cogscale.pair(task, size, cell)
