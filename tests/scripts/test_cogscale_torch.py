@@ -68,14 +68,28 @@ def test_what_the_page_says_of_scores_that_differ():
         again = cogscale.Score.of(found[sweep.trial(row)])
         assert ours.agrees(again)
         assert abs(ours.mean - again.mean) < abs(ours.mean - theirs.mean)
+    medium = [row for row in rows if row not in small]
+    assert (len(medium), len(cogscale.tasks(("medium", 10_000)))) == (5, 14)
+    for row in medium:
+        theirs, ours = cogscale.pair(row["task"], sweep.size(row), row["model"])
+        assert ours.mean > theirs.mean
 
 
 def test_what_the_page_says_of_what_is_not_learned():
-    for size in cogscale.sizes()[:2]:
+    for size in (("small", 1000), ("small", 10_000)):
         for task in ("simple_copy", "selective_copy", "sorting_problem"):
             for cell in cogscale.CELLS:
                 theirs, ours = cogscale.pair(task, size, cell)
                 assert min(theirs.mean, ours.mean) > 0.45
+    answers = {
+        "selective_copy": 8,
+        "simple_copy": 8,
+        "induction_heads": 8,
+        "associative_recall": 16,
+    }
+    for task, number in answers.items():
+        _, ours = cogscale.pair(task, ("medium", 10_000), "LSTM")
+        assert ours.mean == pytest.approx(1 - 1 / number, abs=0.01)
 
 
 def test_it_is_not_measured_by_code_that_is_not_committed(monkeypatch):
