@@ -17,6 +17,7 @@ from scripts.paper import (
     cells,
     characters,
     cogscale,
+    cogscale_starts,
     cogscale_torch,
     gradients,
     horizons,
@@ -54,7 +55,11 @@ PARTS: dict[str, Callable[[], dict[str, str]]] = {
         "zoo": results.across("zoo"),
         "equations": cells.equations(),
     },
-    "docs/cogscale.md": lambda: {"scores": cogscale.table(), "torch": cogscale_torch.table()},
+    "docs/cogscale.md": lambda: {
+        "scores": cogscale.table(),
+        "torch": cogscale_torch.table(),
+        "starts": cogscale_starts.table(),
+    },
     "docs/gradients.md": lambda: {
         "initial": gradients.initial(),
         "trained": gradients.trained(),

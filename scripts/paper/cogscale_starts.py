@@ -19,7 +19,7 @@ def table() -> str:
     cells = {name: found[first, name].row["cell"] for name in sweep.starts(1.0)}
     titles = [starts.title(cell, name) for name, cell in cells.items()]
     lines = [
-        f"| task | published: {' | '.join(cogscale.CELLS)} | {' | '.join(titles)} "
+        f"| task | {', published | '.join(cogscale.CELLS)}, published | {' | '.join(titles)} "
         "| best published |",
         f"|---|{'--:|' * (len(cogscale.CELLS) + len(titles))}---|",
     ]

@@ -46,7 +46,7 @@ VARIANTS = {
 }
 ABLATIONS = ("cells", "gates", "activations")
 OTHERS = ("tasks", "zoo", "reach", "sentiment", "verdicts", "precision")
-SWEEPS = (*ABLATIONS, *OTHERS, "cogscale")
+SWEEPS = (*ABLATIONS, *OTHERS, "cogscale", "cogscale_starts")
 MANY = 15  # problems of a sweep, of which only the number is told beside a budget
 BLIND: dict[str, Any] = {"color": style.MARK, "lw": 0.9, "ls": style.DOTTED}
 
