@@ -33,6 +33,18 @@ def sweep(add):
 
 FEW = ("large-", "copy-T", "end", "start")  # what trials of fewer than eight seeds begin with
 
+# What a row of results has beside its outcome, made up.
+MADE = {
+    "wall_seconds": 3600.0,
+    "command": "python -m experiments.sweep --config=x --workdir=y",
+    "commit": "c" * 40,
+    "devices": 2,
+    "device": "cpu",
+    "python": "3",
+    "packages": {},
+    "schema": 3,
+}
+
 
 def sweep_file(path, body, steps=40):
     path.write_text(FILE.format(body=textwrap.indent(textwrap.dedent(body), "    "), steps=steps))

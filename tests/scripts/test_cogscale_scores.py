@@ -5,6 +5,7 @@ import pytest
 from configs.sweeps import cogscale as sweep
 from scripts.paper import cogscale, results
 from scripts.paper.cogscale import Score
+from tests.sweeping import MADE
 
 SMALL = ("small", 1000)
 
@@ -25,14 +26,7 @@ def made_up(row, error=None, seeds=10):
         "summary": {"test": metrics, "eval": wrong},
         "seeds": seeds,
         "budget": 500,
-        "wall_seconds": 3600.0,
-        "command": "python -m experiments.sweep --config=x --workdir=y",
-        "commit": "c" * 40,
-        "devices": 2,
-        "device": "cpu",
-        "python": "3",
-        "packages": {},
-        "schema": 3,
+        **MADE,
     }
 
 

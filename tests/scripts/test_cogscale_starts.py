@@ -5,6 +5,7 @@ import pytest
 from configs.sweeps import cogscale_starts as sweep
 from experiments.datasets.sources import load_task
 from scripts.paper import cogscale, cogscale_starts, results
+from tests.sweeping import MADE
 
 TASK = "selective_copy"
 
@@ -19,14 +20,7 @@ def made_up(start, rate, validated, tested):
         "summary": {"eval": accuracies(validated), "test": accuracies(tested)},
         "seeds": 2,
         "budget": 5000,
-        "wall_seconds": 3600.0,
-        "command": "python -m experiments.sweep --config=x --workdir=y",
-        "commit": "c" * 40,
-        "devices": 2,
-        "device": "cpu",
-        "python": "3",
-        "packages": {},
-        "schema": 3,
+        **MADE,
     }
 
 
