@@ -188,6 +188,20 @@ def test_the_library_is_imported_within_a_second_of_processor_time():
     assert found.stdout == "True set()\n", found
 
 
+def test_no_run_waits_at_its_start_for_what_it_needs_at_its_end():
+    """The recorder draws the curves; a config that is refused does not even wait for a recorder."""
+    code = """if True:
+        import sys
+        import experiments.train
+        print("tensorboardX" in sys.modules)
+        import experiments.training.recorder
+        print("matplotlib" in sys.modules)
+    """
+    command = [sys.executable, "-c", code]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert found.stdout == "False\nFalse\n", found
+
+
 def test_the_public_names_are_few_and_sorted():
     import gru_jax
 
