@@ -30,8 +30,10 @@ def test_kept_used_and_replaced_where_a_kill_has_left_a_part(tmp_path):
         os.truncate(path, path.stat().st_size // 2)
     assert train(tmp_path, "second") == first
     again = {name: path.stat().st_size for name, path in entries(tmp_path).items()}
-    assert again.keys() == whole.keys()
-    assert all(again[name] > 0.9 * whole[name] for name in whole)
+    # Not always the same ones: programs that take about `compilation.SECONDS` may be worth a file
+    # on one run and not on the next.
+    assert any(name.startswith("jit_train_chunk") for name in again)
+    assert all(size > 0.9 * whole[name] for name, size in again.items() if name in whole)
 
 
 def test_without_a_folder_or_not_wanted(tmp_path):
