@@ -1,8 +1,7 @@
 """A model of Shakespeare's characters: its bits, its time, and what it writes.
 
-python -m scripts.paper.characters DIR    trains what is missing in DIR, one run after the
-                                          other (on an idle machine), and writes
-                                          results/characters.json
+python -m scripts.paper.characters DIR    trains in DIR what results/characters.json lacks, one
+                                          run after the other (on an idle machine), and writes it
 """
 
 import functools
@@ -24,33 +23,41 @@ from scripts.paths import ROOT
 MEASURED = ROOT / "results" / "characters.json"
 # By what the table calls it, the options that differ from the config.
 RUNS = {
-    "state carried from window to window": (),
-    "state reset, windows at random places": ("--config.train.carry_state=false",),
+    "GRU, state carried from window to window": (),
+    "GRU, state reset, windows at random places": ("--config.train.carry_state=false",),
+    "LSTM, state carried": ("--config.model.cell=lstm",),
+    "GRU, state carried, more updates": ("--config.train.steps=15000",),
 }
 PROMPT, TEMPERATURE, LENGTH = "**HAMLET**", 0.7, 600
 
 
 def measure(folder: Path) -> int:
-    """Trains, and writes on from the prompt with the first model.
+    """Trains what is missing, and writes on from the prompt with the model of the last run.
 
     Raises:
       RunError: a program failed, or a run was made by code that is not committed.
     """
-    folders = {name: folder / f"characters-{number}" for number, name in enumerate(RUNS)}
-    found = {
-        name: defaults.trained(folders[name], "characters", options)
-        for name, options in RUNS.items()
-    }
-    run = load_run(next(iter(folders.values())))
+    measured = load()
+    for number, (name, options) in enumerate(RUNS.items()):
+        if name in measured["runs"]:
+            continue
+        workdir = folder / f"characters-{number}"
+        measured["runs"][name] = defaults.trained(workdir, "characters", options)
+        if name == [*RUNS][-1]:
+            measured |= _described(workdir)
+    write_json(MEASURED, measured | {"runs": {name: measured["runs"][name] for name in RUNS}})
+    return 0
+
+
+def _described(workdir: Path) -> dict[str, Any]:
+    """What a model writes, and the sizes of the parts of the text that it has read."""
+    run = load_run(workdir)
     task = run.task
     assert isinstance(task, Characters)
     tokens = sample(run.models[best(run)], task.tokens_of(PROMPT), TEMPERATURE, 0)
     text = bytes(task.alphabet[next(tokens)] for _ in range(LENGTH))
     sizes = {split: int(np.asarray(each.lengths).sum()) for split, each in task.splits.items()}
-    write_json(
-        MEASURED, {"runs": found, "sizes": sizes, "text": PROMPT + text.decode(errors="replace")}
-    )
-    return 0
+    return {"sizes": sizes, "text": PROMPT + text.decode(errors="replace")}
 
 
 @functools.cache
@@ -64,27 +71,28 @@ def table() -> str:
     measured = load()
     first = next(iter(measured["runs"].values()))
     lines = [
-        "| two layers of 256 GRU units | validation | test | accuracy, test | time |",
-        "|---|--:|--:|--:|--:|",
+        "| two layers of 256 units | weights | updates | validation | test | accuracy, test | time |",
+        "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for name, run in measured["runs"].items():
         found = run["summary"]
         bits = [f"{found[split]['loss']['mean']:.3f}" for split in ("eval", "test")]
         right = f"{100 * found['test']['accuracy']['mean']:.1f} %"
-        lines.append(f"| {' | '.join([name, *bits, right, duration(run['seconds'])])} |")
+        size = [f"{found['parameters']:,}", f"{run['steps']:,}"]
+        lines.append(f"| {' | '.join([name, *size, *bits, right, duration(run['seconds'])])} |")
     made, sizes = first["made"], measured["sizes"]
     commits = ", ".join(sorted({run["made"]["commit"][:8] for run in measured["runs"].values()}))
     commands = ", ".join(f"`{run['command']}`" for run in measured["runs"].values())
     lines += [
         "",
-        f"Bits per character, one seed of {first['summary']['parameters']:,} weights, after "
-        f"{first['steps']:,} updates; the frequencies of characters alone give "
+        "Bits per character, one seed; the frequencies of characters alone give "
         f"{first['summary']['baseline_loss']:.2f}. {sizes['train']:,} characters to train, "
         f"{sizes['validation']:,} to validate, {sizes['test']:,} to test. Commands: "
         f"{commands}; commit {commits}, {made['devices']} CPU cores, "
         f"{pages.made_with(made)}.",
         "",
-        f"`python -m experiments.sample --run=DIR --prompt='{PROMPT}' --length={LENGTH}`:",
+        f"`python -m experiments.sample --run=DIR --prompt='{PROMPT}' --length={LENGTH}`, with the "
+        f"model of the last row:",
         "",
         f"```text\n{measured['text'].strip()}\n```",
     ]
