@@ -71,7 +71,7 @@ def table() -> str:
     measured = load()
     first = next(iter(measured["runs"].values()))
     lines = [
-        "| two layers of 256 units | weights | updates | validation | test | accuracy, test | time |",
+        "| two layers of 256 | weights | updates | validation | test | accuracy, test | time |",
         "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for name, run in measured["runs"].items():
