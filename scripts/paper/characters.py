@@ -26,7 +26,7 @@ RUNS = {
     "GRU, state carried from window to window": (),
     "GRU, state reset, windows at random places": ("--config.train.carry_state=false",),
     "LSTM, state carried": ("--config.model.cell=lstm",),
-    "GRU, state carried, more updates": ("--config.train.steps=15000",),
+    "GRU, state carried, more updates": ("--config.train.steps=10000",),
 }
 PROMPT, TEMPERATURE, LENGTH = "**HAMLET**", 0.7, 600
 

@@ -86,14 +86,26 @@ def unpadded(task, split):
 
 
 @pytest.mark.quick
-@pytest.mark.parametrize(("pieces", "shape"), [(1, (1, 29)), (4, (4, 8)), (5000, (29, 1))])
-def test_the_parts_of_a_text_are_in_its_order_and_none_is_lost(tmp_path, pieces, shape):
-    task = load_task("characters", path=str(written(tmp_path)), pieces=pieces)
+@pytest.mark.parametrize(
+    ("pieces", "window", "shape", "trained"),
+    [
+        (1, 5, (1, 29), (18, 30)),
+        (4, 5, (4, 8), (60, 9)),
+        (5000, 5, (29, 1), (90, 6)),
+        (4, 100, (4, 8), (5, 108)),
+        (4, 539, (4, 8), (1, 539)),
+    ],
+)
+def test_the_parts_of_a_text_are_in_its_order_and_none_is_lost(
+    tmp_path, pieces, window, shape, trained
+):
+    task = load_task("characters", path=str(written(tmp_path)), pieces=pieces, window=window)
     parts = [unpadded(task, split) for split in (TRAIN, VALIDATION, TEST)]
     assert b"".join(parts) == TEXT
     assert [len(part) for part in parts] == [540, 30, 30]
     assert task.splits[VALIDATION].inputs.shape == task.splits[TEST].inputs.shape == shape
-    assert task.splits[TRAIN].inputs.shape == (1, 539)
+    # About as long as those of an evaluation, and no shorter than a window.
+    assert task.splits[TRAIN].inputs.shape == trained
     assert task.token_names[-2:] == (r"\x89", r"\xc3")
 
 
