@@ -229,7 +229,9 @@ def provenance(sweep: str) -> str:
     command = re.sub(r" ('--only=[^']*'|--only=\S+)", "", command)  # it may be run part by part
     budgets = {each.problem[0]: each.row["budget"] for each in results}
     told_budgets = [f"{task} {steps:,}" for task, steps in budgets.items()]
-    if len(budgets) > MANY:
+    if len({*budgets.values()}) == 1:
+        told_budgets = [f"{row['budget']:,}"]
+    elif len(budgets) > MANY:
         counts = collections.Counter(budgets.values())
         told_budgets = [f"{fields.counted(n, 'problem')} {steps:,}" for steps, n in counts.items()]
     return (

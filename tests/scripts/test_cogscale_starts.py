@@ -74,3 +74,17 @@ def test_all_else_is_as_published():
         assert changes["model.start"] == "cell"
         assert kwargs == {"parameters": 10_000}
         assert ("chrono" in name) == ("model.chrono_max" in changes)
+
+
+def test_chrono_is_the_best_start_in_associative_recall():
+    task = "associative_recall"
+    for cell in ("gru", "lstm"):
+        means = {
+            name: cogscale.ours(cogscale_starts.chosen()[task, name]).mean
+            for name in sweep.starts(1.0)
+            if name.startswith(cell)
+        }
+        assert min(means, key=means.__getitem__) == f"{cell}_chrono"
+    best, model = cogscale.best(task, sweep.SIZE)
+    assert cogscale_starts.least(task).mean > best.mean + best.deviation
+    assert model == "echo state"
