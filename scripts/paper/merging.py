@@ -12,20 +12,24 @@ from gru_jax import fields
 from scripts.paths import ROOT
 
 SWEEPS = ROOT / "configs" / "sweeps"
+# Of so many trials that a file with their curves, which no figure shows, would exceed 1 MB.
+WITHOUT_CURVES = ("cogscale_starts",)
 
 
 def merge(path: Path, rows: list[dict[str, Any]]) -> str:
     """Adds rows to results/NAME.jsonl, and says what has become of which.
 
     A row takes the place of the committed one of the same trial. The others stay, as long as the
-    sweep has such a trial. All are in the order of the sweep.
+    sweep has such a trial. All are in the order of the sweep, and without their curves if that is
+    in `WITHOUT_CURVES`.
 
     Raises:
       RunError: there is no sweep of that name.
     """
     lines = path.read_text().splitlines() if path.exists() else []
     old = {row["trial"]: row for row in map(json.loads, lines)}
-    new = {row["trial"]: row for row in rows}
+    left_out = {"curve"} if path.stem in WITHOUT_CURVES else set()
+    new = {row["trial"]: {k: row[k] for k in row if k not in left_out} for row in rows}
     found = old | new
     merged = {trial: found[trial] for trial in trials(path.stem) if trial in found}
     write_text(path, "".join(json.dumps(row) + "\n" for row in merged.values()))

@@ -222,6 +222,13 @@ def test_a_row_whose_trial_the_sweep_has_no_longer_is_dropped(landed, monkeypatc
     assert told in capsys.readouterr().out
 
 
+def test_curves_that_nobody_draws_stay_out_of_a_large_file(landed, monkeypatch):
+    assert "curve" in landed("a", curve={})["a"]
+    monkeypatch.setattr(merging, "WITHOUT_CURVES", ("tiny",))
+    found = landed("b", curve={})
+    assert [name for name, row in found.items() if "curve" in row] == ["a"]
+
+
 def test_committed_rows_are_trials_of_their_sweeps_in_their_order(sweep):
     rows = [each.row["trial"] for each in results.load(sweep)]
     assert [trial for trial in merging.trials(sweep) if trial in rows] == rows
