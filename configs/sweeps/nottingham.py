@@ -15,6 +15,7 @@ LARGE = 1_000_000
 # Here the budget ends training, not overfitting. With a state that is carried on, windows can be
 # short, which buys updates.
 CARRIED: Overrides = {
+    "population.seeds": 3,
     "task.window": 50,
     "train.carry_state": True,
     "train.steps": 8000,

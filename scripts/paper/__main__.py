@@ -111,6 +111,7 @@ def main() -> int:
     reach.draw()
     tasks.draw()
     verdicts.draw()
+    cogscale_starts.draw()
     published.draw()
     performance.draw()
     return 0

@@ -100,9 +100,14 @@ def score(task: str, size: Size, model: str) -> Score:
 
 def best(task: str, size: Size) -> tuple[Score, str]:
     """The best published score, and the model that has it."""
-    found = {model: _score(row) for (*of, model), row in published().items() if of == [task, size]}
+    found = scores(task, size)
     model = min(found, key=lambda model: found[model].mean)
     return found[model], MODELS[model]
+
+
+def scores(task: str, size: Size) -> dict[str, Score]:
+    """The published score of each architecture."""
+    return {model: _score(row) for (*of, model), row in published().items() if of == [task, size]}
 
 
 def ours(result: Result) -> Score:
