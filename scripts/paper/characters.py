@@ -69,27 +69,27 @@ def load() -> dict[str, Any]:
 def table() -> str:
     """Bits per character and time of each run, and the text."""
     measured = load()
-    first = next(iter(measured["runs"].values()))
+    *_, last = measured["runs"].values()
     lines = [
-        "| two layers of 256 | weights | updates | validation | test | accuracy, test | time |",
-        "|---|--:|--:|--:|--:|--:|--:|",
+        "| two layers of 256 | weights | updates | validation | test | accuracy, test |",
+        "|---|--:|--:|--:|--:|--:|",
     ]
     for name, run in measured["runs"].items():
         found = run["summary"]
         bits = [f"{found[split]['loss']['mean']:.3f}" for split in ("eval", "test")]
         right = f"{100 * found['test']['accuracy']['mean']:.1f} %"
         size = [f"{found['parameters']:,}", f"{run['steps']:,}"]
-        lines.append(f"| {' | '.join([name, *size, *bits, right, duration(run['seconds'])])} |")
-    made, sizes = first["made"], measured["sizes"]
+        lines.append(f"| {' | '.join([name, *size, *bits, right])} |")
+    made, sizes = last["made"], measured["sizes"]
     commits = ", ".join(sorted({run["made"]["commit"][:8] for run in measured["runs"].values()}))
     commands = ", ".join(f"`{run['command']}`" for run in measured["runs"].values())
     lines += [
         "",
-        "Bits per character, one seed; the frequencies of characters alone give "
-        f"{first['summary']['baseline_loss']:.2f}. {sizes['train']:,} characters to train, "
+        f"Bits per character, one seed; the last row took {duration(last['seconds'])} on "
+        f"{made['devices']} CPU cores. The frequencies of characters alone give "
+        f"{last['summary']['baseline_loss']:.2f}. {sizes['train']:,} characters to train, "
         f"{sizes['validation']:,} to validate, {sizes['test']:,} to test. Commands: "
-        f"{commands}; commit {commits}, {made['devices']} CPU cores, "
-        f"{pages.made_with(made)}.",
+        f"{commands}; commit {commits}, {pages.made_with(made)}.",
         "",
         f"`python -m experiments.sample --run=DIR --prompt='{PROMPT}' --length={LENGTH}`, with the "
         f"model of the last row:",
