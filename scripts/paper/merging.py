@@ -12,24 +12,22 @@ from gru_jax import fields
 from scripts.paths import ROOT
 
 SWEEPS = ROOT / "configs" / "sweeps"
-# Of so many trials that a file with their curves, which no figure shows, would exceed 1 MB.
-WITHOUT_CURVES = ("cogscale_starts",)
+# How many points of a curve are kept, of sweeps of so many trials that a file would exceed 1 MB.
+POINTS = {"cogscale_starts": 6}
 
 
 def merge(path: Path, rows: list[dict[str, Any]]) -> str:
     """Adds rows to results/NAME.jsonl, and says what has become of which.
 
     A row takes the place of the committed one of the same trial. The others stay, as long as the
-    sweep has such a trial. All are in the order of the sweep, and without their curves if that is
-    in `WITHOUT_CURVES`.
+    sweep has such a trial. All are in the order of the sweep.
 
     Raises:
       RunError: there is no sweep of that name.
     """
     lines = path.read_text().splitlines() if path.exists() else []
     old = {row["trial"]: row for row in map(json.loads, lines)}
-    left_out = {"curve"} if path.stem in WITHOUT_CURVES else set()
-    new = {row["trial"]: {k: row[k] for k in row if k not in left_out} for row in rows}
+    new = {row["trial"]: _thinned(row, POINTS.get(path.stem)) for row in rows}
     found = old | new
     merged = {trial: found[trial] for trial in trials(path.stem) if trial in found}
     write_text(path, "".join(json.dumps(row) + "\n" for row in merged.values()))
@@ -46,6 +44,15 @@ def merge(path: Path, rows: list[dict[str, Any]]) -> str:
     told = ", ".join(f"{number} {how}" for how, number in counts.items() if number)
     names = f" ({', '.join(dropped)})" if dropped else ""
     return f"{fields.counted(len(merged), 'trial')}: {told}{names}"
+
+
+def _thinned(row: dict[str, Any], points: int | None) -> dict[str, Any]:
+    """A row with so many points of its curve, the first and the last among them."""
+    if points is None:
+        return row
+    last = len(row["curve"]["step"]) - 1
+    places = sorted({round(i * last / (points - 1)) for i in range(points)})
+    return row | {"curve": {k: [each[i] for i in places] for k, each in row["curve"].items()}}
 
 
 def shown(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

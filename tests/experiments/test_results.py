@@ -222,11 +222,14 @@ def test_a_row_whose_trial_the_sweep_has_no_longer_is_dropped(landed, monkeypatc
     assert told in capsys.readouterr().out
 
 
-def test_curves_that_nobody_draws_stay_out_of_a_large_file(landed, monkeypatch):
-    assert "curve" in landed("a", curve={})["a"]
-    monkeypatch.setattr(merging, "WITHOUT_CURVES", ("tiny",))
-    found = landed("b", curve={})
-    assert [name for name, row in found.items() if "curve" in row] == ["a"]
+def test_curves_in_a_large_file_have_few_points(landed, monkeypatch):
+    curve = {"step": [*range(11)], "low": [*range(10, 21)]}
+    assert landed("a", curve=curve)["a"]["curve"] == curve
+    monkeypatch.setattr(merging, "POINTS", {"tiny": 3})
+    assert landed("b", curve=curve)["b"]["curve"] == {"step": [0, 5, 10], "low": [10, 15, 20]}
+    for count in (1, 2):
+        short = {name: values[:count] for name, values in curve.items()}
+        assert landed("c", curve=short)["c"]["curve"] == short
 
 
 def test_committed_rows_are_trials_of_their_sweeps_in_their_order(sweep):
