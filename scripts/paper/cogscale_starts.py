@@ -59,7 +59,8 @@ def drawn() -> Figure:
     figure, axes = style.panels((10 if len(parts) > 1 else 7.5, height), len(parts))
     for axis, (label, names) in zip(axes, parts.items(), strict=True):
         _draw(axis, names)
-        axis.set(xlabel=f"{label} (less is better)", ylim=(-0.6, len(names) - 0.4))
+        floor = f"; {LEAST:g} or less at the left" if label == "error" else ""
+        axis.set(xlabel=f"{label} (less is better{floor})", ylim=(-0.6, len(names) - 0.4))
         axis.set_yticks(range(len(names)), [task.replace("_", " ") for task in names])
         if label == "error":
             axis.set(xscale="log", xlim=(LEAST * 0.8, 1.2))
