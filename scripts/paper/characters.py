@@ -67,7 +67,7 @@ def load() -> dict[str, Any]:
 
 
 def table() -> str:
-    """Bits per character and time of each run, and the text."""
+    """Bits per character of each run, and the text."""
     measured = load()
     *_, last = measured["runs"].values()
     lines = [

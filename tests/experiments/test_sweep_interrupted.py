@@ -45,19 +45,26 @@ def workers(folder):
     return [int(line) for line in found.stdout.split()]
 
 
-def test_stopped_and_started_again_it_ends_with_the_same_numbers(tmp_path):
-    file = sweep_file(tmp_path / "long.py", LONG, steps=2000)
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    program("sweep", f"--config={file}", f"--workdir={whole}", "--workers=2")
-    with start(file, stopped, "--workers=2") as process:
-        wait_for(lambda: trained(stopped, "a") and trained(stopped, "b"))
+def stopped_in_training(file, folder):
+    """Whether a sweep that was stopped had begun both of its trials, and ended neither."""
+    with start(file, folder, "--workers=2") as process:
+        wait_for(lambda: trained(folder, "a") and trained(folder, "b"))
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
-    assert "the same command goes on from here" in out
-    assert not workers(stopped)
-    # On a busy machine one may have ended before the other began.
-    assert any(SweepFolder(stopped).state(name).step < 2000 for name in "ab")
+    if not all(trained(folder, name, 2000) for name in "ab"):
+        assert process.returncode == 128 + signal.SIGTERM
+        assert "the same command goes on from here" in out
+    assert not workers(folder)
+    return not any(trained(folder, name, 2000) for name in "ab")
+
+
+def test_stopped_and_started_again_it_ends_with_the_same_numbers(tmp_path):
+    file = sweep_file(tmp_path / "long.py", LONG, steps=2000)
+    whole = tmp_path / "whole"
+    program("sweep", f"--config={file}", f"--workdir={whole}", "--workers=2")
+    # On a busy machine, one may end before the other begins: then once more.
+    folders = (tmp_path / f"stopped{number}" for number in range(5))
+    stopped = next(folder for folder in folders if stopped_in_training(file, folder))
     program("sweep", f"--config={file}", f"--workdir={stopped}", "--workers=2")
     for name in "ab":
         assert read_metrics(stopped / "trials" / name) == read_metrics(whole / "trials" / name)

@@ -103,3 +103,18 @@ def test_only_where_the_best_published_is_a_gru_every_start_keeps_up_and_elsewhe
         assert kept == [task == "cross_situation"] * 7
         assert (model == "GRU") == (task == "cross_situation")
     assert cogscale.best("associative_recall", sweep.SIZE)[1] == "echo state"
+
+
+def test_the_figure_has_every_task_with_our_scores_and_the_best_published():
+    shown = {}
+    for axis in cogscale_starts.drawn().axes:
+        lines = {line.get_label(): line.get_xdata() for line in axis.lines}
+        for row, label in enumerate(axis.get_yticklabels()):
+            best = min(line.get_xdata()[0] for line in axis.lines if [*line.get_ydata()] == [row])
+            shown[label.get_text().replace(" ", "_")] = (lines["GRU, chrono"][row], best)
+    assert {*shown} == {*cogscale_starts.tasks()}
+    for task, (chrono, best) in shown.items():
+        ours = cogscale.ours(cogscale_starts.chosen()[task, "gru_chrono"]).mean
+        theirs, _ = cogscale.best(task, sweep.SIZE)
+        assert chrono == pytest.approx(max(ours, cogscale_starts.LEAST))
+        assert best == pytest.approx(max(theirs.mean, cogscale_starts.LEAST))

@@ -28,7 +28,7 @@ def test_a_verdict_before_the_plot_is_kept_where_gates_start_near_1():
         assert all(chance(start["gru"]) + chance(start["vanilla"]))
         assert sum(chance(start["lstm"])) == (1 if count == 2 else 4)
         for name in ("gru_chrono", "lstm_chrono"):
-            assert min(start[name]) > 0.68
+            assert min(start[name]) > (0.68 if count == 20 else 0.69)
             behind = np.median(after("end", count)[name]) - np.median(start[name])
             assert 0 < behind < (0.06 if count == 20 else 0.04)
 
