@@ -31,7 +31,15 @@ def sweep(add):
 {body}
 """
 
-FEW = ("large-", "copy-T", "end", "start")  # what trials of fewer than eight seeds begin with
+FEW = (
+    "large-",
+    "copy-T",
+    "adding-T2000",
+    "adding-T5000",
+    "adding-T10000",
+    "end",
+    "start",
+)  # what trials of fewer than eight seeds begin with
 
 # What a row of results has beside its outcome, made up.
 MADE = {

@@ -15,7 +15,7 @@ from configs.variants import Overrides, Variants, values
 
 # By task, its lengths in the order in which they are run, with the number of seeds.
 LENGTHS = {
-    "adding": {100: 16, 200: 16, 400: 8, 750: 8, 1000: 8},
+    "adding": {100: 16, 200: 16, 400: 8, 750: 8, 1000: 8, 2000: 4, 5000: 4, 10_000: 4},
     "copy_first": {5: 16, 100: 16, 300: 8, 600: 8},
     "copy": {10: 4, 30: 4, 100: 4, 200: 4},
 }

@@ -196,6 +196,7 @@ def row(entry: Entry, test: Comparison | None) -> Row:
         "modified": environment.get("modified"),
         "device": environment.get("device"),
         "devices": environment.get("devices"),
+        "precision": environment.get("precision"),
         "schema": config["schema"],
         "config": by_content(config),
         "summary": entry.summary,

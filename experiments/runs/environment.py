@@ -30,6 +30,7 @@ def environment() -> dict[str, Any]:
         "device": device.device_kind,
         "devices": jax.device_count(),
         "processes": jax.process_count(),
+        "precision": jax.config.values["jax_default_matmul_precision"],  # None: the device's own for float32
     }
 
 

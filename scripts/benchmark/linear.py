@@ -22,7 +22,8 @@ from scripts.paths import ROOT
 
 RESULTS = ROOT / "results" / "linear.json"
 WAYS = ("scan", "associative", "chunked")
-WORKS = [
+Sizes = tuple[str, int, int, int]
+WORKS: list[Sizes] = [
     (cell, batch, length, units)
     for cell, made in CELLS.items()
     if made.LINEAR
@@ -35,14 +36,14 @@ INPUTS, TURNS, SECONDS = 2, 9, 0.1  # of one turn, roughly
 def main() -> int:
     Parser(__doc__).parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    write_json(RESULTS, {"works": rows(), "inputs": INPUTS, "environment": environment()})
+    write_json(RESULTS, {"works": rows(WORKS), "inputs": INPUTS, "environment": environment()})
     return 0
 
 
-def rows() -> list[dict[str, Any]]:
-    """Each of `WORKS` with the seconds of each way, which are also printed."""
+def rows(works: list[Sizes]) -> list[dict[str, Any]]:
+    """Each of the works with the seconds of each way, which are also printed."""
     found = []
-    for work in WORKS:
+    for work in works:
         seconds = measure(*work)
         cell, batch, length, units = work
         found.append({"cell": cell, "batch": batch, "length": length, "units": units, **seconds})

@@ -33,18 +33,23 @@ def measure(
     repeats: int,
     seconds: float,
     places: Mapping[str, Path] = MappingProxyType({}),
+    ahead: bool = False,
 ) -> dict[str, Measured]:
     """Each contender's row: seconds per step, one number per turn, and what it reports of itself.
 
     Args:
       places: folders of the contenders that are this project in another checkout.
+      ahead: let all of them prepare at the same time, which is sooner done, but then the times that
+        they took to compile say nothing.
     """
     rows: dict[str, Measured] = {}
     with contextlib.ExitStack() as stack:
         processes = {}
-        for name in names:
-            place = places.get(name, ROOT)
-            process = stack.enter_context(_Process(name, cell, workload, seconds, place))
+        begin = lambda name: stack.enter_context(
+            _Process(name, cell, workload, seconds, places.get(name, ROOT))
+        )
+        begun = [(name, begin(name)) for name in names] if ahead else ((n, begin(n)) for n in names)
+        for name, process in begun:
             ready = process.ask()
             if "left_out" in ready:
                 print(f"{name} is left out: {ready['left_out']}")

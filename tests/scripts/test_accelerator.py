@@ -28,6 +28,7 @@ def test_one_file_holds_the_steps_and_the_linear_cells(tmp_path, monkeypatch):
         "RESULTS": tmp_path / "accelerator.json",
         "CONTENDERS": {"gru": others, "vanilla": ("gru_jax",)},
         "WORKLOADS": {"3/5/2/4": Work(3, 5, 2, 4)},
+        "WORKS": [("min_gru", 1, 4, 3)],
         "REPEATS": 2,
         "SECONDS": 0.0,
     }
@@ -36,7 +37,6 @@ def test_one_file_holds_the_steps_and_the_linear_cells(tmp_path, monkeypatch):
     monkeypatch.setattr(
         accelerator, "jax", SimpleNamespace(devices=lambda: [SimpleNamespace(platform="gpu")])
     )
-    monkeypatch.setattr(linear, "WORKS", [("min_gru", 1, 4, 3)])
     monkeypatch.setattr(linear, "SECONDS", 0.0)
     monkeypatch.setattr(sys, "argv", ["accelerator"])
     assert accelerator.main() == 0
