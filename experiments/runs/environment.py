@@ -30,7 +30,8 @@ def environment() -> dict[str, Any]:
         "device": device.device_kind,
         "devices": jax.device_count(),
         "processes": jax.process_count(),
-        "precision": jax.config.values["jax_default_matmul_precision"],  # None: the device's own for float32
+        # Of float32 products; None: the device's own.
+        "precision": jax.config.values["jax_default_matmul_precision"],
     }
 
 

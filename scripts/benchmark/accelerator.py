@@ -18,7 +18,7 @@ from gru_jax import CELLS, GRUCell, LSTMCell
 from scripts.benchmark import linear
 from scripts.benchmark.__main__ import show, surroundings
 from scripts.benchmark.entrants import OURS, WORKLOADS
-from scripts.benchmark.turns import SHARED, measure
+from scripts.benchmark.turns import SHARED, Measured, measure
 from scripts.paths import ROOT
 
 RESULTS = ROOT / "results" / "accelerator.json"
@@ -29,9 +29,9 @@ OTHERS = (
 FEWER = ("gru_jax-plain", "flax.nnx-chunk", "torch", "floor")
 NAMES = {made: name for name, made in CELLS.items()}
 CONTENDERS = {NAMES[GRUCell]: (OURS, *OTHERS), NAMES[LSTMCell]: (OURS, *FEWER)}
-# Of the linear cells' works, those in batches, for which an accelerator is there.
-WORKS = [work for work in linear.WORKS if work[1] == 32]
-REPEATS, SECONDS = 3, 0.5
+# Of the linear cells' works, those for which an accelerator is there.
+WORKS = [work for work in linear.WORKS if work[1] == 32 and work[2] == 2000]
+REPEATS, SECONDS = 3, 0.3
 
 
 def main() -> int:
@@ -40,15 +40,24 @@ def main() -> int:
         os.environ.setdefault(name, value)
     if jax.devices()[0].platform == "cpu":
         raise RunError("JAX finds no accelerator here: jax.devices() are CPUs")
-    found, began = [], time.perf_counter()
+    found: list[Measured] = []
+    works: list[Measured] = []
+    began = time.perf_counter()
+
+    def keep() -> None:
+        """Writes what there is so far, since time on such a machine may be short."""
+        told = {"environment": surroundings(found), "seconds": time.perf_counter() - began}
+        write_json(RESULTS, {"results": found, "works": works} | told)
+
+    for row in linear.rows(WORKS):
+        works.append(row)
+        keep()
     for cell, contenders in CONTENDERS.items():
         for name, work in WORKLOADS.items():
             rows = measure(cell, name, list(contenders), REPEATS, SECONDS, ahead=True)
             found.append({"cell": cell, "workload": name, **vars(work), "contenders": rows})
             show(found[-1])
-    works, made = linear.rows(WORKS), surroundings(found)
-    seconds = time.perf_counter() - began
-    write_json(RESULTS, {"results": found, "works": works, "seconds": seconds, "environment": made})
+            keep()
     return 0
 
 

@@ -7,6 +7,7 @@ cells, widths and lengths that differ. Writes results/linear.json.
 import os
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -36,20 +37,20 @@ INPUTS, TURNS, SECONDS = 2, 9, 0.1  # of one turn, roughly
 def main() -> int:
     Parser(__doc__).parse_args()
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    write_json(RESULTS, {"works": rows(WORKS), "inputs": INPUTS, "environment": environment()})
+    write_json(
+        RESULTS, {"works": list(rows(WORKS)), "inputs": INPUTS, "environment": environment()}
+    )
     return 0
 
 
-def rows(works: list[Sizes]) -> list[dict[str, Any]]:
+def rows(works: list[Sizes]) -> Iterator[dict[str, Any]]:
     """Each of the works with the seconds of each way, which are also printed."""
-    found = []
     for work in works:
         seconds = measure(*work)
         cell, batch, length, units = work
-        found.append({"cell": cell, "batch": batch, "length": length, "units": units, **seconds})
         told = ", ".join(f"{way} {1e3 * np.median(seconds[way]):.2f} ms" for way in WAYS)
         print(f"{cell}, {batch} x {length}, {units} units: {told}", flush=True)
-    return found
+        yield {"cell": cell, "batch": batch, "length": length, "units": units, **seconds}
 
 
 def measure(cell: str, batch: int, length: int, units: int) -> dict[str, list[float]]:
