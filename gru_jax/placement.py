@@ -1,4 +1,4 @@
-"""How a carry lies over several devices.
+"""What devices computations run on, and how a carry lies over several of them.
 
 Within `shard_map`, and with axes of a mesh that are `AxisType.Explicit`, an array's type says over
 which devices it is divided, and a scan needs a carry of the same type before and after a step. So
@@ -10,6 +10,14 @@ from typing import Any
 
 import jax
 from jax import lax
+
+
+def on_gpu() -> bool:
+    """Whether JAX's devices are GPUs.
+
+    There a loop waits for the launch of each operation of a step, however small its arrays are.
+    """
+    return jax.default_backend() == "gpu"
 
 
 def placed(step: Callable[[Any], Any], carry: Any) -> Any:

@@ -11,14 +11,13 @@ from gru_jax.axes import Array, Carry, HiddenSequence, Key, Lengths, Resets, Seq
 from gru_jax.bptt import GRADIENTS, scan
 from gru_jax.cells.base import Cell
 from gru_jax.padding import flipped, last_output, select
-from gru_jax.parallel import FORMS, is_linear, parallel_scan
+from gru_jax.parallel import FORMS, is_linear, parallel_scan, quickest
 from gru_jax.placement import is_divided, placed
 from gru_jax.regularizers import Draws, Regularizer, checked, draws
 from gru_jax.run import Run
 from gru_jax.variables import functional
 
 RECURRENCES = ("auto", "scan", "associative", "chunked")
-NARROW = 256  # the size of a state up to which steps side by side are faster: docs/performance.md
 
 
 class RNN(nnx.Module):
@@ -44,8 +43,9 @@ class RNN(nnx.Module):
         the order in which they are computed, as `nnx.RNN` does by default.
       recurrence: "scan": step by step, with any cell. "associative" or "chunked": many steps at
         once, with a cell that is linear in its state, such as `MinGRUCell`: see `parallel_scan`.
-        "auto": "chunked" if the cell says that it is `LINEAR`, its state has at most 256 numbers
-        and `gradient` is "auto", otherwise "scan". It changes speed and memory, not values.
+        "auto": "scan", but if the cell says that it is `LINEAR` and `gradient` is "auto",
+        "chunked" for a state of at most 256 numbers, and on a GPU "associative" for every state. It
+        changes speed and memory, not values.
       gradient, segment, unroll: how the gradient of "scan" is computed, see `gru_jax.scan`; they,
         too, change speed and memory only.
       regularizer: what a call with a key is regularised with, see `Regularizer`.
@@ -225,8 +225,7 @@ class RNN(nnx.Module):
     def _scan(self, step: Any, carry: Any, xs: Any, reverse: bool) -> Any:
         form = self.recurrence
         if form == "auto" and self.gradient == "auto" and getattr(self.cell, "LINEAR", False):
-            sizes = [leaf.size for leaf in jax.tree.leaves(carry)]
-            form = "chunked" if not arguments.is_open(carry) and max(sizes) <= NARROW else "scan"
+            form = quickest(carry)
         if form in FORMS:
             return parallel_scan(step, carry, xs, reverse, form=form)
         return scan(

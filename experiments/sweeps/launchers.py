@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from experiments.sweeps.folder import SLURM, SweepFolder
 from experiments.system.files import RunError, read_json, write_json
+from experiments.system.memory import SHARED
 from gru_jax import FieldError, fields
 
 Batch = list[str]  # names of the trials that one worker trains together
@@ -81,6 +82,7 @@ class LocalLauncher:
                     stdin=subprocess.PIPE,  # closed when this process ends
                     stdout=log,
                     stderr=log,
+                    env=SHARED | os.environ if len(self._options) > 1 else None,
                 )
             self._running[place] = batch, process
 

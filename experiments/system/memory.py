@@ -12,6 +12,8 @@ from jax.sharding import Mesh
 from experiments.system.files import RunError
 
 GIB = 2**30
+# Of processes that share an accelerator, of whose memory JAX would take three quarters for each.
+SHARED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)
 GROUPS, MOUNTED = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 

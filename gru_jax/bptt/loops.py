@@ -18,7 +18,7 @@ from gru_jax.bptt.joining import joined
 from gru_jax.bptt.lists import chosen, divided, replaced
 from gru_jax.bptt.reverse_only import reverse_only
 from gru_jax.bptt.step import Body
-from gru_jax.placement import is_explicit
+from gru_jax.placement import is_explicit, on_gpu
 
 GRADIENTS = ("auto", "plain", "batched", "recomputed")
 # What the length of a segment depends on: see `segment_length` and docs/log.md. The products of a
@@ -27,6 +27,7 @@ ROWS = 256  # the number of rows beyond which a product is hardly more efficient
 ROWS_A_UNIT = 2  # the same, as a multiple of the number of units
 CACHED = 10_000  # the size of an array that always fits a core's cache
 SEGMENTS = 4  # the least number of segments in a sequence
+LAUNCHED = 4  # steps in an iteration on a GPU: see docs/performance.md
 
 
 def scan(
@@ -51,13 +52,14 @@ def scan(
     differentiated again.
 
     Args:
-      step, init, xs, length, reverse, unroll: as for `lax.scan`; only "plain" uses `unroll`.
+      step, init, xs, length, reverse, unroll: as for `lax.scan`; only "plain" uses `unroll`, the
+        number of steps in an iteration of the loop.
       gradient: how the gradient is computed. "plain": as by `lax.scan`. "batched": in segments of
-        many steps, which is faster. "recomputed": likewise, but keeps only the carries between
-        segments and takes the steps of each segment again, which needs the least memory. "auto":
-        "batched". All are "plain" if there is no carry, only one step, a side effect, a size that
-        `jax.export` leaves open, or an array divided over devices by an axis that is
-        `AxisType.Explicit`.
+        many steps, which is faster on a CPU. "recomputed": likewise, but keeps only the carries
+        between segments and takes the steps of each segment again, which needs the least memory.
+        "auto": "batched"; on a GPU, "plain" with an `unroll` of at least 4. All are "plain" if
+        there is no carry, only one step, a side effect, a size that `jax.export` leaves open, or an
+        array divided over devices by an axis that is `AxisType.Explicit`.
       segment: the number of steps in a segment; 0 to choose it by the sizes of the arrays.
 
     Returns:
@@ -78,6 +80,8 @@ def scan(
     """
     fields.one_of("gradient", gradient, GRADIENTS)
     fields.integer("segment", segment, 0)
+    if gradient == "auto" and on_gpu():
+        gradient, unroll = "plain", max(unroll, LAUNCHED)
     plain = functools.partial(lax.scan, step, length=length, reverse=reverse, unroll=unroll)
     if gradient == "plain" or arguments.is_open((init, xs)):
         return plain(init, xs)

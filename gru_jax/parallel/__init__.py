@@ -10,8 +10,8 @@ computed for all of them at once, too. `linear` has the rules of what is linear,
 recurrences, and `steps` finds the values of all steps.
 """
 
-from gru_jax.parallel.recurrence import FORMS
+from gru_jax.parallel.recurrence import FORMS, quickest
 from gru_jax.parallel.scan import is_linear, parallel_scan
 from gru_jax.parallel.steps import NotLinearError
 
-__all__ = ["FORMS", "NotLinearError", "is_linear", "parallel_scan"]
+__all__ = ["FORMS", "NotLinearError", "is_linear", "parallel_scan", "quickest"]

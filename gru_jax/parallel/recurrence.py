@@ -3,16 +3,29 @@
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from gru_jax import fields
+from gru_jax import arguments, fields
 from gru_jax.axes import Array
+from gru_jax.placement import on_gpu
 
 Vector = list[Array]  # one array (time, ...) for each state
 Matrix = list[Vector]  # how much of each state (column) goes into each state (row)
+NARROW = 256  # the size of a state up to which chunks are faster than a scan: docs/performance.md
+
+
+def quickest(carry: Any) -> str:
+    """The quickest way to run a linear cell with this carry: "scan", or one of `FORMS`."""
+    if arguments.is_open(carry):
+        return "scan"
+    if on_gpu():
+        return "associative"
+    largest = max(leaf.size for leaf in jax.tree.leaves(carry))
+    return "chunked" if largest <= NARROW else "scan"
 
 
 def solve(

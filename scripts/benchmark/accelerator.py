@@ -1,9 +1,9 @@
 """All that a GPU or TPU is to be asked: python -m scripts.benchmark.accelerator
 
-Times training steps with every gradient that there is, with steps unrolled, in bfloat16 and with
-the kernels of an iteration started together, beside Flax's and PyTorch's (cuDNN's, on a GPU), and
-the ways to run linear cells over time, on which the rule of `auto` rests. Writes
-results/accelerator.json; `python -m scripts.paper` then shows it on docs/performance.md.
+Times the ways to run linear cells over time, and training steps with every gradient that there is,
+with steps unrolled and in bfloat16, beside Flax's and PyTorch's (cuDNN's, on a GPU): on these the
+choices of `auto` rest. Writes results/accelerator.json as it goes on; `python -m scripts.paper`
+then shows it on docs/performance.md.
 """
 
 import os
@@ -14,17 +14,18 @@ import jax
 
 from experiments.system.commandline import Parser, guarded
 from experiments.system.files import RunError, write_json
+from experiments.system.memory import SHARED
 from gru_jax import CELLS, GRUCell, LSTMCell
 from scripts.benchmark import linear
 from scripts.benchmark.__main__ import show, surroundings
 from scripts.benchmark.entrants import OURS, WORKLOADS
-from scripts.benchmark.turns import SHARED, Measured, measure
+from scripts.benchmark.turns import Measured, measure
 from scripts.paths import ROOT
 
 RESULTS = ROOT / "results" / "accelerator.json"
 OTHERS = (
-    *("gru_jax-plain", "gru_jax-unroll-4", "gru_jax-recomputed", "gru_jax-bfloat16"),
-    *("gru_jax-graphs", "flax.nnx-chunk", "torch", "floor"),
+    *("gru_jax-plain", "gru_jax-unroll-4", "gru_jax-unroll-16", "gru_jax-batched"),
+    *("gru_jax-recomputed", "gru_jax-bfloat16", "flax.nnx-chunk", "torch", "floor"),
 )
 FEWER = ("gru_jax-plain", "flax.nnx-chunk", "torch", "floor")
 NAMES = {made: name for name, made in CELLS.items()}

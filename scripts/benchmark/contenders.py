@@ -6,7 +6,6 @@ linear readout of its last state, the mean squared error, Adam.
 
 import dataclasses
 import functools
-import os
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -113,7 +112,6 @@ class Ours(Contender):
     """This project's training path: chunks of steps, with one device per CPU core.
 
     gradient, unroll, dtype: options of the model.
-    flags: for XLA.
     cores: how many; 0: as many as the batch or the seeds can be divided over.
     options: of the cell.
     """
@@ -128,7 +126,6 @@ class Ours(Contender):
         seeds: int = 1,
         cores: int = 0,
         dtype: str | None = None,
-        flags: str = "",
         **options: Any,
     ):
         from gru_jax import Experiment, bptt, devices, training
@@ -137,7 +134,6 @@ class Ours(Contender):
             raise LeftOutError(f"{cell} has no such option: {', '.join(options)}")
         self.otherwise = options
         given = options | ({"dtype": jax.numpy.dtype(dtype)} if dtype else {})
-        os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}".strip()
         devices.use_cpu_cores(seeds, work.batch, cores)
         self.wait = jax.block_until_ready
         experiment = Experiment(

@@ -50,16 +50,15 @@ for peer, make in JAX_PEERS.items():
         f"{peer}-chunk": functools.partial(make, together=CHUNK),
         f"{peer}-cores": functools.partial(make, together=CHUNK, sharded=True),
     }
-# A GPU then starts the kernels of a loop's iteration together.
-GRAPHS = "--xla_gpu_enable_command_buffer=+WHILE --xla_gpu_graph_min_graph_size=1"
 # Ours, with other options.
 OTHER_PATHS: dict[str, dict[str, Any]] = {
     "gru_jax-plain": {"gradient": "plain"},
     "gru_jax-unroll-2": {"gradient": "plain", "unroll": 2},
     "gru_jax-unroll-4": {"gradient": "plain", "unroll": 4},
+    "gru_jax-unroll-16": {"gradient": "plain", "unroll": 16},
+    "gru_jax-batched": {"gradient": "batched"},
     "gru_jax-recomputed": {"gradient": "recomputed"},
     "gru_jax-bfloat16": {"dtype": "bfloat16"},
-    "gru_jax-graphs": {"flags": GRAPHS},
     "gru_jax-1-core": {"cores": 1},
     "gru_jax-8-seeds": {"seeds": 8},
     "gru_jax-reset-before": {"reset_after": False},

@@ -15,14 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from experiments.system.memory import SHARED
 from gru_jax import fields
 from scripts.benchmark.contenders import CHUNK, Contender, LeftOutError, Work, reference
 from scripts.benchmark.entrants import CONTENDERS, VARIANTS, WORKLOADS
 from scripts.paths import ROOT
 
 ALL = CONTENDERS | VARIANTS
-# JAX would take three quarters of an accelerator's memory for each process.
-SHARED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 Measured = dict[str, Any]
 
 

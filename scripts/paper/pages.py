@@ -53,6 +53,24 @@ def _schema(row: dict[str, Any]) -> int:
     return 3 if schema == 2 and not came_so_far else schema
 
 
+def made_on(rows: Sequence[dict[str, Any]]) -> str:
+    """The devices, with the versions, on which rows of results were made, as words."""
+    told: dict[str, None] = {}
+    for row in rows:
+        products = f", products in {row['precision']}" if row.get("precision") else ""
+        told[f"{row['devices']} x {row['device']}{products}; {made_with(row)}"] = None
+    return "; and ".join(told)
+
+
+def hours(rows: Sequence[dict[str, Any]]) -> str:
+    """What rows of results took, as words."""
+    spent: dict[str, float] = {}
+    for row in rows:
+        unit = "core hours" if row["device"] == "cpu" else f"hours of one {row['device']}"
+        spent[unit] = spent.get(unit, 0) + row["wall_seconds"] / 3600
+    return " and ".join(f"{spent[unit]:.1f} {unit}" for unit in spent)
+
+
 def made_with(environment: dict[str, Any]) -> str:
     """The versions in environment.json or in a row of results, as words for a sentence."""
     versions = ", ".join(f"{name} {version}" for name, version in environment["packages"].items())

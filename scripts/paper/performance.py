@@ -1,9 +1,6 @@
-"""The tables of docs/performance.md and README, and their figure, from what was timed.
+"""The tables of docs/performance.md and README, and their figure, from what was timed."""
 
-results/benchmark_NAME.json are `scripts.benchmark`'s, linear.json is `scripts.benchmark.linear`'s,
-startup.json is `scripts.endurance.startup`'s.
-"""
-
+import itertools
 import json
 import statistics
 from collections.abc import Callable
@@ -246,15 +243,17 @@ def accelerated() -> str:
     if not accelerator.RESULTS.exists():
         return "Nothing here was measured on an accelerator, because none was available."
     found = json.loads(accelerator.RESULTS.read_text())
-    lines = []
-    for each in found["results"]:
-        rows = each["contenders"]
-        cell = [families.title(each["cell"]), each["workload"], f"{milliseconds(rows[OURS]):.1f}"]
-        others = accelerator.OTHERS
-        lines.append(cell + [f"{times(rows, row):.2f}" if row in rows else "" for row in others])
-    shown = pages.table(("cell", "workload"), ("ours: ms per step", *accelerator.OTHERS), lines)
-    made = f"On {found['environment']['device']}, as multiples of ours: {_made(found)}"
-    return "\n\n".join([shown, _ways(found["works"]), made])
+    everything = [each["contenders"] for each in found["results"]]
+    names = [*dict.fromkeys(itertools.chain.from_iterable(everything))]
+    titles = ["auto" if name == OURS else name.removeprefix(f"{OURS}-") for name in names]
+    shown = lambda row: f"{milliseconds(row):.1f}" if row else ""
+    lines = [
+        [families.title(each["cell"]), each["workload"], *(shown(rows.get(n)) for n in names)]
+        for each, rows in zip(found["results"], everything, strict=True)
+    ]
+    steps = pages.table(("cell", "workload"), titles, lines)
+    made = f"Milliseconds a step, measured in {found['seconds'] / 60:.0f} minutes: {_made(found)}"
+    return "\n\n".join([steps, _ways(found["works"]), made])
 
 
 def parts() -> dict[str, str]:
@@ -266,9 +265,9 @@ def parts() -> dict[str, str]:
 
 def _made(found: dict[str, Any]) -> str:
     made = found["environment"]
+    where = made["processor"] if made["device"] == "cpu" else made["device"]
     return (
-        f"`{made['command']}` at commit {made['commit'][:8]}, on {made['processor']}, "
-        f"{pages.made_with(made)}."
+        f"`{made['command']}` at commit {made['commit'][:8]}, on {where}, {pages.made_with(made)}."
     )
 
 

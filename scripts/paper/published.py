@@ -132,7 +132,7 @@ def table(some: list[Published]) -> str:
         (config,) = (a for a in shlex.split(trials[0]["command"]) if a.startswith("--config="))
         lines.append(
             f"{sweep}: `python -m experiments.sweep {config}` at commit {commits}, {steps} steps; "
-            f"{pages.made_with(trials[0])}."
+            f"{pages.made_on(trials)}."
         )
     lines[-1] += pages.earlier(itertools.chain.from_iterable(used.values()))
     return "\n".join(lines)

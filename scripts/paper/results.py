@@ -222,9 +222,9 @@ def _p(value: float) -> str:
 def provenance(sweep: str) -> str:
     """What a table's numbers depend on."""
     results = load(sweep)
-    row = results[0].row
+    rows = [each.row for each in results]
+    row = rows[0]
     told = lambda values: ", ".join(str(value) for value in sorted({*values}))
-    hours = sum(each.row["wall_seconds"] for each in results) / 3600
     command, *_ = row["command"].partition(" --workdir")
     command = re.sub(r" ('--only=[^']*'|--only=\S+)", "", command)  # it may be run part by part
     budgets = {each.problem[0]: each.row["budget"] for each in results}
@@ -235,13 +235,11 @@ def provenance(sweep: str) -> str:
         counts = collections.Counter(budgets.values())
         told_budgets = [f"{fields.counted(n, 'problem')} {steps:,}" for steps, n in counts.items()]
     return (
-        f"{told(each.row['seeds'] for each in results)} seeds, learning rates "
+        f"{told(each['seeds'] for each in rows)} seeds, learning rates "
         f"{told(each.rate for each in results)}; budget in "
         f"steps: {', '.join(told_budgets)}; at most "
-        f"{hours:.1f} core hours in all. Commit "
-        f"{told(each.row['commit'][:8] for each in results)}; {row['devices']} x {row['device']}; "
-        f"{pages.made_with(row)}. All trials: `{command}`."
-        + pages.earlier(each.row for each in results)
+        f"{pages.hours(rows)} in all. Commit {told(each['commit'][:8] for each in rows)}; "
+        f"{pages.made_on(rows)}. All trials: `{command}`." + pages.earlier(rows)
     )
 
 

@@ -304,13 +304,14 @@ def test_a_job_that_was_requeued_takes_over_from_another_host(tmp_path, monkeypa
 
 @pytest.mark.quick
 def test_shares_of_the_cpus(tmp_path, monkeypatch):
-    started = []
+    started, shared = [], []
 
     class Started:
         returncode = None
 
-        def __init__(self, command, **_):
+        def __init__(self, command, env=None, **_):
             started.append(command)
+            shared.append(env and env["XLA_PYTHON_CLIENT_PREALLOCATE"])
 
         def poll(self):
             return None
@@ -318,7 +319,10 @@ def test_shares_of_the_cpus(tmp_path, monkeypatch):
     monkeypatch.setattr(subprocess, "Popen", Started)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 4})
     (tmp_path / "logs").mkdir()
+    LocalLauncher(SweepFolder(tmp_path), workers=1).start([["a"]])
+    assert (started.pop(), shared.pop())[1] is None  # it may have all of an accelerator's memory
     LocalLauncher(SweepFolder(tmp_path), workers=2).start([["a"], ["b", "c"], ["d"]])
+    assert shared == ["false", "false"]
     shares = [[part for part in command if "--cpus" in part] for command in started]
     assert shares == [["--cpus=0,2,4"], ["--cpus=1,3"]]
     assert "--trials=b,c" in started[1]

@@ -11,8 +11,7 @@ from jax import lax
 
 from gru_jax import CELLS, RNN, FieldError
 from gru_jax.parallel import FORMS, NotLinearError, is_linear, parallel_scan
-from gru_jax.parallel.recurrence import solve
-from gru_jax.recurrence import NARROW
+from gru_jax.parallel.recurrence import NARROW, solve
 from tests.helpers import randomise, split
 
 pytestmark = pytest.mark.usefixtures("least_effort")
@@ -231,3 +230,15 @@ def test_auto_is_chunked_for_narrow_linear_cells():
     ]:
         cell = CELLS[name](D, H, rngs=nnx.Rngs(0))
         assert (loops(RNN(cell, gradient=gradient), batch) == 0) == chunked, (name, batch, gradient)
+
+
+def test_auto_is_associative_for_linear_cells_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    x = jnp.ones((NARROW, 16, D))
+    traced = lambda name, **way: str(
+        jax.make_jaxpr(RNN(CELLS[name](D, H, rngs=nnx.Rngs(0)), **way))(x)
+    )
+    assert "scan[" not in traced("min_gru")
+    assert traced("min_gru") == traced("min_gru", recurrence="associative")
+    for name, way in (("gru", {}), ("min_gru", {"gradient": "batched"})):
+        assert "scan[" in traced(name, **way)

@@ -257,6 +257,17 @@ def test_auto_is_batched():
     assert auto == batched != plain
 
 
+def test_auto_is_plain_and_unrolled_on_a_gpu(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    step = lambda h, x: (jnp.tanh(h @ weight + x), h)
+    weight, xs, h = 0.3 * jnp.ones((3, 3)), jnp.ones((8, 2, 3)), jnp.zeros((2, 3))
+    slope = lambda way: str(jax.make_jaxpr(jax.grad(lambda h: way(step, h, xs)[0].sum()))(h))
+    steps = lambda unroll: functools.partial(lax.scan, unroll=unroll)
+    assert slope(scan) == slope(steps(4))
+    assert slope(functools.partial(scan, unroll=2)) == slope(steps(4))
+    assert slope(functools.partial(scan, unroll=8)) == slope(steps(8)) != slope(steps(4))
+
+
 @pytest.mark.usefixtures("x64")
 def test_under_every_transformation():
     w, carry, xs = STEPS[gru_before]()

@@ -67,6 +67,7 @@ def test_tables_show_medians_and_ratios(monkeypatch, tmp_path):
         "command": "COMMAND",
         "commit": "c" * 40,
         "processor": "CPU",
+        "device": "cpu",
         "python": "3",
         "packages": {},
     }
@@ -93,11 +94,17 @@ def test_tables_show_medians_and_ratios(monkeypatch, tmp_path):
     work = {"cell": "min_gru", "batch": 8, "units": 16, "length": 2000} | ways
     made["device"] = "a GPU"
     found = {"results": [{"cell": "gru", **found}], "works": [work], "environment": made}
+    found["results"].append(found["results"][0] | {"contenders": {"torch": timed(7)}})
+    found["seconds"] = 100
     (tmp_path / "accelerator.json").write_text(json.dumps(found))
     shown = performance.accelerated()
-    assert "| GRU | A | 10.0 | 1.60 |  | 2.00 | 0.50 |  |  | 4.00 | 0.80 |" in shown
+    header, _, ours, torch, *_ = shown.splitlines()
+    place = {name: at for at, name in enumerate(header.split(" | "))}
+    cells = [line.split(" | ") for line in (ours, torch)]
+    assert [line[place["auto"]] for line in cells] == ["10.0", ""]
+    assert [line[place["torch"]] for line in cells] == ["40.0", "7.0"]
     assert "| minGRU | 8 | 16 | 2,000 | 20.00 | 0.75 | 0.38 |" in shown
-    assert "On a GPU, as multiples of ours: `COMMAND` at commit cccccccc" in shown
+    assert "in 2 minutes: `COMMAND` at commit cccccccc, on a GPU, Python" in shown
 
 
 def test_the_first_metric_is_waited_for(tmp_path):
