@@ -55,11 +55,11 @@ def _schema(row: dict[str, Any]) -> int:
 
 def made_on(rows: Sequence[dict[str, Any]]) -> str:
     """The devices, with the versions, on which rows of results were made, as words."""
-    told: dict[str, None] = {}
+    told: dict[str, dict[str, None]] = {}
     for row in rows:
-        products = f", products in {row['precision']}" if row.get("precision") else ""
-        told[f"{row['devices']} x {row['device']}{products}; {made_with(row)}"] = None
-    return "; and ".join(told)
+        products = f" (products in {row['precision']})" if row.get("precision") else ""
+        told.setdefault(made_with(row), {})[f"{row['devices']} x {row['device']}{products}"] = None
+    return "; and ".join(f"{', '.join(devices)}; {versions}" for versions, devices in told.items())
 
 
 def hours(rows: Sequence[dict[str, Any]]) -> str:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import statistics
 
 import jax
 import pytest
@@ -132,3 +133,33 @@ def test_devices_that_share_a_batch_meet_once_a_step(seeds, meetings):
     program = jax.make_jaxpr(lambda state: training.train_chunk(experiment, mesh, state))(state)
     sums = list(equations(program.jaxpr, ("psum", "psum_invariant")))
     assert [len(found.invars) for found in sums] == [1] * meetings
+
+
+def test_what_was_measured_on_a_gpu():
+    found = json.loads(performance.accelerator.RESULTS.read_text())
+    assert [each["workload"] for each in found["results"]] == [*WORKLOADS]
+    seconds = {
+        each["workload"]: {
+            name: performance.milliseconds(row) for name, row in each["contenders"].items()
+        }
+        for each in found["results"]
+    }
+    for name, taken in seconds.items():
+        ours = {row: ms for row, ms in taken.items() if row.startswith(performance.OURS)}
+        assert min(ours, key=lambda row: ours[row]) == "gru_jax-unroll-4"
+        assert ours["gru_jax-unroll-4"] < taken["flax.nnx-chunk"]
+        assert ours["gru_jax-plain"] < ours["gru_jax"]
+        assert ours["gru_jax-graphs"] > 0.85 * ours["gru_jax"]
+        assert ours["gru_jax-bfloat16"] > ours["gru_jax-unroll-4"]
+        behind = ours["gru_jax-unroll-4"] / taken["torch"]
+        assert (1.9 < behind < 6) if WORKLOADS[name].hidden <= 128 else behind < 1
+    small, here = seconds["E"], performance.load(performance.timed()[0])
+    (cores,) = (each for each in here["results"] if each["workload"] == "E")
+    beside = performance.milliseconds(cores["contenders"][performance.OURS])
+    assert 0.4 < small["gru_jax-unroll-4"] / beside < 1 < small["gru_jax"] / beside
+    for work in found["works"]:
+        scan, associative, chunked = (
+            statistics.median(work[way]) for way in ("scan", "associative", "chunked")
+        )
+        assert 60 < scan / associative < 130
+        assert chunked > 2 * associative
