@@ -121,7 +121,7 @@ SWEEP = Program(
         Flag(
             "workers",
             "N",
-            "with --launcher=local: processes at a time; 0 for one per CPU",
+            "with --launcher=local: processes at a time; 0 for one per CPU, or one on a GPU",
             0,
             "integer",
         ),

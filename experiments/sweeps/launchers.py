@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from experiments.sweeps.folder import SLURM, SweepFolder
+from experiments.system import memory
 from experiments.system.files import RunError, read_json, write_json
-from experiments.system.memory import SHARED
 from gru_jax import FieldError, fields
 
 Batch = list[str]  # names of the trials that one worker trains together
@@ -45,7 +45,7 @@ class LocalLauncher:
 
     Args:
       workers: how many at a time; 0: one per CPU, but no more than there are batches. On systems
-        that cannot bind a process to CPUs (macOS), one, on all of them.
+        that cannot bind a process to CPUs (macOS), and with an accelerator, one, on all of them.
       imports: --import flags for the workers.
     """
 
@@ -59,7 +59,8 @@ class LocalLauncher:
 
     def start(self, batches: list[Batch]) -> None:
         cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        workers = min(self._workers or len(cpus) or 1, max(len(batches), 1))
+        usual = 1 if memory.accelerated() else len(cpus) or 1
+        workers = min(self._workers or usual, max(len(batches), 1))
         options = lambda share: [f"--cpus={','.join(map(str, share))}"] if share else []
         self._options = [
             # With more workers than CPUs, some share one.
@@ -82,7 +83,7 @@ class LocalLauncher:
                     stdin=subprocess.PIPE,  # closed when this process ends
                     stdout=log,
                     stderr=log,
-                    env=SHARED | os.environ if len(self._options) > 1 else None,
+                    env=memory.SHARED | os.environ if len(self._options) > 1 else None,
                 )
             self._running[place] = batch, process
 

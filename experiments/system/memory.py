@@ -1,6 +1,7 @@
 """How much memory there is, work that is refused because it needs more, and releasing memory."""
 
 import ctypes
+import importlib.util
 import os
 import sys
 from pathlib import Path
@@ -14,8 +15,20 @@ from experiments.system.files import RunError
 GIB = 2**30
 # Of processes that share an accelerator, of whose memory JAX would take three quarters for each.
 SHARED = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+# Files of accelerators: of NVIDIA, AMD and Google, by the packages through which JAX takes them.
+DEVICES = {"jax_plugins": ("/dev/nvidia0", "/dev/kfd"), "libtpu": ("/dev/accel0", "/dev/vfio/0")}
 TRIM = getattr(ctypes.CDLL(None), "malloc_trim", None)
 GROUPS, MOUNTED = Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
+
+
+def accelerated() -> bool:
+    """Whether JAX would find an accelerator, of which this process is to take no memory."""
+    if os.environ.get("JAX_PLATFORMS", "").startswith("cpu"):
+        return False
+    return any(
+        importlib.util.find_spec(package) and any(map(os.path.exists, files))
+        for package, files in DEVICES.items()
+    )
 
 
 def check(work: str, mesh: Mesh, parts: dict[str, int], advice: str) -> None:

@@ -1,6 +1,7 @@
 """What a population needs: refused with the estimate, which XLA's own numbers confirm."""
 
 import importlib
+import os
 import platform
 import subprocess
 import sys
@@ -166,3 +167,23 @@ print(before - resident())
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert int(found.stdout) > 50_000  # kB, of about 100,000
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(
+    ("platforms", "package", "file", "expected"),
+    [
+        ("", "jax_plugins", "/dev/nvidia0", True),
+        ("cuda,cpu", "jax_plugins", "/dev/kfd", True),
+        ("", "libtpu", "/dev/accel0", True),
+        ("cpu", "jax_plugins", "/dev/nvidia0", False),
+        ("", "jax_plugins", "/dev/accel0", False),  # of another maker than the package's
+        ("", "jaxlib", "/dev/nvidia0", False),
+        ("", "jax_plugins", "", False),
+    ],
+)
+def test_an_accelerator_is_seen_without_taking_it(platforms, package, file, expected, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", platforms)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == package)
+    monkeypatch.setattr(os.path, "exists", lambda path: path == file)
+    assert memory.accelerated() == expected

@@ -17,6 +17,7 @@ from experiments.sweep import batches
 from experiments.sweeps.folder import State, SweepFolder, _rows
 from experiments.sweeps.launchers import LocalLauncher, SlurmLauncher, slurm_options
 from experiments.sweeps.worker import train_trials
+from experiments.system import memory
 from experiments.system.files import RunError
 from gru_jax import FieldError
 from tests.programs import one_line, program, tiny_config
@@ -323,6 +324,10 @@ def test_shares_of_the_cpus(tmp_path, monkeypatch):
     assert (started.pop(), shared.pop())[1] is None  # it may have all of an accelerator's memory
     LocalLauncher(SweepFolder(tmp_path), workers=2).start([["a"], ["b", "c"], ["d"]])
     assert shared == ["false", "false"]
+    monkeypatch.setattr(memory, "accelerated", lambda: True)
+    LocalLauncher(SweepFolder(tmp_path)).start([["a"], ["b"]])
+    assert "--cpus=0,1,2,3,4" in started.pop()
+    assert len(started) == 2
     shares = [[part for part in command if "--cpus" in part] for command in started]
     assert shares == [["--cpus=0,2,4"], ["--cpus=1,3"]]
     assert "--trials=b,c" in started[1]
