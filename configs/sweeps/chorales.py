@@ -45,17 +45,20 @@ def sweep(add) -> None:
     rates = values("optimizer.learning_rate", RATES, "lr")
     for name, overrides in product(ways, CHUNG, rates).items():
         add(name, overrides | RMSPROP)
-    large(add, LARGE, {"train.steps": 1000})
+    large(add, LARGE, {"train.steps": 1000}, (0.003,))
 
 
-def large(add, parameters: int, budget: Overrides) -> None:
-    """Adds the three cells at Bai et al.'s size, with fewer seeds, trained by Adam at one rate.
+def large(add, parameters: int, budget: Overrides, rates: tuple[float, ...]) -> None:
+    """Adds the three cells at Bai et al.'s size, with fewer seeds, trained by Adam.
 
     Args:
       add: the function that `sweep` is given.
       parameters: of each model.
       budget: overrides of the number of updates.
+      rates: of learning.
     """
-    few = {"population.seeds": 4, "train.batch_size": 16, "optimizer.learning_rate": 0.003}
-    for cell in CHUNG:
-        add(f"large-{cell}-lr0.003", few | budget | {"model.cell": cell}, parameters=parameters)
+    few: Overrides = {"population.seeds": 4, "train.batch_size": 16}
+    cells: Variants = {cell: {"model.cell": cell} for cell in CHUNG}
+    slower = values("optimizer.learning_rate", rates, "lr")
+    for name, overrides in product({"large": {}}, cells, slower).items():
+        add(name, few | budget | overrides, parameters=parameters)

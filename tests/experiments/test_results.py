@@ -47,7 +47,9 @@ def test_every_trial_says_what_it_takes_to_repeat_it(sweep):
         row = each.row
         assert len(each.losses) == len(each.solved_steps) == row["seeds"]
         assert row["seeds"] >= (4 if row["trial"].startswith(FEW) else 8)
-        assert row["command"].startswith("python -m experiments.sweep --config=configs/sweeps/")
+        python, _, rest = row["command"].partition(" ")
+        assert python in ("python", "python3")
+        assert rest.startswith("-m experiments.sweep --config=configs/sweeps/")
         assert row["command"].endswith(f"--only={row['trial']}")
         assert len(row["commit"]) == 40
         assert not row["modified"]
