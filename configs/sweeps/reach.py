@@ -73,7 +73,9 @@ def sweep(add) -> None:
             here = problem(task) | {"task.length": length, "population.seeds": seeds}
             memory = float(length + 20 if task == "copy" else length)
             for cell, changes in cells(memory).items():
-                rates = PLAIN_RATES if changes["model.cell"] == "vanilla" else RATES[task]
+                rates: tuple[float, ...] = (
+                    PLAIN_RATES if changes["model.cell"] == "vanilla" else RATES[task]
+                )
                 rates = rates[: 1 if length >= LONG else None]
                 for rate, slower in values("optimizer.learning_rate", rates, "lr").items():
                     kind = f"{cell}-{rate}"
