@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 
+import jax
 import pytest
 
 from configs import ablations
@@ -263,3 +264,13 @@ def test_a_problem_is_shown_once_all_of_its_trials_have_been_run_whose_turn_has_
     monkeypatch.setattr(merging, "trials", lambda _: dict.fromkeys(after, ()))
     some = [*begun, row("b-T1-x-lr1")]
     assert names(some) == ["b-T1-x-lr1"], "nor where no trial comes after another"
+
+
+def test_an_environment_tells_the_precision_of_products():
+    before = jax.config.values["jax_default_matmul_precision"]
+    try:
+        for precision in (None, "float32"):
+            jax.config.update("jax_default_matmul_precision", precision)
+            assert environment.environment()["precision"] == precision
+    finally:
+        jax.config.update("jax_default_matmul_precision", before)

@@ -85,7 +85,15 @@ def test_results_say_what_they_depend_on(mixed):
         found = [row[f"loss_{part}"] for part in ("quarter", "median", "three_quarters")]
         np.testing.assert_allclose(found, np.percentile(losses, [25, 50, 75]))
         assert row["parameters"] == run["parameters"]
-        assert {"commit", "modified", "device", "devices", "python", "packages"} <= row.keys()
+        assert {
+            "commit",
+            "modified",
+            "device",
+            "devices",
+            "precision",
+            "python",
+            "packages",
+        } <= row.keys()
         assert row["command"].startswith("python -m experiments.sweep --config=")
         assert row["command"].endswith(f" --only={row['trial']}")
         assert "jax" in row["packages"]

@@ -156,7 +156,7 @@ def test_what_was_measured_on_a_gpu():
     small, here = seconds["E"], performance.load(performance.timed()[0])
     (cores,) = (each for each in here["results"] if each["workload"] == "E")
     beside = performance.milliseconds(cores["contenders"][performance.OURS])
-    assert 0.4 < small["gru_jax-unroll-4"] / beside < 1 < small["gru_jax"] / beside
+    assert 0.4 < small["gru_jax-unroll-4"] / beside < 0.6
     for work in found["works"]:
         scan, associative, chunked = (
             statistics.median(work[way]) for way in ("scan", "associative", "chunked")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from configs.sweeps.reach import RATES
 from scripts.paper import reach, results
 from tests.scripts.test_overall import ROWS, row
 
@@ -129,3 +130,11 @@ def test_what_the_page_says_of_copy_first():
     for name in ("gru", "lstm", "min_gru_two", "exprnn"):
         assert min(long[name].loss) > 1  # what is expected of a blind one
     assert long["nbrc"].loss[1] < 0.01
+
+
+def test_over_750_steps_the_higher_rate_is_the_better_one_of_every_cell():
+    """So longer ones are trained at that alone."""
+    found = [r for r in results.load("reach") if r.problem == ("adding", 750)]
+    for variant in {each.variant for each in found}:
+        rates = {each.rate: each.row["loss_median"] for each in found if each.variant == variant}
+        assert min(rates, key=lambda rate: rates[rate]) == max(RATES["adding"])
