@@ -17,9 +17,11 @@ from experiments.runs.loading import restored
 from experiments.runs.records import read_config
 from experiments.settings.resolution import resolve
 from experiments.system import commandline, terminal
+from experiments.system.files import RunError
 from gru_jax import FieldError, SequenceModel, fields
 from gru_jax.streams import stream
 from gru_jax.tasks.next_step import Characters
+from gru_jax.training import NOT_YET
 
 
 def sample(
@@ -55,7 +57,7 @@ def sample(
 
 def main() -> int:
     options = flags.FLAGS
-    temperature = fields.real("--temperature", options.temperature, least=0)
+    temperature = fields.real("--temperature", options.temperature, least=0, most=1e6)
     fields.integer("--length", options.length, 1)
     fields.integer("--draw", options.draw, 0)
     workdir = Path(options.run)
@@ -74,6 +76,8 @@ def main() -> int:
         fields.place("--seed", options.seed, len(settings.seeds), "the run has one seed")
     run = restored(workdir, settings)
     member = best(run) if options.seed is None else options.seed
+    if (step := int(run.state.diverged_step[member])) != NOT_YET:
+        raise RunError(f"{workdir}: seed {member} has diverged at step {step}, and writes nothing")
     written = sample(run.models[member], prompt, temperature, options.draw)
     tokens = itertools.chain(prompt, itertools.islice(written, options.length))
     text = (task.alphabet[token : token + 1] for token in tokens)

@@ -16,6 +16,7 @@ from gru_jax.streams import TEST, TRAIN, VALIDATION
 
 MARK = "\ufeff"  # a byte-order mark: of the encoding, not of the text
 SPLITS = (TRAIN, VALIDATION, TEST)
+BREAK = re.compile(r"\r*\n|\r")  # of lines
 NEGATIVE, POSITIVE = "negative", "positive"  # labels that a threshold makes of ratings
 
 Row = tuple[str, str]
@@ -76,9 +77,12 @@ def read_split(path: str, columns: Columns) -> list[tuple[str, Row]]:
     try:
         whole = content.decode()
     except UnicodeDecodeError as error:
-        number = content.count(b"\n", 0, error.start) + 1
+        ending = b"\n" if b"\n" in content else b"\r"
+        number = content.count(ending, 0, error.start) + 1
         allowed = f"UTF-8 text: line {number} is not ({error.reason})"
         raise FieldError("path", path, allowed) from None
+    if "\0" in whole:
+        raise FieldError("path", path, "UTF-8 text: it has zero bytes, as in UTF-16")
     whole = whole.removeprefix(MARK).replace("\n" + MARK, "\n")  # files may have been joined
     if "\n" not in whole:  # as once on Macintosh computers
         whole = whole.replace("\r", "\n")
@@ -191,7 +195,7 @@ def _table(path: str, whole: str, commas: bool) -> list[Numbered]:
     if not wrong:
         return rows
     if commas:
-        allowed = f"fields in quotation marks where they hold some: line {wrong} is not so"
+        allowed = f"quotation marks around a field, and doubled within: line {wrong} is not so"
         raise FieldError("path", path, allowed)
     return [(number, line.split("\t")) for number, line in _lines(whole)]
 
@@ -212,20 +216,27 @@ def _chosen(path: str, rows: list[Numbered], columns: Columns) -> list[Numbered]
         if header.count(name) > 1:
             raise FieldError(field, name, f"one column of {path}, which has several of that name")
         places.append(header.index(name) if name in header else int(name) - 1)
+    most = len(header or rows[0][1])
     for number, row in rows:
+        count = fields.counted(len(row), "column")
         if not 0 <= min(places) <= max(places) < len(row):
             allowed = f"rows with columns {', '.join(columns.named.values())}"
-            raise FieldError("path", path, f"{allowed}: line {number} has {len(row)} columns")
+            raise FieldError("path", path, f"{allowed}: line {number} has {count}")
+        if any(value.strip() for value in row[most:]):  # a separator in a text without quotes?
+            allowed = f"rows of at most {fields.counted(most, 'column')}, as the first has"
+            raise FieldError("path", path, f"{allowed}: line {number} has {count}")
     return [(number, [row[place] for place in places]) for number, row in rows]
 
 
 def _quoted(whole: str, separator: str) -> tuple[list[Numbered], int]:
     """The rows of a table in which quotation marks quote, and 0; or the line where they do not.
 
-    A field that holds a quotation mark is then in quotation marks, with those inside doubled.
+    A field that holds a quotation mark is then in quotation marks, with those inside doubled. With
+    commas, a carriage return outside of them ends a row as well.
     """
     quoted, plain = r'"((?:[^"]|"")*+)" *', rf'([^"{separator}\r\n]*+)'
-    field = re.compile(rf"(?:{quoted}|{plain})({separator}|\r*\n|\r*\Z)")
+    end = r"\r*\n|\r+|\Z" if separator == "," else r"\r*\n|\r*\Z"
+    field = re.compile(rf"(?:{quoted}|{plain})({separator}|{end})")
     found: list[Numbered] = []
     row: list[str] = []
     place, number, began = 0, 1, 1
@@ -237,7 +248,7 @@ def _quoted(whole: str, separator: str) -> tuple[list[Numbered], int]:
         if separator == "\t" and marked and "\n" in marked and "\t" in marked:
             return [], number  # more likely two texts, of which one begins and one ends with a mark
         row.append(unmarked if marked is None else marked.replace('""', '"'))
-        number += match[0].count("\n")
+        number += len(BREAK.findall(match[0]))
         place = match.end()
         if end != separator:
             if any(value.strip() for value in row):

@@ -38,7 +38,9 @@ def _check_run(workdir: Path) -> None:
         begun = sorted(path.parent for path in workdir.glob("trials/*/config.json"))
         such = f"such as {begun[0]}" if begun else "none of which has begun"
         raise RunError(f"{workdir} is a sweep: give one of its trials, {such}")
-    missing = "config.json is missing" if workdir.is_dir() else "there is no such folder"
+    missing = "it is a file" if workdir.is_file() else "there is no such folder"
+    if workdir.is_dir():
+        missing = "config.json is missing"
     raise RunError(f"{workdir} holds no run ({missing})")
 
 

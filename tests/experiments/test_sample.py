@@ -295,14 +295,28 @@ def test_the_program_writes_on(run):
         (["--prompt=Zebra"], "--prompt = 'Zebra': must be at least one character, and none that"),
         (["--temperature=-1"], "--temperature = -1"),
         (["--temperature=nan"], "--temperature = nan"),
+        (["--temperature=1e300"], "--temperature = 1e+300: must be"),
         (["--length=0"], "--length = 0"),
         (["--seed=2"], "--seed = 2"),
         (["--draw=-1"], "--draw = -1"),
         (["--draw=2147483648"], "--draw = 2147483648: must be a whole number, in 0..2147483647"),
         (["--run=tests/golden/sweep/trials/lstm"], "a run of the task characters: it is of 'add"),
+        (["--run=README.md"], "README.md holds no run (it is a file)"),
     ],
 )
 def test_bad_input_is_one_line(run, arguments, message):
     refused = program("sample", f"--run={run.workdir}", *arguments, expect=2)
     assert one_line(refused.stderr), refused.stderr
     assert message in refused.stderr
+
+
+def test_a_seed_that_has_diverged_does_not_write(tmp_path):
+    wild = {"optimizer.learning_rate": 3e38, "optimizer.clip_norm": 0.0}
+    settings = settings_of(written(tmp_path), **wild)
+    lost = train(settings, str(tmp_path / "lost"), quiet=True)
+    assert lost.summary["status"] == "diverged"
+    refused = program("sample", f"--run={lost.workdir}", "--seed=1", expect=2)
+    step = lost.summary["diverged_step"][1]
+    assert f"seed 1 has diverged at step {step}, and writes nothing" in refused.stderr
+    assert one_line(refused.stderr)
+    assert refused.stdout == ""

@@ -80,6 +80,18 @@ def test_columns_are_found_by_their_names_in_any_order(tmp_path, mark, order):
     assert read(tmp_path, whole, "a.csv", NAMED) == [(s, w.strip()) for s, w in SIGNED]
 
 
+def test_rows_may_end_with_carriage_returns_and_texts_have_new_lines(tmp_path):
+    rows = [("review", "stars", ""), *((w, s, "") for s, w in RATED)]
+    whole = comma(rows).replace("\r\n", "\r")
+    assert read(tmp_path, whole, "a.csv", NAMED) == SIGNED
+    (worse,) = (line for line in whole.split("\r") if line.startswith('"no. 7:'))
+    wrong = whole.replace(worse, worse.replace('",4', '",four').replace('",3', '",four'))
+    with pytest.raises(FieldError, match="line 16 has 'four'"):  # seven texts of two lines before
+        read(tmp_path, wrong, "a.csv", NAMED)
+    tabs = "stars\treview\n4\ta\rb\n"  # where nothing is quoted, it belongs to the text
+    assert read(tmp_path, tabs, columns=NAMED) == [("positive", "a\rb")]
+
+
 def test_columns_without_names_have_numbers(tmp_path):
     lines = [f"{i}_1\t{stars / 2}\tit's ''{i}'' \"so" for i, (stars, _) in enumerate(RATED)]
     found = read(tmp_path, "\r\n".join([*lines, ""]), columns=Columns("2", "3", threshold=1.5))
@@ -97,7 +109,7 @@ def test_two_columns_of_a_spreadsheet_need_no_names(tmp_path):
     [
         ("a,b\n1,x\n", "a.csv", NAMED, "label_column = 'stars': .* which has 'a', 'b'"),
         ("stars,b\n1,x\n", "a.csv", NAMED, "text_column = 'review'"),
-        ("stars,review\n1,x\n2\n", "a.csv", NAMED, "line 3 has 1 columns"),
+        ("stars,review\n1,x\n2\n", "a.csv", NAMED, "line 3 has 1 column$"),
         ("stars,review\n1,x\nfive,y\n", "a.csv", NAMED, "ratings, .* line 3 has 'five'"),
         ('stars,review\n"1\n",x\n,y\n', "a.csv", NAMED, "line 4 has no label"),
         ('stars,review\n1,x "y\n', "a.csv", NAMED, "quotation marks .* line 2 is not so"),
@@ -110,8 +122,14 @@ def test_two_columns_of_a_spreadsheet_need_no_names(tmp_path):
         ("stars,stars,review\n1,2,x\n", "a.csv", NAMED, "one column of .* several of that name"),
         ("x\ty\n" + table(ROWS), "a.tsv", Columns("1", "2"), "the label of line 1, 'x'"),
         ("stars,review\n1e400,x\n", "A.CSV", NAMED, "ratings, .* line 2 has '1e400'"),
-        ("1,x\r2\r", "a.csv", Columns("1", "2"), "line 2 has 1 columns"),
+        ("1,x\r2\r", "a.csv", Columns("1", "2"), "line 2 has 1 column$"),
         ("stars,review\n", "a.csv", NAMED, "it is empty"),
+        ("stars,review\n1,x,,\n2,good, but\n", "a.csv", NAMED, "most 2 .* line 3 has 3 columns"),
+        ("1\tx\n2\ty\tz\n", "a.tsv", Columns("1", "2"), "most 2 .* first .* line 2 has 3 columns"),
+        ("id,review,stars\n1,a\rb,3\n", "a.csv", NAMED, "line 2 has 2 columns"),
+        ('stars,review\n1, "x"\n', "a.csv", NAMED, "marks around a field, .* line 2 is not so"),
+        ("stars,review\n1,x\n".encode("utf-16-le"), "a.csv", NAMED, "UTF-8 text: .* zero bytes"),
+        (b"1,x\r2,caf\xe9\r", "a.csv", None, "UTF-8 text: line 2 is not"),
     ],
 )
 def test_what_is_wrong_with_a_table_is_one_line(tmp_path, content, name, columns, message):
