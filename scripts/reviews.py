@@ -17,7 +17,7 @@ import numpy as np
 
 from configs.sweeps import sentiment, verdicts
 from experiments.datasets.labelled import Columns, read_labelled
-from experiments.datasets.texts import WORD, split_texts
+from experiments.datasets.texts import split_texts, words_of
 from experiments.system.commandline import Parser, guarded
 from experiments.system.files import write_text
 from gru_jax import FieldError
@@ -42,7 +42,7 @@ def write(said: str, told: str, path: Path) -> int:
     task = sentiment.get_config().task
     rated = Columns(task.label_column, task.text_column, threshold=task.threshold)
     plots = {
-        split: [text for _, text in rows if len(WORD.findall(text)) <= verdicts.SENTENCE]
+        split: [text for _, text in rows if len(words_of(text)) <= verdicts.SENTENCE]
         for split, rows in split_texts(read_labelled(told, RATED)).items()
     }
     if (least := min(map(len, plots.values()))) < max(verdicts.PLOTS):

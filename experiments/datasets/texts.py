@@ -70,7 +70,7 @@ def text(
         where = next(split for split, rows in parts.items() if min(unknown) in dict(rows))
         allowed = f'texts whose labels are all in "train": {min(unknown)!r} is in "{where}" only'
         raise FieldError(*source, allowed)
-    cut: Callable[[str], list[str]] = list if unit == "character" else _words
+    cut: Callable[[str], list[str]] = list if unit == "character" else words_of
     tokens = {split: [cut(words)[:length] for _, words in rows] for split, rows in parts.items()}
     counts = collections.Counter(word for words in tokens[TRAIN] for word in words)
     known = {word: 2 + place for place, (word, _) in enumerate(counts.most_common(vocabulary - 2))}
@@ -92,13 +92,14 @@ def text(
     )
 
 
-def _words(words: str) -> list[str]:
-    return WORD.findall(words.lower())
+def words_of(text: str) -> list[str]:
+    """The tokens of unit="word"."""
+    return WORD.findall(text.lower())
 
 
 def _told(text: str) -> str:
     """Its words alone, by which texts are equal."""
-    return " ".join(_words(text))
+    return " ".join(words_of(text))
 
 
 def _file(path: str, columns: Columns) -> dict[str, list[tuple[str, str]]]:

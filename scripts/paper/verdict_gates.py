@@ -16,9 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from matplotlib.figure import Figure
 
-from experiments.datasets.texts import UNKNOWN
+from experiments.datasets.labelled import Columns, read_split
+from experiments.datasets.texts import UNKNOWN, words_of
 from experiments.figures import style
-from experiments.measurements.gates import Recorded, order, record, token_name
+from experiments.measurements.gates import Recorded, order, record
 from experiments.runs import Run
 from experiments.runs import load as load_run
 from experiments.runs.environment import environment
@@ -26,6 +27,7 @@ from experiments.runs.state import start
 from experiments.settings.resolution import resolve_task
 from experiments.stats.outcomes import quartiles
 from experiments.system.files import RunError, write_bytes, write_json
+from gru_jax.streams import VALIDATION
 from gru_jax.tasks.dataset import LabelledSequences
 from scripts.paper import pages
 from scripts.paths import FIGURES, ROOT
@@ -102,6 +104,13 @@ def verdict_lengths(run: Run) -> np.ndarray:
     return np.asarray(alone.held_out.lengths)
 
 
+def text_of(run: Run, example: int) -> str:
+    """A review of validation, with the words that the vocabulary does not have."""
+    task = run.settings.config["task"]
+    rows = read_split(task["path"], Columns("label", task["text_column"], "split"))
+    return [text for split, (_, text) in rows if split == VALIDATION][example]
+
+
 def drawn(run: Run) -> Figure:
     """One review: what the first seed would say after each word, and its gates.
 
@@ -118,8 +127,7 @@ def drawn(run: Run) -> Figure:
     assert short.any(), "no such review"
     example = int(short.argmax())
     length, turn = int(lengths[example]), int(turns[example])
-    names = {UNKNOWN: "(unknown)"}  # elsewhere it is written as "?", which is also a word
-    words = [names.get(token) or token_name(run.task, token) for token in tokens[example, :length]]
+    words = words_of(text_of(run, example))[:length]
 
     every = jnp.broadcast_to(tokens[example, :length], (length, length))
     outputs = run.models[0](every, seq_lengths=jnp.arange(1, length + 1))
@@ -140,6 +148,8 @@ def drawn(run: Run) -> Figure:
     for axis in axes:
         axis.axvline(turn - 0.5, color=style.MARK, lw=1.2)
     axes[-1].set_xticks(range(length), words, rotation=90, fontsize=9)
+    for label, token in zip(axes[-1].get_xticklabels(), tokens[example, :length], strict=True):
+        label.set_color(style.SEED if token == UNKNOWN else style.INK)
     figure.colorbar(image, ax=axes[1:], shrink=0.8, label="gate")
     return figure
 

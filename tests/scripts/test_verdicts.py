@@ -1,9 +1,12 @@
 """What docs/text.md says of verdicts in real words."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
 
+from experiments.datasets.sources import load_task
+from experiments.datasets.texts import words_of
 from experiments.measurements.gates import Recorded
 from gru_jax.tasks.base import Example
 from scripts.paper import results, verdict_gates, verdicts
@@ -60,24 +63,35 @@ def gate(where, name, part, when="after"):
     return np.array(verdict_gates.load()["gates"][where][name][when][part])
 
 
+BY_PARTS = verdict_gates.PARTS
+
+
 def test_14_in_real_words_the_reset_gate_does_not_close_at_the_turn():
-    plot, turn, verdict = (gate("at the end", "reset", part) for part in verdict_gates.PARTS)
-    for values in (plot, turn, verdict):
-        assert values.min() > 0.4
-        assert values.max() < 0.47
-    assert np.abs(turn - plot).max() < 0.03
-    np.testing.assert_allclose(gate("at the end", "reset", "plot", "before"), 0.5, atol=0.01)
+    for where in ("at the end", "at the end, chrono"):
+        plot, turn, verdict = (gate(where, "reset", part) for part in BY_PARTS)
+        for values in (plot, turn, verdict):
+            assert 0.37 < values.min() < values.max() < 0.47
+        assert np.abs(turn - plot).max() < 0.03
+        np.testing.assert_allclose(gate(where, "reset", "plot", "before"), 0.5, atol=0.01)
 
 
-def test_14_in_real_words_the_update_gate_is_above_its_start_and_lets_go_a_little():
-    plot, turn, _ = (gate("at the end", "update", part) for part in verdict_gates.PARTS)
+def test_14_in_real_words_the_update_gate_lets_go_a_little():
+    plot, turn, _ = (gate("at the end", "update", part) for part in BY_PARTS)
     assert min(*plot, *turn) > 0.52 > gate("at the end", "update", "plot", "before").max()
-    assert (plot - turn).min() > 0.01
-    assert (plot - turn).max() < 0.04
+    assert 0.01 < (plot - turn).min() < (plot - turn).max() < 0.04
+    plot, turn, _ = (gate("at the end, chrono", "update", part) for part in BY_PARTS)
+    assert 0 < (plot - turn).min() < (plot - turn).max() < 0.01
+
+
+def test_15_in_real_words_the_reset_gate_is_lower_in_the_plot_than_in_the_verdict_before_it():
+    plot, _, verdict = (gate("at the start, chrono", "reset", part) for part in BY_PARTS)
+    assert 0.025 < (verdict - plot).min() < (verdict - plot).max() < 0.1
+    for part in BY_PARTS:  # where nothing is learned
+        assert np.abs(gate("at the start", "reset", part) - 0.5).max() < 0.03
 
 
 def test_15_in_real_words_only_gates_that_start_near_1_are_near_1():
-    for part in verdict_gates.PARTS:
+    for part in BY_PARTS:
         assert np.abs(gate("at the start", "update", part) - 0.5).max() < 0.03
         chrono = gate("at the start, chrono", "update", part)
         before = gate("at the start, chrono", "update", part, "before")
@@ -100,3 +114,26 @@ def test_the_parts_of_a_review_are_told_by_the_length_of_its_verdict(monkeypatch
             assert np.flatnonzero(found["verdict"][row]).tolist() == [*spans[verdict]]
             words = [*range(turn, min(turn + 3, length))]
             assert np.flatnonzero(found["turn"][row]).tolist() == words
+
+
+def test_a_review_is_drawn_with_all_its_words(tmp_path):
+    """Also those that its tokens do not tell."""
+    path = tmp_path / "reviews.jsonl"
+    parts = ["train", "validation", "test"]
+    texts = [f"Judge no. {i}: {'good' if i % 2 else 'bad'}, film {i}" for i in range(24)]
+    rows = [
+        {"label": "pn"[i % 2], "split": parts[i // 2 % 3], "end-2": text}
+        for i, text in enumerate(texts)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    columns = {"label_column": "label", "text_column": "end-2", "split_column": "split"}
+    task = load_task("text", path=str(path), vocabulary=6, **columns)
+    config = {"task": {"path": str(path), "text_column": "end-2"}}
+    run = SimpleNamespace(settings=SimpleNamespace(config=config))
+    held = task.held_out
+    for example, (tokens, length) in enumerate(zip(held.inputs, held.lengths, strict=True)):
+        words = words_of(verdict_gates.text_of(run, example))
+        assert len(words) == length
+        known = [(word, token) for word, token in zip(words, tokens, strict=False) if token > 1]
+        assert known
+        assert all(task.token_names[token] == word for word, token in known)
