@@ -31,6 +31,7 @@ LARGE = 300_000
 def get_config(path: str = "") -> ConfigDict:
     config = piano.get_config(path)
     config.name = "chorales"
+    config.train.carry_state = True  # pieces go on from window to window, as they did there
     config.train.steps = 4000
     config.train.log_every = 100
     config.train.checkpoint_every = 500

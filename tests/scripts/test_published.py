@@ -75,10 +75,10 @@ def test_chorales():
     assert theirs["gru"] < theirs["lstm"]
     assert noise["lstm"][2] < noise["gru"][1]
     for cell in theirs:
-        assert 0.09 < plain[cell][0] - noise[cell][0] < 0.13
+        assert 0.07 < plain[cell][0] - noise[cell][0] < 0.13
         assert noise[cell][2] < plain[cell][1]
     theirs = theirs_of("chorales")
-    for cell, behind in (("lstm", 0.03), ("gru", 0.13)):
+    for cell, behind in (("lstm", 0.05), ("gru", 0.13)):
         assert theirs[cell] < large[cell][0] < theirs[cell] + behind
         assert large[cell][1] < noise[cell][2]  # no difference to be seen
         assert noise[cell][1] < large[cell][2]
