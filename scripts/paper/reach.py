@@ -1,5 +1,7 @@
 """What docs/reach.md shows of the sweep reach: how far back each cell learns to look."""
 
+import itertools
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -116,8 +118,10 @@ def _drawn(task: str, lengths: list[int]) -> Figure:
     left.set_xlabel("longest T that half of the seeds solve", fontsize=9)
     left.set_title(task, loc="left", fontsize=10)
     _updates(right, task)
+    far = [*(longer > 1.5 * length for length, longer in itertools.pairwise(lengths)), True]
+    names = [f"{length:,}" if room else "" for length, room in zip(lengths, far, strict=True)]
     for axis in (left, right):
-        axis.set_xticks(lengths, [f"{length:,}" for length in lengths])
+        axis.set_xticks(lengths, names)
         axis.xaxis.set_minor_locator(NullLocator())
     return figure
 
