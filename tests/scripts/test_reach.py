@@ -51,6 +51,21 @@ def test_a_table_shows_the_better_rate_and_leaves_out_what_was_not_run():
     ]
 
 
+@pytest.mark.usefixtures("made_up")
+def test_a_table_may_have_the_longest_lengths_alone():
+    heading, _, row, *_ = reach.table("adding", 1).splitlines()
+    assert heading == "| cell | T = 200 | reach |"
+    assert row == "| GRU | 2/4, 900 updates | 200 |"
+
+
+def test_of_lengths_that_lie_close_together_the_longer_one_is_named():
+    lengths = reach.tasks()["adding"]
+    assert lengths[:6] == [100, 200, 400, 750, 1000, 2000]
+    for axis in reach._drawn("adding", lengths).axes:
+        told = [label.get_text() for label in axis.get_xticklabels()]
+        assert told[:6] == ["100", "200", "400", "", "1,000", "2,000"]
+
+
 def at(task, length):
     """What is shown of each variant."""
     found = results.best(results.load("reach"))
