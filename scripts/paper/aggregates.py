@@ -6,15 +6,18 @@ import numpy as np
 
 from experiments.stats.aggregates import Scores, improvement, interquartile_mean
 from experiments.stats.comparisons import places, ranked
-from scripts.paper import results
+from scripts.paper import merging, results
 
 # A trial that was not run, since its cell had failed at a shorter length, has this instead.
 FAILED = [(math.inf, math.inf)] * 2
 
 
 def problems(sweep: str) -> list[tuple[str, int]]:
-    """The name and the length of each problem."""
-    return sorted({each.problem for each in results.load(sweep)})
+    """The name and the length of each problem that the sweep tries with all of its variants."""
+    tried = merging.variants(sweep)
+    everything = set().union(*tried.values())
+    of = lambda result: tried[merging.problem(result.row["trial"])]
+    return sorted({each.problem for each in results.load(sweep) if of(each) == everything})
 
 
 def spared(sweep: str, variant: str) -> Scores:

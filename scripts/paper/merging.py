@@ -64,16 +64,24 @@ def shown(name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     after = trials(name)
     solved = {row["trial"]: solves(row["summary"]) for row in rows}
     left = {
-        _problem(trial)
+        problem(trial)
         for trial, others in after.items()
         if trial not in solved and (not others or any(map(solved.get, others)))
     }
-    return [row for row in rows if _problem(row["trial"]) not in left]
+    return [row for row in rows if problem(row["trial"]) not in left]
 
 
-def _problem(trial: str) -> tuple[str, ...]:
+def problem(trial: str) -> tuple[str, ...]:
     """A trial is named problem-size-variant-rate."""
     return tuple(trial.split("-")[:2])
+
+
+def variants(name: str) -> dict[tuple[str, ...], set[str]]:
+    """The variants that a sweep has trials of, by problem."""
+    found: dict[tuple[str, ...], set[str]] = {}
+    for trial in trials(name):
+        found.setdefault(problem(trial), set()).add(trial.split("-")[2])
+    return found
 
 
 def trials(name: str) -> dict[str, Sequence[str]]:

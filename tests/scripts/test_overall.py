@@ -2,7 +2,7 @@
 
 import pytest
 
-from scripts.paper import aggregates, results
+from scripts.paper import aggregates, merging, results
 
 
 def row(name, solved_steps, losses=None):
@@ -49,3 +49,10 @@ def test_aggregates_are_of_all_problems():
     assert told["| GRU"].endswith("| 2 of 2 | |")
     assert "| 2 of 2 | 0.84 (" in told["| GRU, chrono"]
     assert told["| LSTM"].startswith("| LSTM | 0.00 (0.00..0.00) | 0 of 2 | 0.00 (")
+
+
+def test_a_length_that_few_variants_are_tried_at_says_nothing_of_the_others(monkeypatch):
+    far = row("adding-T5000-gru_chrono-lr0.01", [100] * 4)
+    assert ("adding", "T5000") in merging.variants("reach")
+    monkeypatch.setattr(results, "load", lambda _: [results.Result(each) for each in [*ROWS, far]])
+    assert aggregates.problems("reach") == [("adding", 100), ("adding", 200)]
