@@ -133,6 +133,17 @@ def test_temporal_order():
         assert found[name].outcomes.median_steps * 16 < 31_390
 
 
+def test_adding_over_two_thousand_steps():
+    names = ("lem", "gru", "gru_chrono")
+    rows = {name: row_of(f"adding-T2000-{name}") for name in names}
+    steps = {n: published.results.Result(published.chosen(r)).outcomes for n, r in rows.items()}
+    ours = {name: each.median_steps * 32 for name, each in steps.items()}
+    assert 2.8 < 240_000 / ours["lem"] < 3.5
+    assert rows["lem"].published.startswith("240,000 ")
+    assert ours["gru"] < ours["lem"]
+    assert 0.19 < ours["gru_chrono"] / ours["lem"] < 0.22
+
+
 def test_adding_with_marks_anywhere():
     loss = lambda cell: accuracy(f"adding_anywhere-T200-{cell}", "loss")
     assert loss("gru")[2] < 1e-4
