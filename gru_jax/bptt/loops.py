@@ -59,7 +59,8 @@ def scan(
         between segments and takes the steps of each segment again, which needs the least memory.
         "auto": "batched"; on a GPU, "plain" with an `unroll` of at least 4. All are "plain" if
         there is no carry, only one step, a side effect, a size that `jax.export` leaves open, or an
-        array divided over devices by an axis that is `AxisType.Explicit`.
+        array divided over devices by an axis that is `AxisType.Explicit`. Where no gradient is
+        wanted, all but "plain" compute the products of the inputs ahead of the loop.
       segment: the number of steps in a segment; 0 to choose it by the sizes of the arrays.
 
     Returns:
@@ -178,8 +179,19 @@ def _segmented(loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays, siz
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _scan(loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays) -> tuple[Arrays, Arrays]:
-    step = lambda carry, inputs: divided(loop.body(constants, carry, inputs), len(carry))
-    return loop.run(step, carry, inputs, loop.count * loop.size)
+    if loop.size == 1:  # XLA would compute a single step's products in the loop, see `divided`
+        size = next((n for n in range(2, 8) if loop.count % n == 0), 1)
+        loop = dataclasses.replace(loop, count=loop.count // size, size=size)
+    step = loop.body.sorted
+    border = step.fix(constants)
+    fixed = step.enter(border)
+    once = lambda carry, now: divided(step.forward(fixed, carry, *now), len(carry))
+
+    def segment(carry, inputs):
+        return loop.run(once, carry, (step.ahead(border, inputs), inputs), loop.size)
+
+    carry, outputs = loop.run(segment, carry, loop.segments(inputs), loop.count)
+    return carry, loop.steps(outputs)
 
 
 def _segment(

@@ -17,6 +17,7 @@ an extra argument whose gradient is that of `out`.
 """
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -59,6 +60,12 @@ class Body:
 
     def __call__(self, constants: Arrays, carry: Arrays, inputs: Arrays) -> Arrays:
         return call(self.jaxpr, [*constants, *carry, *inputs])
+
+    @functools.cached_property
+    def sorted(self) -> "Step":
+        """Its equations, where no gradient is wanted."""
+        count = len(self.jaxpr.in_avals) - self.constants - self.carry
+        return Step(self, [False] * self.constants, [False] * count)
 
     def arguments(self, values: Sequence[Any]) -> tuple[list[Any], ...]:
         """Divides a flat list of arguments into constants, carry and inputs."""
@@ -119,6 +126,8 @@ class Step:
         self.products = [part for product in products for part in program.divided(product)]
         names = [*self.border, *self.carry, *self.inputs, *self.products]
         self.loop = program.before(names, program.outputs)
+        names[: len(self.border)] = self.entering
+        self._forward = program.part(names, program.outputs)
         self.probed = [
             e
             for e in self.loop
@@ -138,9 +147,17 @@ class Step:
         """The values of the border."""
         return self.program.part(self.constants, self.border)(*constants)
 
+    def enter(self, border: Arrays) -> Arrays:
+        """The values of what enters the loop."""
+        return self.program.part(self.border, self.entering)(*border)
+
+    def forward(self, entering: Arrays, carry: Arrays, products: Arrays, inputs: Arrays) -> Arrays:
+        """One step: the carry after it, and its outputs."""
+        return self._forward(*entering, *carry, *inputs, *products)
+
     def ahead(self, border: Arrays, inputs: Arrays) -> Arrays:
         """The products for several steps, whose inputs are stacked along a leading axis."""
-        found = self._enter(border) | dict(zip(self.inputs, inputs, strict=True))
+        found = self._known(border) | dict(zip(self.inputs, inputs, strict=True))
         stacked = set(self.inputs)
         for equation in self.program.before([*self.entering, *self.inputs], self.products):
             found.update(zip(equation.outvars, over_time(equation, found, stacked), strict=True))
@@ -196,7 +213,7 @@ class Step:
         def run(some_border, some_inputs):
             whole = replaced(border, self.learned, some_border)
             values = self.ahead(whole, replaced(inputs, self.wanted_inputs, some_inputs))
-            found = self._enter(whole) | dict(zip(self.operands, operands, strict=True))
+            found = self._known(whole) | dict(zip(self.operands, operands, strict=True))
             for equation in self.probed:
                 outs = over_time(equation, found, set(self.operands))
                 values += chosen(outs, map(differentiable, equation.outvars))
@@ -228,7 +245,7 @@ class Step:
         run = lambda some: chosen(self.fix(replaced(constants, flags, some)), self.learned)
         return jax.vjp(run, chosen(constants, flags))[1](d_border)[0]
 
-    def _enter(self, border: Arrays) -> dict[Var, Array]:
+    def _known(self, border: Arrays) -> dict[Var, Array]:
         """The value of every fixed variable that the loop reads."""
-        entering = self.program.part(self.border, self.entering)(*border)
-        return self.program.constants | dict(zip(self.entering, entering, strict=True))
+        entering = dict(zip(self.entering, self.enter(border), strict=True))
+        return self.program.constants | entering

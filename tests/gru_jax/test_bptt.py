@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import nnx
+from jax.extend.core import jaxprs_in_params
 
 from gru_jax import RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell
 from gru_jax.bptt.loops import CACHED, ROWS, ROWS_A_UNIT, SEGMENTS, segment_length
@@ -59,6 +60,37 @@ def test_values_and_gradients_are_the_plain_scans(make, options):
     found, expected = both(make, options, "batched"), both(make, options, "plain")
     close = functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-12)
     jax.tree.map(close, found, expected)
+
+
+@pytest.mark.parametrize(("make", "options"), EVERY_OPTION)
+@pytest.mark.parametrize("segment", [1, 3])  # of which 7 steps are no multiple
+@pytest.mark.usefixtures("x64")
+def test_values_where_no_gradient_is_wanted_are_the_plain_scans(make, options, segment):
+    found = [
+        jax.jit(loss)(*at)
+        for reverse in (False, True)
+        for gradient in ("batched", "plain")
+        for loss, at in [losses(make, options, gradient, segment, reverse=reverse)]
+    ]
+    np.testing.assert_allclose(found[::2], found[1::2], rtol=1e-9, atol=1e-12)
+
+
+def multiplied(jaxpr, loops=0):
+    """For each matrix product, in how many loops it is, and the rows that it has."""
+    for equation in jaxpr.eqns:
+        if equation.primitive is jax.lax.dot_general_p:
+            yield loops, equation.invars[0].aval.shape
+        inside = loops + (equation.primitive is jax.lax.scan_p)
+        for each in jaxprs_in_params(equation.params):
+            yield from multiplied(each, inside)
+
+
+@pytest.mark.parametrize("make", CLASSIC.values())
+@pytest.mark.parametrize("segment", [1, 2])
+def test_where_no_gradient_is_wanted_the_products_of_inputs_are_computed_ahead(make, segment):
+    rnn = RNN(make(D, H, rngs=nnx.Rngs(0)), segment=segment)
+    found = {*multiplied(jax.make_jaxpr(rnn)(jnp.zeros((B, 2 * T, D))).jaxpr)}
+    assert found == {(1, (2 * B, D)), (2, (B, H))}
 
 
 @pytest.mark.parametrize("make", CLASSIC.values())
