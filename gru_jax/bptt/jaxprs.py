@@ -265,8 +265,9 @@ def over_time(equation: JaxprEqn, found: dict[Var, Array], stacked: set[Var]) ->
         return bind(equation, values)
     if is_product(equation) and axes == [0, None] and values[0].ndim == 3:
         # One product with a row for each step and example; as a batch, it would copy its operands.
-        (rows,) = bind(equation, [values[0].reshape(-1, values[0].shape[-1]), values[1]])
-        return [rows.reshape(*values[0].shape[:-1], -1)]
+        time, batch, features = values[0].shape
+        (rows,) = bind(equation, [values[0].reshape(time * batch, features), values[1]])
+        return [rows.reshape(time, batch, rows.shape[-1])]
     return jax.vmap(lambda *each: bind(equation, each), axes)(*values)
 
 

@@ -147,6 +147,14 @@ def test_activations_and_their_gradients_are_the_plain_scans(make):
     agree(found("batched"), found("plain"), 1e-9)
 
 
+def test_a_batch_of_no_examples_has_gradients_of_zero():
+    graph, params = nnx.split(RNN(GRUCell(D, H, rngs=nnx.Rngs(0))))
+    found = jax.grad(lambda params, x: nnx.merge(graph, params)(x).sum())(
+        params, jnp.ones((0, T, D))
+    )
+    assert not any(jnp.any(leaf) for leaf in jax.tree.leaves(found))
+
+
 def test_no_steps_are_none():
     rnn = RNN(randomise(GRUCell(D, H, rngs=nnx.Rngs(0))), gradient="batched")
     assert rnn(jnp.ones((B, 0, D))).shape == (B, 0, H)
