@@ -40,6 +40,13 @@ def reached(variant: str, task: str) -> int:
     )
 
 
+def further(variant: str, task: str) -> bool:
+    """Whether it has a reach, and was not tried at the next longer T."""
+    chosen, reach = results.best(results.load(SWEEP)), reached(variant, task)
+    longer = next((length for length in tasks()[task] if length > reach), None)
+    return reach > 0 and longer is not None and ((task, longer), variant) not in chosen
+
+
 def _half(result: Result) -> bool:
     return 2 * result.outcomes.solved >= result.outcomes.seeds
 
@@ -64,7 +71,8 @@ def table(task: str, columns: int = 0) -> str:
     for variant, title in told.items():
         cells = [_cell(chosen.get(((task, length), variant))) for length in lengths]
         reach = reached(variant, task)
-        lines.append(f"| {title} | {' | '.join(cells)} | {f'{reach:,}' if reach else 'none'} |")
+        told_reach = f"{reach:,}{' or more' * further(variant, task)}" if reach else "none"
+        lines.append(f"| {title} | {' | '.join(cells)} | {told_reach} |")
     return "\n".join(lines)
 
 
@@ -110,7 +118,8 @@ def _drawn(task: str, lengths: list[int]) -> Figure:
         if reach := reached(variant, task):
             color = looks[variant]["color"]
             left.plot([first, reach], [place] * 2, color=color, lw=2, alpha=0.5)
-            left.plot([reach], [place], "o", color=color, ms=7, clip_on=False)
+            mark = ">" if further(variant, task) else "o"
+            left.plot([reach], [place], mark, color=color, ms=7, clip_on=False)
         else:
             left.text(first * 1.03, place, "none", va="center", fontsize=8, color=style.MARK)
     left.set(xscale="log", xlim=(first, lengths[-1] * 1.05), ylim=(-0.7, len(told)))

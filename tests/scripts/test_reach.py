@@ -51,6 +51,15 @@ def test_a_table_shows_the_better_rate_and_leaves_out_what_was_not_run():
     ]
 
 
+def test_a_cell_that_was_not_tried_farther_may_reach_farther(monkeypatch):
+    far = row("adding-T5000-gru_chrono-lr0.01", [None] * 4)
+    monkeypatch.setattr(results, "load", lambda _: [results.Result(each) for each in [*ROWS, far]])
+    names = ("gru", "gru_chrono", "lstm")
+    assert [reach.further(name, "adding") for name in names] == [True, False, False]
+    told = [line.rsplit(" | ", 1)[1] for line in reach.table("adding").splitlines()[2:]]
+    assert told == ["200 or more |", "200 |", "none |"]
+
+
 @pytest.mark.usefixtures("made_up")
 def test_a_table_may_have_the_longest_lengths_alone():
     heading, _, row, *_ = reach.table("adding", 1).splitlines()
