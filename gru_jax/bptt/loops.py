@@ -27,6 +27,7 @@ ROWS = 256  # the number of rows beyond which a product is hardly more efficient
 ROWS_A_UNIT = 2  # the same, as a multiple of the number of units
 CACHED = 10_000  # the size of an array that always fits a core's cache
 SEGMENTS = 4  # the least number of segments in a sequence
+WHOLE = 2**18  # the size of all carries up to which a run without a gradient has no segments
 LAUNCHED = 4  # steps in an iteration on a GPU: see docs/performance.md
 
 
@@ -135,6 +136,21 @@ class Loop:
     reverse: bool
     recompute: bool
 
+    def ahead(self, size: int) -> "Loop":
+        """This loop where no gradient is wanted, which reads the products of the inputs alone.
+
+        A short sequence is one segment. Of a single step, XLA would compute the products in the
+        loop, see `jaxprs.Program.divided`.
+
+        Args:
+          size: that of the largest array of the carry.
+        """
+        time = self.count * self.size
+        steps = time if time * size <= WHOLE else self.size
+        if steps == 1:
+            steps = next((n for n in range(2, 8) if time % n == 0), 1)
+        return dataclasses.replace(self, count=time // steps, size=steps)
+
     def segments(self, tree: Any) -> Any:
         """Reshapes arrays (time, ...) to (count, size, ...)."""
         return jax.tree.map(lambda a: a.reshape(self.count, self.size, *a.shape[1:]), tree)
@@ -179,9 +195,7 @@ def _segmented(loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays, siz
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _scan(loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays) -> tuple[Arrays, Arrays]:
-    if loop.size == 1:  # XLA would compute a single step's products in the loop, see `divided`
-        size = next((n for n in range(2, 8) if loop.count % n == 0), 1)
-        loop = dataclasses.replace(loop, count=loop.count // size, size=size)
+    loop = loop.ahead(max(array.size for array in carry))
     step = loop.body.sorted
     border = step.fix(constants)
     fixed = step.enter(border)
@@ -190,6 +204,8 @@ def _scan(loop: Loop, constants: Arrays, carry: Arrays, inputs: Arrays) -> tuple
     def segment(carry, inputs):
         return loop.run(once, carry, (step.ahead(border, inputs), inputs), loop.size)
 
+    if loop.count == 1:
+        return segment(carry, inputs)
     carry, outputs = loop.run(segment, carry, loop.segments(inputs), loop.count)
     return carry, loop.steps(outputs)
 

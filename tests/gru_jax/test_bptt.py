@@ -10,6 +10,7 @@ from flax import nnx
 from jax.extend.core import jaxprs_in_params
 
 from gru_jax import RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell
+from gru_jax.bptt import loops
 from gru_jax.bptt.loops import CACHED, ROWS, ROWS_A_UNIT, SEGMENTS, segment_length
 from tests.gru_jax.test_cells import GRU_OPTIONS, LSTM_OPTIONS
 from tests.helpers import CLASSIC, agree, randomise
@@ -63,9 +64,13 @@ def test_values_and_gradients_are_the_plain_scans(make, options):
 
 
 @pytest.mark.parametrize(("make", "options"), EVERY_OPTION)
-@pytest.mark.parametrize("segment", [1, 3])  # of which 7 steps are no multiple
+@pytest.mark.parametrize("segment", [0, 1, 3])  # together; 7 steps are no multiple of 3
 @pytest.mark.usefixtures("x64")
-def test_values_where_no_gradient_is_wanted_are_the_plain_scans(make, options, segment):
+def test_values_where_no_gradient_is_wanted_are_the_plain_scans(
+    make, options, segment, monkeypatch
+):
+    if segment:
+        monkeypatch.setattr(loops, "WHOLE", 0)
     found = [
         jax.jit(loss)(*at)
         for reverse in (False, True)
@@ -87,10 +92,16 @@ def multiplied(jaxpr, loops=0):
 
 @pytest.mark.parametrize("make", CLASSIC.values())
 @pytest.mark.parametrize("segment", [1, 2])
-def test_where_no_gradient_is_wanted_the_products_of_inputs_are_computed_ahead(make, segment):
-    rnn = RNN(make(D, H, rngs=nnx.Rngs(0)), segment=segment)
-    found = {*multiplied(jax.make_jaxpr(rnn)(jnp.zeros((B, 2 * T, D))).jaxpr)}
-    assert found == {(1, (2 * B, D)), (2, (B, H))}
+def test_where_no_gradient_is_wanted_the_products_of_inputs_are_computed_ahead(
+    make, segment, monkeypatch
+):
+    def found():
+        rnn = RNN(make(D, H, rngs=nnx.Rngs(0)), segment=segment)
+        return {*multiplied(jax.make_jaxpr(rnn)(jnp.zeros((B, 2 * T, D))).jaxpr)}
+
+    assert found() == {(0, (2 * T * B, D)), (1, (B, H))}  # all of a short sequence
+    monkeypatch.setattr(loops, "WHOLE", 2 * T * B * H - 1)
+    assert found() == {(1, (2 * B, D)), (2, (B, H))}
 
 
 @pytest.mark.parametrize("make", CLASSIC.values())
