@@ -130,7 +130,7 @@ def _drawn(task: str, lengths: list[int]) -> Figure:
     far = [*(longer > 1.5 * length for length, longer in itertools.pairwise(lengths)), True]
     names = [f"{length:,}" if room else "" for length, room in zip(lengths, far, strict=True)]
     for axis in (left, right):
-        axis.set_xticks(lengths, names)
+        axis.set_xticks(lengths, names, fontsize=8)
         axis.xaxis.set_minor_locator(NullLocator())
     return figure
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from configs.sweeps.reach import RATES
+from configs.sweeps.reach import FEWEST, RATES
 from scripts.paper import reach, results
 from tests.scripts.test_overall import ROWS, row
 
@@ -119,11 +119,16 @@ def test_what_the_page_says_of_adding():
     for length in (400, 750):
         steps = updates(found[length])
         assert abs(steps["gru_refined"] - steps["gru_chrono"]) <= 25
-    first, last = updates(found[100]), updates(found[2000])
-    told = {"gru_refined": (400, 600), "gru_chrono": (300, 475), "lstm_chrono": (450, 500)}
-    told["gru"] = (450, 975)
-    assert 0.2 < last["gru_chrono"] / last["lem"] < 0.22
+    first, long = updates(found[100]), updates(found[2000])
+    assert 0.2 < long["gru_chrono"] / long["lem"] < 0.22
+    assert (first["gru"], long["gru"]) == (450, 975)
+    farthest = at("adding", 5000)
+    assert all(each.solved == each.seeds == 4 for each in farthest.values())
+    assert farthest.keys() == {*sorted(long, key=long.get)[:3]} == {*FEWEST}
+    told = {"gru_refined": (400, 600), "gru_chrono": (300, 450), "lstm_chrono": (450, 600)}
+    last = updates(farthest)
     assert {name: (first[name], last[name]) for name in told} == told
+    assert all(abs(last[name] - updates(found[1000])[name]) <= 75 for name in told)
 
 
 def test_what_the_page_says_of_lem_and_of_plain_networks():
