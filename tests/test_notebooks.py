@@ -12,8 +12,6 @@ from gru_jax.initializers import Chrono
 from scripts.notebooks import FOLDER, read, run, written
 from tests.programs import program
 
-pytestmark = pytest.mark.usefixtures("least_effort")
-
 # What each notebook says of its results, in the names that it defines.
 CLAIMS = {
     "1_gates": [

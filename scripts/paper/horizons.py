@@ -81,7 +81,8 @@ def correlation(some: list[Point]) -> float:
     columns = [point.horizon for point in some], [point.learned for point in some]
     if any(len({*column}) < 2 for column in columns):  # a constant has no ranks
         return math.nan
-    return float(scipy.stats.spearmanr(*columns).statistic)
+    ranks = [scipy.stats.rankdata(column) for column in columns]
+    return float(np.corrcoef(*ranks)[0, 1])  # spearmanr takes ten times as long, in 16,000 calls
 
 
 def within(some: list[Point]) -> float:
