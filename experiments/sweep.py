@@ -1,7 +1,6 @@
 """Runs the trials of a sweep. Its flags and its page of --help are `usage.SWEEP`."""
 
 import collections
-import itertools
 import shlex
 import sys
 import time
@@ -27,7 +26,6 @@ from experiments.sweeps.folder import (
     run_elsewhere,
 )
 from experiments.sweeps.launchers import (
-    Batch,
     Launcher,
     LocalLauncher,
     SlurmLauncher,
@@ -41,7 +39,6 @@ from gru_jax import FieldError, fields
 
 PAUSE = 0.5  # seconds between two looks at the folder
 GRACE = 5  # seconds until a worker's last files are visible on a shared disk
-SEEDS_TOGETHER = 64  # the most seeds in a population of packed trials
 LAUNCHERS = ("local", "slurm")
 MOST = 10_000  # workers
 
@@ -69,13 +66,13 @@ def main() -> int:
     imports = own.flags([*commandline.imports(sys.argv), file])
     launcher: Launcher
     if launcher_is == "slurm":
-        launcher = SlurmLauncher(folder, jobs, imports)
+        launcher = SlurmLauncher(folder, jobs, imports, options.pack)
     else:
-        launcher = LocalLauncher(folder, options.workers, imports)
+        launcher = LocalLauncher(folder, options.workers, imports, options.pack)
     make_folder(folder.path)
     with held(folder.path), stop_requests() as stop:
         folder.open(trials, chosen)
-        return run(folder, chosen, launcher, stop, options.pack, imports)
+        return run(folder, chosen, launcher, stop, imports)
 
 
 def run(
@@ -83,7 +80,6 @@ def run(
     trials: list[Trial],
     launcher: Launcher,
     stop: Callable[[], int],
-    pack: bool = True,
     imports: Sequence[str] = (),
 ) -> int:
     """Runs the trials that are missing; returns the exit status."""
@@ -94,16 +90,31 @@ def run(
     missing = {t.name: t for t in trials if before[t.name].status not in FINISHED}
     for line in waiting.told(folder, trials, ended=False):
         print(line)
-    left: dict[str, Trial] = {}
+    queued = launcher.waiting()
+    left = _free(folder, missing)
+    launcher.start(_without_failures(folder, [t for name, t in left.items() if name not in queued]))
+    ended: dict[str, tuple[str, float]] = {}
     with Display(trials, before) as display:
-        while not left and not stop():
-            # Each round has the trials that had to wait for those of the round before.
-            left = {name: trial for name, trial in missing.items() if folder.may_run(trial)}
-            if not left:
-                break
-            for name in left:
-                del missing[name]
-            _round(folder, left, launcher, stop, pack, display)
+        while left and not stop():
+            time.sleep(PAUSE)
+            ended |= {name: (how, time.monotonic()) for name, how in launcher.ended().items()}
+            states = {name: folder.state(name) for name in left}
+            for name in ended.keys() & left.keys():
+                how, when = ended[name]
+                unsaid = states[name].status not in (*FINISHED, FAILED)
+                if unsaid and time.monotonic() - when > GRACE:
+                    folder.fail(name, how)
+                    states[name] = folder.state(name)
+            display.update(states)
+            over = [name for name in left if states[name].status in (*FINISHED, FAILED)]
+            for name in over:
+                del left[name]
+            if over:
+                write_results(folder)
+                # What has waited for one of these starts now, and not once all others are over.
+                if free := _free(folder, missing):
+                    launcher.start(_without_failures(folder, list(free.values())))
+                    left |= free
     if left:
         print(launcher.stop())
     write_results(folder)
@@ -114,55 +125,18 @@ def run(
     return STOPPED + stopped if stopped else conclude(folder, trials)
 
 
-def _round(
-    folder: SweepFolder,
-    left: dict[str, Trial],
-    launcher: Launcher,
-    stop: Callable[[], int],
-    pack: bool,
-    display: "Display",
-) -> None:
-    """Runs trials that need not wait; those that are over are taken out of `left`."""
-    from experiments.reports.results import write_results
-
-    ended: dict[str, tuple[str, float]] = {}
-    queued = launcher.waiting()
-    missing = [trial for name, trial in left.items() if name not in queued]
-    for trial in missing:
-        folder.forget_failure(trial.name)
-    launcher.start(batches(missing, pack))
-    while left and not stop():
-        time.sleep(PAUSE)
-        ended |= {name: (how, time.monotonic()) for name, how in launcher.ended().items()}
-        states = {name: folder.state(name) for name in left}
-        for name in ended.keys() & left.keys():
-            how, when = ended[name]
-            unsaid = states[name].status not in (*FINISHED, FAILED)
-            if unsaid and time.monotonic() - when > GRACE:
-                folder.fail(name, how)
-                states[name] = folder.state(name)
-        display.update(states)
-        over = [name for name in left if states[name].status in (*FINISHED, FAILED)]
-        for name in over:
-            del left[name]
-        if over:
-            write_results(folder)
+def _free(folder: SweepFolder, missing: dict[str, Trial]) -> dict[str, Trial]:
+    """Takes the trials out of `missing` that need not wait for another."""
+    found = {name: trial for name, trial in missing.items() if folder.may_run(trial)}
+    for name in found:
+        del missing[name]
+    return found
 
 
-def batches(trials: list[Trial], pack: bool) -> list[Batch]:
-    """Groups trials by program, with at most `SEEDS_TOGETHER` seeds in a batch of several."""
-    if not pack:
-        return [[trial.name] for trial in trials]
-    by_program: dict[object, list[Batch]] = {}
-    room: dict[object, int] = {}
+def _without_failures(folder: SweepFolder, trials: list[Trial]) -> list[Trial]:
     for trial in trials:
-        program, seeds = trial.settings.program, len(trial.settings.seeds)
-        if seeds > room.get(program, 0):
-            by_program.setdefault(program, []).append([])
-            room[program] = max(SEEDS_TOGETHER, seeds)
-        by_program[program][-1].append(trial.name)
-        room[program] -= seeds
-    return list(itertools.chain.from_iterable(by_program.values()))
+        folder.forget_failure(trial.name)
+    return trials
 
 
 def table(trials: list[Trial]) -> rich.table.Table:

@@ -1,6 +1,7 @@
 """Runs a sweep's trials in worker processes on this machine, or in jobs of a Slurm cluster."""
 
 import contextlib
+import itertools
 import os
 import shutil
 import subprocess
@@ -9,12 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from experiments.settings.trials import Trial
 from experiments.sweeps.folder import SLURM, SweepFolder
 from experiments.system import memory
 from experiments.system.files import RunError, read_json, write_json
 from gru_jax import FieldError, fields
 
 Batch = list[str]  # names of the trials that one worker trains together
+SEEDS_TOGETHER = 64  # the most seeds in a population of packed trials
 
 
 class Launcher(Protocol):
@@ -23,14 +26,30 @@ class Launcher(Protocol):
     def waiting(self) -> set[str]:
         """Names of trials that an earlier command has already queued."""
 
-    def start(self, batches: list[Batch]) -> None:
-        """Takes batches, once those of an earlier call are over; what cannot start yet waits."""
+    def start(self, trials: list[Trial]) -> None:
+        """Takes more trials; what cannot start yet waits."""
 
     def ended(self) -> dict[str, str]:
         """Trials whose worker has ended since the last call, and how it ended."""
 
     def stop(self) -> str:
         """Stops what can be stopped, waits for it, and says what continues."""
+
+
+def batches(trials: list[Trial], pack: bool) -> list[Batch]:
+    """Groups trials by program, with at most `SEEDS_TOGETHER` seeds in a batch of several."""
+    if not pack:
+        return [[trial.name] for trial in trials]
+    by_program: dict[object, list[Batch]] = {}
+    room: dict[object, int] = {}
+    for trial in trials:
+        program, seeds = trial.settings.program, len(trial.settings.seeds)
+        if seeds > room.get(program, 0):
+            by_program.setdefault(program, []).append([])
+            room[program] = max(SEEDS_TOGETHER, seeds)
+        by_program[program][-1].append(trial.name)
+        room[program] -= seeds
+    return list(itertools.chain.from_iterable(by_program.values()))
 
 
 def worker(folder: Path, batch: Batch, options: list[str]) -> list[str]:
@@ -47,36 +66,37 @@ class LocalLauncher:
       workers: how many at a time; 0: one per CPU, but no more than there are batches. On systems
         that cannot bind a process to CPUs (macOS), and with an accelerator, one, on all of them.
       imports: --import flags for the workers.
+      pack: whether trials that one program trains are trained together.
     """
 
-    def __init__(self, folder: SweepFolder, workers: int = 0, imports: Sequence[str] = ()):
-        self._folder, self._imports = folder, imports
+    def __init__(
+        self,
+        folder: SweepFolder,
+        workers: int = 0,
+        imports: Sequence[str] = (),
+        pack: bool = True,
+    ):
+        self._folder, self._imports, self._pack = folder, imports, pack
         self._workers = workers
+        self._waiting: list[Trial] = []
         self._running: dict[int, tuple[Batch, subprocess.Popen[bytes]]] = {}
 
     def waiting(self) -> set[str]:
         return set()  # workers end with the process that started them
 
-    def start(self, batches: list[Batch]) -> None:
-        cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-        usual = 1 if memory.accelerated() else len(cpus) or 1
-        workers = min(self._workers or usual, max(len(batches), 1))
-        options = lambda share: [f"--cpus={','.join(map(str, share))}"] if share else []
-        self._options = [
-            # With more workers than CPUs, some share one.
-            options(cpus[place::workers] or cpus[place % max(len(cpus), 1) :][:1])
-            for place in range(workers)
-        ]
-        for _, process in self._running.values():
-            process.wait()  # its trials are over, and so will it be
-        self._waiting, self._running = list(batches), {}
+    def start(self, trials: list[Trial]) -> None:
+        self._waiting += trials
         self._fill()
 
     def _fill(self) -> None:
+        if not self._running:
+            self._options = self._shares(len(batches(self._waiting, self._pack)))
         for place, options in enumerate(self._options):
             if place in self._running or not self._waiting:
                 continue
-            batch = self._waiting.pop(0)
+            # Trials that have come since the last worker began are packed with those before them.
+            batch = batches(self._waiting, self._pack)[0]
+            self._waiting = [trial for trial in self._waiting if trial.name not in batch]
             with self._folder.log(batch[0]).open("ab") as log:
                 process = subprocess.Popen(
                     worker(self._folder.path, batch, [*options, "--attached", *self._imports]),
@@ -86,6 +106,18 @@ class LocalLauncher:
                     env=memory.SHARED | os.environ if len(self._options) > 1 else None,
                 )
             self._running[place] = batch, process
+
+    def _shares(self, count: int) -> list[list[str]]:
+        """The flags of each worker, if there are so many batches."""
+        cpus = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+        usual = 1 if memory.accelerated() else len(cpus) or 1
+        workers = min(self._workers or usual, max(count, 1))
+        options = lambda share: [f"--cpus={','.join(map(str, share))}"] if share else []
+        # With more workers than CPUs, some share one.
+        return [
+            options(cpus[place::workers] or cpus[place % max(len(cpus), 1) :][:1])
+            for place in range(workers)
+        ]
 
     def ended(self) -> dict[str, str]:
         found: dict[str, str] = {}
@@ -154,10 +186,18 @@ class SlurmLauncher:
     Args:
       options: what `slurm_options` returns.
       imports: --import flags for the workers.
+      pack: whether trials that one program trains are trained together.
     """
 
-    def __init__(self, folder: SweepFolder, options: dict[str, Any], imports: Sequence[str] = ()):
+    def __init__(
+        self,
+        folder: SweepFolder,
+        options: dict[str, Any],
+        imports: Sequence[str] = (),
+        pack: bool = True,
+    ):
         self._folder, self._path = folder, folder.path.resolve() / SLURM
+        self._pack = pack
         self._imports, self._options = imports, options
         for command in ("sbatch", "squeue"):
             if not shutil.which(command):
@@ -182,16 +222,17 @@ class SlurmLauncher:
             self._jobs = {job: batch for job, batch in known.items() if job in queued}
         return {name for batch in self._jobs.values() for name in batch}
 
-    def start(self, batches: list[Batch]) -> None:
-        if batches:
+    def start(self, trials: list[Trial]) -> None:
+        if trials:
+            found = batches(trials, self._pack)
             executor = self._submitit.AutoExecutor(self._path, cluster="slurm")
             executor.update_parameters(name="gru_jax", **self._options)
             with executor.batch():
                 jobs = [
                     executor.submit(Job(self._folder.path.resolve(), batch, self._imports))
-                    for batch in batches
+                    for batch in found
                 ]
-            self._jobs |= {job.job_id: batch for job, batch in zip(jobs, batches, strict=True)}
+            self._jobs |= {job.job_id: batch for job, batch in zip(jobs, found, strict=True)}
         write_json(self._path / "jobs.json", self._jobs)
 
     def ended(self) -> dict[str, str]:

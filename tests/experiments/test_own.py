@@ -198,7 +198,13 @@ def test_jobs_of_a_cluster_import_as_well(tmp_path, monkeypatch):
     submitit, started = mock.MagicMock(), mock.MagicMock()
     submitit.AutoExecutor().submit.return_value.job_id = "7"
     monkeypatch.setattr(launcher, "_submitit", submitit)
-    launcher.start([["a", "b"]])
+    rates = {"a": 0.1, "b": 0.2}
+    launcher.start(
+        described(
+            tiny_config().to_dict(),
+            lambda add: [add(name, {"optimizer.learning_rate": rates[name]}) for name in rates],
+        )
+    )
     (job,) = submitit.AutoExecutor().submit.call_args.args
     monkeypatch.setattr("subprocess.Popen", started)
     job()

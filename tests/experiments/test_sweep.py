@@ -12,10 +12,9 @@ from experiments.reports.results import entries
 from experiments.runs import load
 from experiments.runs.records import read_summary
 from experiments.settings.resolution import resolve
-from experiments.settings.trials import Trial, described
-from experiments.sweep import batches
+from experiments.settings.trials import described
 from experiments.sweeps.folder import State, SweepFolder, _rows
-from experiments.sweeps.launchers import LocalLauncher, SlurmLauncher, slurm_options
+from experiments.sweeps.launchers import LocalLauncher, SlurmLauncher, batches, slurm_options
 from experiments.sweeps.worker import train_trials
 from experiments.system import memory
 from experiments.system.files import RunError
@@ -152,7 +151,7 @@ def test_list_shows_the_trials_and_runs_nothing(tmp_path):
 
 
 def test_trials_come_after_others_that_have_solved_their_task(tmp_path):
-    """What comes after "solved" is run in a second round, and would allow a third."""
+    """What comes after "solved" is run once that is over, and would allow a third."""
     file = sweep_file(
         tmp_path / "after.py",
         """
@@ -311,32 +310,67 @@ def test_a_job_that_was_requeued_takes_over_from_another_host(tmp_path, monkeypa
     assert folder.state("0") == State("done", 40)
 
 
-@pytest.mark.quick
-def test_shares_of_the_cpus(tmp_path, monkeypatch):
-    started, shared = [], []
+@pytest.fixture
+def started(monkeypatch):
+    """Workers that do nothing, and whose `returncode` a test may set."""
+    found = []
 
     class Started:
         returncode = None
 
         def __init__(self, command, env=None, **_):
-            started.append(command)
-            shared.append(env and env["XLA_PYTHON_CLIENT_PREALLOCATE"])
+            self.command, self.env = command, env
+            found.append(self)
 
         def poll(self):
-            return None
+            return self.returncode
 
     monkeypatch.setattr(subprocess, "Popen", Started)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1, 2, 3, 4})
-    (tmp_path / "logs").mkdir()
-    LocalLauncher(SweepFolder(tmp_path), workers=1).start([["a"]])
-    assert (started.pop(), shared.pop())[1] is None  # it may have all of an accelerator's memory
-    LocalLauncher(SweepFolder(tmp_path), workers=2).start([["a"], ["b", "c"], ["d"]])
-    assert shared == ["false", "false"]
+    return found
+
+
+def launcher(path, **options):
+    (path / "logs").mkdir(exist_ok=True)
+    return LocalLauncher(SweepFolder(path), **options)
+
+
+def flag(started, name):
+    return next(part for part in started.command if part.startswith(f"--{name}="))
+
+
+OTHERS = [{"model.cell": "lstm"}, {}, {"optimizer.learning_rate": 0.2}, {"population.seeds": 99}]
+
+
+@pytest.mark.quick
+def test_shares_of_the_cpus(tmp_path, monkeypatch, started):
+    found = trials(*OTHERS)
+    launcher(tmp_path, workers=1).start(found[:1])
+    assert started.pop().env is None  # it may have all of an accelerator's memory
+    launcher(tmp_path, workers=2).start(found)
+    assert [each.env["XLA_PYTHON_CLIENT_PREALLOCATE"] for each in started] == ["false", "false"]
+    assert [flag(each, "cpus") for each in started] == ["--cpus=0,2,4", "--cpus=1,3"]
+    assert [flag(each, "trials") for each in started] == ["--trials=0", "--trials=1,2"]
     monkeypatch.setattr(memory, "accelerated", lambda: True)
-    LocalLauncher(SweepFolder(tmp_path)).start([["a"], ["b"]])
-    assert "--cpus=0,1,2,3,4" in started.pop()
+    launcher(tmp_path).start(found)
+    assert len(started) == 3
+    assert flag(started[2], "cpus") == "--cpus=0,1,2,3,4"
+
+
+@pytest.mark.quick
+def test_workers_take_what_has_come_meanwhile(tmp_path, started):
+    """Packed with what waits already; the CPUs are shared anew once no worker is left."""
+    lstm, one, other, many = trials(*OTHERS)
+    local = launcher(tmp_path)
+    local.start([lstm, many])
+    local.start([one])
+    local.start([other])
     assert len(started) == 2
-    shares = [[part for part in command if "--cpus" in part] for command in started]
-    assert shares == [["--cpus=0,2,4"], ["--cpus=1,3"]]
-    assert "--trials=b,c" in started[1]
-    assert isinstance(trials({})[0], Trial)
+    started[1].returncode = 0
+    assert [*local.ended()] == ["3"]
+    assert [flag(each, "trials") for each in started[2:]] == ["--trials=1,2"]
+    assert flag(started[2], "cpus") == flag(started[1], "cpus") == "--cpus=1,3"
+    started[0].returncode = started[2].returncode = 0
+    assert {*local.ended()} == {"0", "1", "2"}
+    local.start([many])
+    assert flag(started[3], "cpus") == "--cpus=0,1,2,3,4"

@@ -1,10 +1,12 @@
 """What a sweep says of trials that come after others: which are not run, and why."""
 
+import dataclasses
 import json
 import shutil
 
 import pytest
 
+from experiments import sweep as command
 from experiments.sweeps.folder import SweepFolder, run_elsewhere
 from experiments.sweeps.waiting import told
 from experiments.system.files import RunError
@@ -78,6 +80,40 @@ def test_what_has_failed_is_told_once_all_has_ended(tmp_path):
     assert told(folder, trials, ended=False) == [waits]  # it is run once more
     failed = f"not run: 2 trials (c and 1 more), since {FIRST} has failed: b"
     assert told(folder, trials, ended=True) == [failed]
+
+
+class Launched:
+    """A launcher whose trials end in a given order, one at each look; tells what has happened."""
+
+    def __init__(self, folder, ended, order):
+        self.folder, self.ended_folder, self.order, self.told = folder, ended, list(order), []
+
+    def waiting(self):
+        return set()
+
+    def start(self, trials):
+        self.told.append("+" + "".join(trial.name for trial in trials))
+
+    def ended(self):
+        name = self.order.pop(0)
+        shutil.move(self.ended_folder / "trials" / name, self.folder.workdir(name))
+        self.told.append(name)
+        return {}
+
+
+def test_what_waited_starts_as_soon_as_it_may(tmp_path, monkeypatch):
+    """Though others, which it does not wait for, are still under way."""
+    monkeypatch.setattr(command, "PAUSE", 0)
+    ended = folder_of(tmp_path / "ended", "abcde", "ab")
+    folder = SweepFolder(tmp_path / "sweep")
+    folder.path.mkdir()
+    trials = list(ended.trials().values())
+    slow = dataclasses.replace(trials[3], after=())
+    trials[3] = slow
+    folder.open(trials)
+    launched = Launched(folder, ended.path, "abedc")
+    assert command.run(folder, trials, launched, stop=lambda: 0) == 0
+    assert launched.told == ["+ad", "a", "+be", "b", "+c", "e", "d", "c"]
 
 
 def test_what_was_run_in_another_folder_is_not_run_again_and_counts(tmp_path):
