@@ -84,12 +84,12 @@ def headline() -> str:
 
 
 def ordered(task: str) -> list[str]:
-    """The variants, from the one that does best at the longest length of those that come there."""
+    """The variants by their reach, and then by what they do at the longest length."""
     chosen, lengths = results.best(results.load(SWEEP)), tasks()[task]
 
-    def merit(variant: str) -> list[tuple[float, ...]]:
+    def merit(variant: str) -> tuple[int, list[tuple[float, ...]]]:
         found = [chosen.get(((task, length), variant)) for length in reversed(lengths)]
-        return [results.merit(each) if each else () for each in found]
+        return reached(variant, task), [results.merit(each) if each else () for each in found]
 
     return sorted(results.variants(SWEEP), key=merit, reverse=True)
 

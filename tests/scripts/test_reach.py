@@ -40,6 +40,19 @@ def test_variants_are_ordered_by_reach_and_then_by_updates():
     ]
 
 
+def test_one_with_a_longer_reach_comes_first_though_another_has_a_seed_that_goes_farther(
+    monkeypatch,
+):
+    rows = [
+        row("adding-T100-gru-lr0.01", [None] * 3 + [9]),
+        row("adding-T200-gru-lr0.01", [None] * 3 + [9]),
+        row("adding-T100-lstm-lr0.01", [9] * 4),
+        row("adding-T200-lstm-lr0.01", [None] * 4),
+    ]
+    monkeypatch.setattr(results, "load", lambda _: [results.Result(each) for each in rows])
+    assert reach.ordered("adding")[0] == "lstm"
+
+
 @pytest.mark.usefixtures("made_up")
 def test_a_table_shows_the_better_rate_and_leaves_out_what_was_not_run():
     assert reach.table("adding").splitlines() == [
@@ -150,7 +163,7 @@ def test_what_the_page_says_of_lem_and_of_plain_networks():
 
 
 def test_what_the_page_says_of_copy_first():
-    short, long = at("copy-first", 5), at("copy-first", 100)
+    short, long, longer, longest = (at("copy-first", length) for length in (5, 100, 300, 600))
     assert len(short) == len(long) == 12
     assert all(each.solved == each.seeds == 16 for each in short.values())
     assert {name: each.solved for name, each in long.items() if each.solved} == {
@@ -164,6 +177,35 @@ def test_what_the_page_says_of_copy_first():
     for name in ("gru", "lstm", "min_gru_two", "exprnn"):
         assert min(long[name].loss) > 1  # what is expected of a blind one
     assert long["nbrc"].loss[1] < 0.01
+    told = {"gru_chrono": 8, "lstm_chrono": 8}
+    for found, lem in ((longer, 1), (longest, 2)):
+        assert {name: each.solved for name, each in found.items() if each.solved} == {
+            **told,
+            "lem": lem,
+            "gru_refined": 1,
+        }
+        assert all(each.seeds == 8 for each in found.values())
+    assert updates(long) | {"lem": 0, "vanilla_identity": 0} == {
+        "gru_chrono": 200,
+        "lstm_chrono": 400,
+        "lem": 0,
+        "vanilla_identity": 0,
+    }
+    assert (updates(longest)["gru_chrono"], updates(longest)["lstm_chrono"]) == (375, 2100)
+
+
+def test_over_600_steps_of_copy_first_an_lstm_needs_the_lower_rate_and_a_gru_does_not():
+    solved = {
+        (each.variant, each.rate): each.outcomes.solved
+        for each in results.load("reach")
+        if each.problem == ("copy-first", 600) and each.variant.endswith("chrono")
+    }
+    assert solved == {
+        ("gru_chrono", 0.01): 8,
+        ("gru_chrono", 0.003): 8,
+        ("lstm_chrono", 0.01): 3,
+        ("lstm_chrono", 0.003): 8,
+    }
 
 
 def test_over_750_steps_the_higher_rate_is_the_better_one_of_every_cell():
