@@ -85,6 +85,20 @@ def means_of(task, cell):
     }
 
 
+def test_in_selective_copy_the_start_decides():
+    means = means_of("selective_copy", "")
+    assert cogscale.score("selective_copy", sweep.SIZE, "LSTM").mean > 0.86 > 0.6 > means["lstm"]
+    assert min(means, key=means.__getitem__) == "lstm_chrono"
+    theirs = cogscale.scores("selective_copy", sweep.SIZE)
+    ahead = [model for model, score in theirs.items() if score.mean < means["lstm_chrono"]]
+    assert ahead == ["TRANSFORMER_DECODER"]
+    assert len(theirs) == 7
+    grus = [means[f"gru{start}"] for start in ("_chrono", "_bias1", "_refined", "")]
+    assert grus == sorted(grus)
+    assert [*sorted(means, key=means.__getitem__)][1] == "gru_chrono"
+    assert means["lstm_refined"] > 1.1 * means["lstm"]
+
+
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_chrono_is_the_best_start_in_associative_recall_and_the_worst_in_forecasts(cell):
     recall = means_of("associative_recall", cell)
