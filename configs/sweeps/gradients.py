@@ -14,6 +14,7 @@ def get_config() -> ConfigDict:
     config = adding.get_config()
     config.name = "gradients_trained"
     config.task.length = LENGTH
+    config.population.seeds = 16
     return config
 
 

@@ -49,12 +49,15 @@ def test_22_training_makes_gates_carry_what_their_start_did_not():
             name = f"{kind}-{start}"
             assert carried(after[name])[0] > 0.05
             assert after[name]["horizon"][0] >= 98  # of 100 steps
-            assert solved[name] == 8
+            assert solved[name] == 16
+    low, _, high = carried(after["gru-bias0"])
+    assert (round(low, 2), round(high, 2)) == (0.05, 0.11)
+    assert min(carried(after[name])[1] for name in GRUS) > 0.07
     assert all(solved[name] == 0 for name in after if after[name]["cell"] == "vanilla")
     for name in ("tanh-1.5", "relu-1.5"):
         assert carried(after[name])[1] < carried(before[name])[1]
     for name in ("relu-0.5", "relu-1"):
-        assert carried(before[name])[2] < carried(after[name])[1] < 1e-5
+        assert carried(before[name])[1] < carried(after[name])[1] < 1e-5
 
 
 GATED = ("gru-bias0", "gru-bias1", "gru-chrono", "gru-before")
@@ -68,10 +71,18 @@ def test_16_an_update_gate_says_how_long_a_unit_remembers_and_a_reset_gate_does_
         assert ranks["gate"][0] > 0.9
     for name in GATED:
         ranks = gradients.load()["after"][name]["gates"]["correlation"]
-        assert abs(ranks["reset"][1]) < 0.25
+        assert abs(ranks["reset"][1]) < 0.3
         assert ranks["reset"][2] < 0.4
     # Positive where there is anything: short memories have reset gates nearer to 0.
     assert gradients.load()["after"]["gru-bias0"]["gates"]["correlation"]["reset"][0] > 0
+
+
+def test_22_the_longer_its_memories_at_the_start_the_sooner_an_lstm_has_solved_adding():
+    found = {each.row["trial"]: each.outcomes for each in results.load("gradients_trained")}
+    steps = {name: each.median_steps for name, each in found.items()}
+    assert steps["lstm-chrono"] < steps["lstm-bias1"] < steps["lstm-bias0"]
+    assert steps["gru-chrono"] < min(steps["gru-bias0"], steps["gru-bias1"])
+    assert steps["gru-bias0"] <= steps["gru-bias1"]
 
 
 def test_16_training_spreads_the_memories_of_units_apart():
@@ -85,18 +96,15 @@ def test_16_training_spreads_the_memories_of_units_apart():
 def test_24_what_comes_in_decides_how_much_passes():
     before, after = gradients.load()["before"], gradients.load()["after"]
     mark = lambda measured: [measured["response"][part][1] for part in ("low", "median", "high")]
-    for name in ("lstm-bias0", "lstm-bias1", "lstm-chrono"):
+    lstms = ("lstm-bias0", "lstm-bias1", "lstm-chrono")
+    assert max(abs(mark(before[name])[1]) for name in (*lstms, *GRUS)) < 0.05
+    for name in lstms:
         assert mark(after[name])[0] > 0.01
-        assert mark(before[name])[1] < 0
     for name in GRUS:
-        assert mark(before[name])[2] < 0
-        assert -0.15 < mark(after[name])[1] < mark(after[name])[2] < 0
-    # Started as usual it was there already, started with long memories it came with training.
-    for name, grows in {"bias0": False, "open": False, "bias1": True, "chrono": True}.items():
-        name = f"gru-{name}"
-        assert (mark(after[name])[1] < mark(before[name])[1]) == grows
+        assert -0.14 < mark(after[name])[1] < mark(after[name])[2] < 0
+        assert mark(after[name])[1] < min(-0.04, mark(before[name])[1])
     for name in ("lstm-bias0", "lstm-bias1"):
-        assert mark(after[name])[1] > 0.2  # a step with a mark passes a fifth more
+        assert np.exp(mark(after[name])[1]) > 1 + 1 / 7
     assert mark(before["tanh-1"])[2] < -0.1  # more than in any gated cell
 
 
@@ -104,7 +112,7 @@ def test_23_where_the_gradient_vanishes_the_weights_get_that_of_the_last_steps()
     initial = gradients.load()["initial"]
     for name in ("tanh-0.5", "tanh-1", "relu-1", "lstm-bias0", "gru-bias0"):
         assert over_a_hundred_steps(name)[2] < 1e-8
-        assert initial[name]["recent"][0] > 0.85  # of it comes from the last ten of 400
+        assert initial[name]["recent"][0] > 0.8  # of it comes from the last ten of 400
     for kind in ("gru", "lstm"):
         assert initial[f"{kind}-chrono"]["recent"][2] < 0.3
 
