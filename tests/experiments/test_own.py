@@ -13,6 +13,7 @@ from flax import nnx
 from jax.nn.initializers import Initializer
 
 from configs import adding, common
+from configs.variants import values
 from experiments.evaluate import evaluate
 from experiments.runs import load
 from experiments.settings.resolution import resolve
@@ -198,19 +199,14 @@ def test_jobs_of_a_cluster_import_as_well(tmp_path, monkeypatch):
     submitit, started = mock.MagicMock(), mock.MagicMock()
     submitit.AutoExecutor().submit.return_value.job_id = "7"
     monkeypatch.setattr(launcher, "_submitit", submitit)
-    rates = {"a": 0.1, "b": 0.2}
-    launcher.start(
-        described(
-            tiny_config().to_dict(),
-            lambda add: [add(name, {"optimizer.learning_rate": rates[name]}) for name in rates],
-        )
-    )
+    rates = values("optimizer.learning_rate", (0.1, 0.2), "lr").items()
+    launcher.start(described(tiny_config().to_dict(), lambda add: [add(*each) for each in rates]))
     (job,) = submitit.AutoExecutor().submit.call_args.args
     monkeypatch.setattr("subprocess.Popen", started)
     job()
     (command,) = started.call_args.args
     assert command[-1] == "--import=/x/mine.py"
-    assert "--trials=a,b" in command
+    assert "--trials=lr0.1,lr0.2" in command
 
 
 def test_workers_import_nothing_where_all_is_the_librarys(tmp_path):
