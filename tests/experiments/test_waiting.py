@@ -111,9 +111,10 @@ def test_what_waited_starts_as_soon_as_it_may(tmp_path, monkeypatch):
     slow = dataclasses.replace(trials[3], after=())
     trials[3] = slow
     folder.open(trials)
-    launched = Launched(folder, ended.path, "abedc")
+    folder.fail("b", "its worker ended with status 1")  # in an earlier command; tried once more
+    launched = Launched(folder, ended.path, "aebdc")
     assert command.run(folder, trials, launched, stop=lambda: 0) == 0
-    assert launched.told == ["+ad", "a", "+be", "b", "+c", "e", "d", "c"]
+    assert launched.told == ["+ad", "a", "+be", "e", "b", "+c", "d", "c"]
 
 
 def test_what_was_run_in_another_folder_is_not_run_again_and_counts(tmp_path):
