@@ -8,6 +8,7 @@ imported the modules, which saves seconds per kill.
 """
 
 import collections
+import itertools
 import json
 import multiprocessing
 import os
@@ -46,7 +47,8 @@ CONFIG: dict[str, Any] = {
     "train.batch_size": 4,
     "train.evaluation_examples": 8,
 }
-MOMENTS = ("any", "compiling", "checkpoint", "metrics", "again")
+MOMENTS = ("any", "compiling", "checkpoint", "partial", "metrics", "again")
+OPERATIONS = ("open", "os.rename", "shutil.rmtree")  # as Python's audit hooks call them
 
 
 def main() -> int:
@@ -127,7 +129,7 @@ def _lane(
         while killed < kills:
             to_come = to_come or chance.sample(moments, len(moments))
             moment = to_come.pop()
-            run.start()
+            run.start(chance.randint(1, 32) if moment == "partial" else None)
             run.wait(moment, chance, times)
             newest = run.newest()
             if not run.kill():
@@ -160,12 +162,13 @@ class _Run:
         self._server = server
         self._newest_before = -1
 
-    def start(self) -> None:
+    def start(self, fatal: int | None = None) -> None:
+        """Starts the program. `fatal`: what `_die` is given; None lets it live."""
         self._newest_before = self.newest()
         self.printed.write_text("")
         overrides = [f"--config.{name}={value}" for name, value in CONFIG.items()]
         arguments = ["--config=configs/adding.py", f"--workdir={self.workdir}", *overrides]
-        self.process = self._server.Process(target=_program, args=(arguments, self.printed))
+        self.process = self._server.Process(target=_program, args=(arguments, self.printed, fatal))
         self.began = time.monotonic()
         self.process.start()
 
@@ -177,6 +180,8 @@ class _Run:
             steps = CONFIG[every[moment]]
             self._until((self._logged() // steps + chance.randint(1, 8)) * steps)
             time.sleep(chance.uniform(0, 0.004))
+        elif moment == "partial":
+            self.process.join()
         else:
             low, high = {
                 "any": (0, whole),
@@ -251,14 +256,31 @@ class _Run:
         return seen[0], seen[1], time.monotonic() - self.began
 
 
-def _program(arguments: list[str], printed: Path) -> None:
+def _program(arguments: list[str], printed: Path, fatal: int | None) -> None:
     """What `python -m experiments.train` does once its modules are imported."""
     from experiments import train, usage
     from experiments.system import commandline
 
+    if fatal is not None:
+        _die(fatal)
     sys.stdout = sys.stderr = printed.open("w", buffering=1)
     sys.argv = ["experiments.train", *arguments]
     commandline.run(train.main, usage.TRAIN)
+
+
+def _die(fatal: int) -> None:
+    """Has this process killed before the given one of its operations on unfinished checkpoints.
+
+    Such a moment lasts less than a millisecond: from outside it is met by chance alone.
+    """
+    operations = itertools.count(1)
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        unfinished = event in OPERATIONS and ".partial" in str(arguments[0])
+        if unfinished and next(operations) == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(watch)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ def test_killed_and_started_again_it_ends_with_the_same_bits():
     counts = kills.kill(25)
     assert counts["equal_runs"] == counts["runs"] > 0
     assert all(counts[f"waited for: {moment}"] >= 3 for moment in kills.MOMENTS), counts
-    for meant in ("compiling", "a checkpoint being written", "no progress since the kill before"):
+    assert counts.get("hit: a checkpoint being written", 0) >= 3, counts
+    for meant in ("compiling", "no progress since the kill before"):
         assert counts.get(f"hit: {meant}", 0) > 0, counts
     assert counts.get("hit: metrics of a step without its checkpoint", 0) > 0, counts
 
