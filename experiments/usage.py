@@ -94,11 +94,11 @@ SWEEP = Program(
     purpose="Runs the trials of a sweep, on this machine or on a Slurm cluster, and makes a "
     "report that compares them.",
     examples=(
-        ("only list the trials", "--config=configs/sweeps/cells.py --list"),
-        ("run what is missing of some", "--config=configs/sweeps/cells.py --only='copy-*'"),
+        ("only list the trials", "--config=configs/sweeps/gates.py --list"),
+        ("run what is missing of some", "--config=configs/sweeps/gates.py --only='copy-*'"),
         (
             "all of them, as jobs of a cluster",
-            "--config=configs/sweeps/cells.py --launcher=slurm --slurm=partition=gpu,minutes=60",
+            "--config=configs/sweeps/gates.py --launcher=slurm --slurm=partition=gpu,minutes=60",
         ),
     ),
     more=(
@@ -150,7 +150,7 @@ GRADIENTS = Program(
         ("some of them", "--config=configs/gradients.py --only='gru*'"),
         (
             "the runs of a sweep as well, before and after training",
-            "--config=configs/gradients.py --runs=runs/sweeps/cells",
+            "--config=configs/gradients.py --runs=runs/sweeps/gates",
         ),
     ),
     more=(
@@ -235,7 +235,7 @@ REPORT = Program(
     "they are.",
     takes="DIR...",
     examples=(
-        ("of a sweep: writes runs/sweeps/cells/report.html", "runs/sweeps/cells"),
+        ("of a sweep: writes runs/sweeps/gates/report.html", "runs/sweeps/gates"),
         ("of two runs", "runs/adding-HASH runs/copy-HASH --output=both.html"),
         ("of a run with a cell of your own", "runs/mine-HASH --import=mine.py"),
     ),
@@ -250,7 +250,7 @@ WATCH = Program(
     purpose="Follows a run or a sweep in the browser: the page of experiments.report, which "
     "changes as results come.",
     examples=(
-        ("a sweep that goes on, at 127.0.0.1:8765", "--run=runs/sweeps/cells"),
+        ("a sweep that goes on, at 127.0.0.1:8765", "--run=runs/sweeps/gates"),
         ("at any free port", "--run=runs/adding-HASH --port=0"),
         ("with a data file that has been moved", "--run=runs/text-HASH --data=reviews.tsv"),
     ),

@@ -27,7 +27,7 @@ PROGRAM = Program(
     purpose="Trains some trials of a sweep. Not for use by hand: experiments.sweep starts workers, "
     "here or on a cluster's nodes. The trials of one worker need the same compiled program, and "
     "are trained together.",
-    examples=(("two trials", "--sweep=runs/sweeps/cells --trials=NAME,NAME"),),
+    examples=(("two trials", "--sweep=runs/sweeps/gates --trials=NAME,NAME"),),
     flags=(
         Flag("sweep", "DIR", "the sweep's folder", required=True),
         Flag("trials", "NAME,...", "names of trials", kind="list", required=True),

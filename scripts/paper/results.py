@@ -44,7 +44,7 @@ VARIANTS = {
     },
     "precision": {"float32": "float32", "bfloat16": "bfloat16"},
 }
-ABLATIONS = ("cells", "gates", "activations")
+ABLATIONS = ("gates", "activations")
 OTHERS = ("tasks", "zoo", "reach", "sentiment", "verdicts", "precision")
 SWEEPS = (*ABLATIONS, *OTHERS, "cogscale", "cogscale_starts")
 MANY = 15  # problems of a sweep, of which only the number is told beside a budget
@@ -165,18 +165,17 @@ def compare(sweep: str) -> dict[tuple[tuple[str, int], str], Comparison]:
     return dict(zip(tested, compared(pairs), strict=True))
 
 
-def table(sweep: str, some: tuple[str, ...] = ()) -> str:
-    """A sweep's results as a Markdown table, with all variants or some."""
+def table(sweep: str) -> str:
+    """A sweep's results as a Markdown table, with a row for each problem and variant."""
     told, tests, chosen = variants(sweep), compare(sweep), best(load(sweep))
-    reference, some = next(iter(told.values())), some or tuple(told)
-    order = lambda place: (place[0], some.index(place[1]))
+    reference, order = next(iter(told.values())), list(told)
     lines = [
         "| task | T | variant | units | parameters | rate | solved (95 % interval) "
         "| median steps to solve | final loss: median (quartiles) | input-blind loss | right "
         f"| ahead of {reference} | p |",
         "|---|" + "--:|" + "---|" + "--:|" * 3 + "---|" + "--:|---|" + "--:|" * 4,
     ]
-    for place in sorted((place for place in chosen if place[1] in some), key=order):
+    for place in sorted(chosen, key=lambda place: (place[0], order.index(place[1]))):
         result, test = chosen[place], tests.get(place)
         (task, length), sums = result.problem, result.outcomes
         low, high = sums.success
@@ -243,12 +242,6 @@ def provenance(sweep: str) -> str:
     )
 
 
-def shown() -> tuple[str, ...]:
-    """The variants in the figure: each cell with its usual start, and with chrono."""
-    cells = {each.variant: each.row["cell"] for each in load("cells")}
-    return tuple(v for v in variants("cells") if starts.start(cells[v], v) in ("", "chrono"))
-
-
 def ablations() -> dict[str, str]:
     """The tables of docs/ablations.md."""
     return {sweep: table(sweep) for sweep in ABLATIONS}
@@ -256,18 +249,18 @@ def ablations() -> dict[str, str]:
 
 def draw() -> None:
     """The figures of docs/ablations.md."""
-    _draw("cells", shown(), FIGURES / "long_dependencies.png")
-    _draw("gates", tuple(VARIANTS["gates"]), FIGURES / "gated.png")
-    _draw("activations", tuple(VARIANTS["activations"]), FIGURES / "activations.png")
+    _draw("gates", FIGURES / "gated.png")
+    _draw("activations", FIGURES / "activations.png")
 
 
-def _draw(sweep: str, some: tuple[str, ...], path: Path) -> None:
+def _draw(sweep: str, path: Path) -> None:
     """Learning curves on every problem, with one line per variant, at its best rate."""
-    chosen, looks = best(load(sweep)), style.lines(len(some))
+    chosen, told = best(load(sweep)), variants(sweep)
+    looks = style.lines(len(told))
     problems = sorted({problem for problem, _ in chosen})
     figure, axes = style.panels((2.9 * len(problems), 3.6), len(problems), sharey=True)
     for axis, (task, length) in zip(axes, problems, strict=True):
-        for variant, look in zip(some, looks, strict=True):
+        for variant, look in zip(told, looks, strict=True):
             row = chosen[(task, length), variant].row
             spread = [
                 [float("nan") if loss is None else loss / row["baseline_loss"] for loss in losses]
@@ -281,10 +274,9 @@ def _draw(sweep: str, some: tuple[str, ...], path: Path) -> None:
     axes[0].set_ylabel("evaluation loss / input-blind loss")
     lines = [Line2D([], [], lw=1.8, **look) for look in looks]
     lines.append(Line2D([], [], **BLIND))
-    told = variants(sweep)
     figure.legend(
         lines,
-        [*(told[variant] for variant in some), "input-blind"],
+        [*told.values(), "input-blind"],
         loc="outside upper center",
         ncols=6 if len(problems) > 3 else 3,
         frameon=False,

@@ -12,7 +12,6 @@ WORDS = {
     "identity": "ReLU, identity",
     "two": "two layers",
     "both": "both ways",
-    "wide": "as wide as the GRU",
     "gated": "gated",
     "open": "{gate} bias 0, no reset gate",
     "before": "{gate} bias 0, reset before the product",

@@ -10,7 +10,7 @@ from experiments.figures import gradients as gradient_figures
 from gru_jax import CELLS, VanillaCell
 from scripts.benchmark.contenders import LeftOutError, Work, gates
 from scripts.benchmark.entrants import CONTENDERS
-from scripts.paper import gradients, performance, published, results
+from scripts.paper import gradients, performance, published, reach, results
 from tests.programs import ROOT
 
 
@@ -65,10 +65,10 @@ def test_gradients_of_a_new_cell_are_drawn_and_told(monkeypatch):
 
 
 def test_sweeps_with_a_new_cell_are_told(monkeypatch):
-    found = {sweep: with_mine(sweep) for sweep in ("cells", "tasks", "digits")}
+    found = {sweep: with_mine(sweep) for sweep in ("reach", "tasks", "digits")}
     load = results.load
     monkeypatch.setattr(results, "load", lambda sweep: found.get(sweep) or load(sweep))
-    for table in (results.table("cells"), results.table("tasks")):
+    for table in (reach.table("adding"), results.table("tasks")):
         assert "| my cell |" in table
     assert "| digits of 8 x 8 pixels, one by one | my cell | nobody |" in published.whole()
 

@@ -13,7 +13,7 @@ from tests.sweeping import sweep_file
 pytestmark = pytest.mark.usefixtures("least_effort")
 
 RUN = f"--config={ROOT}/configs/adding.py"
-SWEEP = f"--config={ROOT}/configs/sweeps/cells.py"
+SWEEP = f"--config={ROOT}/configs/sweeps/gates.py"
 GRADIENTS = f"--config={ROOT}/configs/gradients.py"
 
 
@@ -118,7 +118,7 @@ def test_what_a_run_does_not_have(name, arguments, message, finished):
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("sweep", [], "--config is missing: give one, such as --config=configs/sweeps/cells.py"),
+        ("sweep", [], "--config is missing: give one, such as --config=configs/sweeps/gates.py"),
         ("gradients", [], "--config is missing: give one, such as --config=configs/gradients.py"),
         ("sample", ["--run="], "--run is empty"),
         ("train", [RUN, *tiny(), "--workdir="], "--workdir is empty"),

@@ -99,8 +99,7 @@ def test_gradients_were_measured_as_their_config_says():
 @pytest.mark.parametrize("sweep", results.ABLATIONS)
 def test_matched_cells_are_within_four_per_cent(sweep):
     for each in results.load(sweep):
-        if each.variant != "lstm_wide":
-            assert math.isclose(each.row["parameters"], ablations.PARAMETERS, rel_tol=0.04)
+        assert math.isclose(each.row["parameters"], ablations.PARAMETERS, rel_tol=0.04)
 
 
 def test_seeds_that_solved_the_task_are_below_its_target(sweep):

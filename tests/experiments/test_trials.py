@@ -184,8 +184,7 @@ def test_the_sweeps_that_are_committed(path, tmp_path):
             assert trial.settings.experiment.task == theirs.experiment.task
             assert trial.settings.steps == theirs.steps
             share = trial.settings.experiment.parameters / theirs.experiment.parameters
-            width, other = (s.config["model"]["hidden_sizes"] for s in (trial.settings, theirs))
-            assert width == other if "wide" in trial.name else 0.95 < share < 1.05
+            assert 0.95 < share < 1.05
     shown = {*results.SWEEPS, *(row.sweep for row in published.rows())}
     if path.stem in shown:  # its committed results are those of all trials that were to be run
         committed = results.load(path.stem)
