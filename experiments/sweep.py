@@ -21,6 +21,7 @@ from experiments.sweeps.folder import (
     FAILED,
     FINISHED,
     RUNNING,
+    WAITING,
     State,
     SweepFolder,
     run_elsewhere,
@@ -55,22 +56,23 @@ def main() -> int:
         raise FieldError("--slurm", ",".join(options.slurm), "left out without --launcher=slurm")
     if fields.integer("--workers", options.workers, 0, MOST) and launcher_is != "local":
         raise FieldError("--workers", options.workers, "left out with --launcher=slurm")
-    if options.list:
-        terminal.console().print(table(chosen))
-        return 0
     if not chosen:
         print(f"nothing is left: {options.done} has every trial of --only={options.only}")
+        return 0
+    if options.list:
+        terminal.console().print(table(chosen))
         return 0
     path = Path(options.workdir or Path("runs", "sweeps", Path(file).stem))
     folder = SweepFolder(path, elsewhere)
     imports = own.flags([*commandline.imports(sys.argv), file])
+    told = [*imports, "--force"] if options.force else imports
     launcher: Launcher
     if launcher_is == "slurm":
-        launcher = SlurmLauncher(folder, jobs, imports, options.pack)
+        launcher = SlurmLauncher(folder, jobs, told, options.pack)
     else:
-        launcher = LocalLauncher(folder, options.workers, imports, options.pack)
+        launcher = LocalLauncher(folder, options.workers, told, options.pack)
     make_folder(folder.path)
-    with held(folder.path), stop_requests() as stop:
+    with held(folder.path, options.force), stop_requests() as stop:
         folder.open(trials, chosen)
         return run(folder, chosen, launcher, stop, imports)
 
@@ -86,13 +88,24 @@ def run(
     from experiments.reports.page import write_report
     from experiments.reports.results import write_results
 
-    before = {trial.name: folder.state(trial.name) for trial in trials}
+    before = {trial.name: _tried_again(folder.state(trial.name)) for trial in trials}
     missing = {t.name: t for t in trials if before[t.name].status not in FINISHED}
     for line in waiting.told(folder, trials, ended=False):
         print(line)
     queued = launcher.waiting()
-    left = _free(folder, missing)
-    launcher.start(_without_failures(folder, [t for name, t in left.items() if name not in queued]))
+    left: dict[str, Trial] = {}
+
+    def begin() -> None:
+        """Starts what need not wait any more, but for what an earlier command has queued."""
+        free = _free(folder, missing)
+        left.update(free)
+        new = [trial for name, trial in free.items() if name not in queued]
+        for trial in new:
+            folder.forget_failure(trial.name)
+        if new:
+            launcher.start(new)
+
+    begin()
     ended: dict[str, tuple[str, float]] = {}
     with Display(trials, before) as display:
         while left and not stop():
@@ -111,10 +124,7 @@ def run(
                 del left[name]
             if over:
                 write_results(folder)
-                # What has waited for one of these starts now, and not once all others are over.
-                if free := _free(folder, missing):
-                    launcher.start(_without_failures(folder, list(free.values())))
-                    left |= free
+                begin()  # not once all others are over
     if left:
         print(launcher.stop())
     write_results(folder)
@@ -133,10 +143,9 @@ def _free(folder: SweepFolder, missing: dict[str, Trial]) -> dict[str, Trial]:
     return found
 
 
-def _without_failures(folder: SweepFolder, trials: list[Trial]) -> list[Trial]:
-    for trial in trials:
-        folder.forget_failure(trial.name)
-    return trials
+def _tried_again(state: State) -> State:
+    """What has failed in an earlier command begins anew, where it was."""
+    return State(WAITING, state.step) if state.status == FAILED else state
 
 
 def table(trials: list[Trial]) -> rich.table.Table:

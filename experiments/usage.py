@@ -115,6 +115,7 @@ SWEEP = Program(
             False,
             SWITCH,
         ),
+        Flag("force", "", "take folders over from a process on another host", False, SWITCH),
         Flag("only", "PATTERN", "which trials to run, by name, with * and ?", "*"),
         Flag("done", "FILE", "the results.jsonl of trials that have been run in another folder"),
         Flag("launcher", "WHERE", "local, or slurm for jobs of a cluster", "local"),

@@ -59,6 +59,16 @@ def sweep_file(path, body, steps=40):
     return path
 
 
+def trials(*overrides):
+    """Trials that are named by their numbers."""
+
+    def sweep(add):
+        for number, each in enumerate(overrides):
+            add(str(number), each)
+
+    return described(tiny_config().to_dict(), sweep)
+
+
 def rows(folder):
     return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
 

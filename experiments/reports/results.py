@@ -55,7 +55,9 @@ class Entry:
 
     @functools.cached_property
     def environment(self) -> dict[str, Any]:
-        return read_environment(self.workdir) if self.workdir.exists() else {}
+        """Empty where a trial has failed, or was killed, before this was written."""
+        written = (self.workdir / "environment.json").exists()
+        return read_environment(self.workdir) if written or self.summary else {}
 
     @property
     def command(self) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from experiments.settings.schema import complete, has_file, with_data
-from experiments.system.files import RunError, check_plain, read_json
+from experiments.system.files import RunError, check_plain, read_json, read_json_if_any
 from gru_jax import FieldError
 
 SWEEP = "sweep.json"  # in the folder of a sweep
@@ -62,10 +62,9 @@ def recorded_cores(workdir: Path, count: int) -> int:
 
 def read_summary(workdir: Path) -> dict[str, Any] | None:
     path = workdir / "summary.json"
-    if not path.exists():
-        return None
-    summary = read_json(path, "")
-    if not _sound(summary):
+    # A run that is gone on with removes it, at any moment.
+    summary = read_json_if_any(path)
+    if summary is not None and not _sound(summary):
         raise RunError(f"{path} is damaged: delete it, and the same command ends the run again")
     return summary
 

@@ -26,6 +26,7 @@ from experiments.system.files import (
     check_own,
     check_plain,
     read_json,
+    read_json_if_any,
     synchronise,
     write_json,
 )
@@ -141,10 +142,9 @@ class SweepFolder:
             return State(DIVERGED, summary["step"], _divergence(summary))
         if summary and summary["status"] != "stopped":
             return State(DONE, summary["step"])
-        failure = self.path / "failed" / f"{name}.json"
-        if failure.exists():
-            reason = read_json(failure, "").get("reason")
-            return State(FAILED, last_step(workdir), str(reason))
+        failure = read_json_if_any(self.path / "failed" / f"{name}.json")
+        if failure is not None:
+            return State(FAILED, last_step(workdir), str(failure.get("reason")))
         return State(RUNNING if (workdir / LOCK).exists() else WAITING, last_step(workdir))
 
     def may_run(self, trial: Trial) -> bool:

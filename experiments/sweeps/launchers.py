@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from experiments.settings.trials import Trial
 from experiments.sweeps.folder import SLURM, SweepFolder
 from experiments.system import memory
-from experiments.system.files import RunError, read_json, write_json
+from experiments.system.files import RunError, read_json_if_any, write_json
 from gru_jax import FieldError, fields
 
 Batch = list[str]  # names of the trials that one worker trains together
@@ -65,7 +65,7 @@ class LocalLauncher:
     Args:
       workers: how many at a time; 0: one per CPU, but no more than there are batches. On systems
         that cannot bind a process to CPUs (macOS), and with an accelerator, one, on all of them.
-      imports: --import flags for the workers.
+      flags: of the workers, such as --import.
       pack: whether trials that one program trains are trained together.
     """
 
@@ -73,10 +73,10 @@ class LocalLauncher:
         self,
         folder: SweepFolder,
         workers: int = 0,
-        imports: Sequence[str] = (),
+        flags: Sequence[str] = (),
         pack: bool = True,
     ):
-        self._folder, self._imports, self._pack = folder, imports, pack
+        self._folder, self._flags, self._pack = folder, flags, pack
         self._workers = workers
         self._waiting: list[Trial] = []
         self._running: dict[int, tuple[Batch, subprocess.Popen[bytes]]] = {}
@@ -99,7 +99,7 @@ class LocalLauncher:
             self._waiting = [trial for trial in self._waiting if trial.name not in batch]
             with self._folder.log(batch[0]).open("ab") as log:
                 process = subprocess.Popen(
-                    worker(self._folder.path, batch, [*options, "--attached", *self._imports]),
+                    worker(self._folder.path, batch, [*options, "--attached", *self._flags]),
                     stdin=subprocess.PIPE,  # closed when this process ends
                     stdout=log,
                     stderr=log,
@@ -185,7 +185,7 @@ class SlurmLauncher:
 
     Args:
       options: what `slurm_options` returns.
-      imports: --import flags for the workers.
+      flags: of the workers, such as --import.
       pack: whether trials that one program trains are trained together.
     """
 
@@ -193,12 +193,12 @@ class SlurmLauncher:
         self,
         folder: SweepFolder,
         options: dict[str, Any],
-        imports: Sequence[str] = (),
+        flags: Sequence[str] = (),
         pack: bool = True,
     ):
         self._folder, self._path = folder, folder.path.resolve() / SLURM
         self._pack = pack
-        self._imports, self._options = imports, options
+        self._flags, self._options = flags, options
         for command in ("sbatch", "squeue"):
             if not shutil.which(command):
                 raise RunError(
@@ -215,24 +215,25 @@ class SlurmLauncher:
     def waiting(self) -> set[str]:
         """Takes over jobs that an earlier command left in the queue."""
         jobs = self._path / "jobs.json"
-        if jobs.exists():
-            queued, known = self._queued(), read_json(jobs, "")
-            if not all(isinstance(batch, list) for batch in known.values()):
-                raise RunError(f"{jobs} is damaged")
-            self._jobs = {job: batch for job, batch in known.items() if job in queued}
+        self._jobs = read_json_if_any(jobs) or {}
+        if not all(isinstance(batch, list) for batch in self._jobs.values()):
+            raise RunError(f"{jobs} is damaged")
+        queued = self._queued() if self._jobs else set()
+        self._jobs = {job: batch for job, batch in self._jobs.items() if job in queued}
         return {name for batch in self._jobs.values() for name in batch}
 
     def start(self, trials: list[Trial]) -> None:
-        if trials:
-            found = batches(trials, self._pack)
-            executor = self._submitit.AutoExecutor(self._path, cluster="slurm")
-            executor.update_parameters(name="gru_jax", **self._options)
-            with executor.batch():
-                jobs = [
-                    executor.submit(Job(self._folder.path.resolve(), batch, self._imports))
-                    for batch in found
-                ]
-            self._jobs |= {job.job_id: batch for job, batch in zip(jobs, found, strict=True)}
+        if not trials:
+            return
+        found = batches(trials, self._pack)
+        executor = self._submitit.AutoExecutor(self._path, cluster="slurm")
+        executor.update_parameters(name="gru_jax", **self._options)
+        with executor.batch():
+            jobs = [
+                executor.submit(Job(self._folder.path.resolve(), batch, self._flags))
+                for batch in found
+            ]
+        self._jobs |= {job.job_id: batch for job, batch in zip(jobs, found, strict=True)}
         write_json(self._path / "jobs.json", self._jobs)
 
     def ended(self) -> dict[str, str]:
@@ -261,11 +262,11 @@ class SlurmLauncher:
 class Job:
     """A job of the cluster: runs the worker, and can be queued again."""
 
-    def __init__(self, folder: Path, batch: Batch, imports: Sequence[str]):
-        self.folder, self.batch, self.imports = folder, batch, list(imports)
+    def __init__(self, folder: Path, batch: Batch, flags: Sequence[str]):
+        self.folder, self.batch, self.flags = folder, batch, list(flags)
 
     def __call__(self) -> int:
-        self._process = subprocess.Popen(worker(self.folder, self.batch, self.imports))
+        self._process = subprocess.Popen(worker(self.folder, self.batch, self.flags))
         return self._process.wait()
 
     def checkpoint(self) -> Any:
@@ -276,4 +277,4 @@ class Job:
         # Not Popen.wait: this signal may have interrupted one that holds the lock.
         with contextlib.suppress(ChildProcessError):
             os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT)
-        return submitit.helpers.DelayedSubmission(Job(self.folder, self.batch, self.imports))
+        return submitit.helpers.DelayedSubmission(Job(self.folder, self.batch, self.flags))

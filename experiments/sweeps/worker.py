@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +15,14 @@ from experiments.settings.resolution import Settings
 from experiments.sweeps.folder import SweepFolder
 from experiments.system import commandline
 from experiments.system.files import RunError
+from experiments.system.lock import InUseError
 from experiments.system.manual import SWITCH, Flag, Program
 from experiments.system.signals import STOPPED, stop_requests
 from experiments.training.loop import train_together
 from gru_jax import FieldError, fields
 from gru_jax.devices import use_cpu_cores
 
+PATIENCE, PAUSE = 60, 1  # seconds in all, and between two tries
 FAILURES = (FieldError, fields.ContractError, RunError, OSError, MemoryError, RuntimeError)
 
 PROGRAM = Program(
@@ -39,6 +42,7 @@ PROGRAM = Program(
             False,
             SWITCH,
         ),
+        Flag("force", "", "take folders over from a process on another host", False, SWITCH),
     ),
 )
 
@@ -61,29 +65,50 @@ def main() -> int:
     seeds = sum(len(settings.seeds) for settings, _ in runs.values())
     use_cpu_cores(seeds, first.experiment.parts, cores=recorded_cores(workdir, 1))
     with stop_requests() as stop:
-        train_trials(folder, runs, stop)
-        return STOPPED + stop() if stop() else 0
+        trained = train_trials(folder, runs, stop, chosen.force)
+        return STOPPED + stop() if stop() else int(not trained)
 
 
 def train_trials(
-    folder: SweepFolder, runs: dict[str, tuple[Settings, Path]], stop: Callable[[], int]
-) -> None:
-    """Trains trials together; if that fails, one by one, and records which have failed."""
+    folder: SweepFolder,
+    runs: dict[str, tuple[Settings, Path]],
+    stop: Callable[[], int],
+    force: bool = False,
+) -> bool:
+    """Trains trials together; if that fails, one by one, and records which have failed.
+
+    Returns:
+      False if another process trains one of them, and so has to say how that ends.
+    """
     for name in runs:
         folder.forget_failure(name)
     # A scheduler restarts a job only after it has ended, so no other process holds the folders.
     again = int(os.environ.get("SLURM_RESTART_COUNT") or 0) > 0
-    try:
-        train_together(list(runs.values()), quiet=False, stop=stop, force=again)
-    except FAILURES as error:
-        if len(runs) == 1:
-            (name,) = runs
-            folder.fail(name, str(error))
-            print(f"{name}: {error}", file=sys.stderr)
-            return
-        for name, run in runs.items():
-            if not stop():
-                train_trials(folder, {name: run}, stop)
+    began = time.monotonic()
+    while True:
+        try:
+            train_together(list(runs.values()), quiet=False, stop=stop, force=force or again)
+            return True
+        except InUseError as error:
+            failure: BaseException = error
+            # A worker whose command was killed ends, too, but only after its chunk.
+            if not stop() and time.monotonic() - began < PATIENCE:
+                time.sleep(PAUSE)
+                continue
+        except FAILURES as error:
+            failure = error
+        break
+    if len(runs) > 1:
+        each = [
+            train_trials(folder, {n: run}, stop, force) for n, run in runs.items() if not stop()
+        ]
+        return all(each)
+    (name,) = runs
+    print(f"{name}: {failure}", file=sys.stderr)
+    if isinstance(failure, InUseError):
+        return False
+    folder.fail(name, str(failure))
+    return True
 
 
 def _stop_at_end_of_input() -> None:

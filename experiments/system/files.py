@@ -70,9 +70,28 @@ def read_json(path: Path, otherwise: str) -> dict[str, Any]:
       RunError: the file is missing (`otherwise` says what that means) or damaged.
     """
     try:
-        return dict(json.loads(path.read_bytes()))
+        return _object(path)
     except OSError as error:
         raise RunError(f"{otherwise} ({path.name}: {error.strerror})") from None
+
+
+def read_json_if_any(path: Path) -> dict[str, Any] | None:
+    """The object that a file holds; None where there is no such file, or not any more.
+
+    Raises:
+      RunError: the file is damaged, or must not be read.
+    """
+    try:
+        return _object(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise RunError(f"{path}: {error.strerror}") from None
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_bytes()))
     except (ValueError, TypeError, RecursionError):
         raise RunError(f"{path} is not valid JSON") from None
 

@@ -16,6 +16,10 @@ from experiments.system.files import RunError
 LOCK = "lock.json"
 
 
+class InUseError(RunError):
+    """A process of this host holds the folder."""
+
+
 class LostError(OSError):
     """The folder has vanished or was taken over during the run."""
 
@@ -29,7 +33,8 @@ def held(workdir: Path, force: bool = False) -> Iterator[Callable[[], None]]:
     takes over from it. If it is alive after all, it stops at its next chunk.
 
     Raises:
-      RunError: another process holds the folder.
+      InUseError: another process of this host holds the folder.
+      RunError: one of another host does, or did when it was killed.
     """
     path = workdir / LOCK
     file = _take_over(path) if force and _elsewhere(_holder(path)) else _take(path)
@@ -61,7 +66,7 @@ def _take(path: Path) -> Any:
         if not _locked(file, holder):
             file.close()
             time.sleep(0.2)  # it may be about to write its name
-            raise RunError(f"{path.parent} is in use by {_name(_holder(path))}: stop it first")
+            raise InUseError(f"{path.parent} is in use by {_name(_holder(path))}: stop it first")
         if _same_file(file, path):  # else its holder removed it while we opened it
             if holder:
                 print(f"{path.parent} was held by {_name(holder)}, which is gone", file=sys.stderr)

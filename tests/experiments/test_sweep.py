@@ -12,15 +12,14 @@ from experiments.reports.results import entries
 from experiments.runs import load
 from experiments.runs.records import read_summary
 from experiments.settings.resolution import resolve
-from experiments.settings.trials import described
 from experiments.sweeps.folder import State, SweepFolder, _rows
 from experiments.sweeps.launchers import LocalLauncher, SlurmLauncher, batches, slurm_options
 from experiments.sweeps.worker import train_trials
 from experiments.system import memory
 from experiments.system.files import RunError
 from gru_jax import FieldError
-from tests.programs import one_line, program, tiny_config
-from tests.sweeping import rows, sweep_file
+from tests.programs import one_line, program
+from tests.sweeping import rows, sweep_file, trials
 
 pytestmark = pytest.mark.usefixtures("least_effort")
 
@@ -234,14 +233,6 @@ def test_a_machine_without_slurm(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RunError, match="sbatch is not found"):
         SlurmLauncher(SweepFolder(tmp_path), {})
-
-
-def trials(*overrides):
-    def sweep(add):
-        for number, each in enumerate(overrides):
-            add(str(number), each)
-
-    return described(tiny_config().to_dict(), sweep)
 
 
 @pytest.mark.quick

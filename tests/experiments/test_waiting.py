@@ -127,8 +127,8 @@ def test_what_was_run_in_another_folder_is_not_run_again_and_counts(tmp_path):
     )
     done, folder = tmp_path / "results.jsonl", tmp_path / "sweep"
     row = {"trial": "a", "status": "done", "summary": {"solved_step": [None, None]}}
-    start = lambda **options: program(
-        "sweep", f"--config={file}", f"--done={done}", f"--workdir={folder}", **options
+    start = lambda *more: program(
+        "sweep", f"--config={file}", f"--done={done}", f"--workdir={folder}", *more
     )
     done.write_text(json.dumps(row) + "\n")
     assert f"not run: 1 trial (b), since {FIRST} has not solved it: a" in start().stdout
@@ -138,7 +138,8 @@ def test_what_was_run_in_another_folder_is_not_run_again_and_counts(tmp_path):
     start()
     assert [each["trial"] for each in rows(folder)] == ["b"]
     done.write_text("".join(json.dumps(row | {"trial": name}) + "\n" for name in "ab"))
-    assert start().stdout == f"nothing is left: {done} has every trial of --only=*\n"
+    for more in ((), ("--list",)):
+        assert start(*more).stdout == f"nothing is left: {done} has every trial of --only=*\n"
 
 
 @pytest.mark.parametrize("text", ["[1]", "{", '{"trial": "a", "status": "done"}'])
