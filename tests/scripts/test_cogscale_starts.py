@@ -107,6 +107,8 @@ def test_chrono_is_the_best_start_in_associative_recall_and_the_worst_in_forecas
         forecast = means_of(task, cell)
         chrono = forecast.pop(f"{cell}_chrono")
         assert chrono > (1.2 if task == "sinus_forecasting" else 30) * max(forecast.values())
+    ended = cogscale_starts.chosen()["chaotic_forecasting", f"{cell}_chrono"].row["summary"]["step"]
+    assert ended < 60 < 200  # of so many
 
 
 def test_only_where_the_best_published_is_a_gru_every_start_keeps_up_and_elsewhere_none():

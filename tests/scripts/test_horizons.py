@@ -37,10 +37,11 @@ def test_what_the_page_says_of_adding(found):
     assert 0.9 < longest["gru"].learned / longest["gru_chrono"].learned < 0.95
     assert abs(longest["lem"].horizon - longest["gru"].horizon) <= 1
     assert longest["lem"].learned > 0.7
-    for problem in ADDING[1:]:
+    for problem in ADDING:
         for name in ("exprnn", "vanilla_identity"):
             assert found[problem, name].horizon == problem[1]
-            assert found[problem, name].learned == 0
+            little = 0.1 if (problem, name) == (ADDING[0], "vanilla_identity") else 0
+            assert found[problem, name].learned <= little
 
 
 def test_what_the_page_says_of_the_starts_of_a_cell(found):
@@ -54,6 +55,13 @@ def test_what_the_page_says_of_the_starts_of_a_cell(found):
     assert learned == sorted(learned)
     assert learned[0] == 0 < learned[1]
     assert learned[-1] > 0.9
+    for problem in ADDING:
+        usual, bias = found[problem, "gru"], found[problem, "gru_bias1"]
+        assert 2 < bias.horizon / usual.horizon < 2.5
+        assert bias.learned < usual.learned
+    refined, chrono = (found[ADDING[-1], f"gru_{start}"] for start in ("refined", "chrono"))
+    assert refined.horizon == 42
+    assert refined.learned > chrono.learned
 
 
 def test_a_rank_correlation_within_problems_and_its_interval():

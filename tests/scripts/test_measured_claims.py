@@ -156,6 +156,13 @@ def test_13_a_vanilla_rnn_does_not_learn_to_look_far_back():
         assert solved((task, 100), "vanilla") == 0
         assert 0 < solved((task, 100), "vanilla_identity") <= 8
         assert solved((task, beyond), "vanilla_identity") == 0
+    verdicts = results.best(results.load("tasks"))
+    kept = {name: verdicts[("verdict-start", 100), name] for name in ("gru", "lstm", "vanilla")}
+    assert {name: each.outcomes.solved for name, each in kept.items()} == {
+        "gru": 0,
+        "lstm": 0,
+        "vanilla": 6,
+    }
 
 
 def test_17_a_gru_does_as_well_without_its_reset_gate_but_not_without_the_update_gate():

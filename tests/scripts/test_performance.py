@@ -147,7 +147,7 @@ def test_what_was_measured_on_a_gpu():
     for name, taken in seconds.items():
         ours = {row: ms for row, ms in taken.items() if row.startswith(performance.OURS)}
         assert min(ours, key=lambda row: ours[row]) == "gru_jax-unroll-4"
-        assert ours["gru_jax-unroll-4"] < taken["flax.nnx-chunk"]
+        assert ours["gru_jax-unroll-4"] < taken["flax.nnx-chunk"] < ours["gru_jax-plain"]
         assert ours["gru_jax-plain"] < ours["gru_jax"]
         assert ours["gru_jax-graphs"] > 0.85 * ours["gru_jax"]
         assert ours["gru_jax-bfloat16"] > ours["gru_jax-unroll-4"]

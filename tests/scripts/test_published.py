@@ -148,6 +148,10 @@ def test_adding_over_two_thousand_steps():
 def test_adding_with_marks_anywhere():
     loss = lambda cell: accuracy(f"adding_anywhere-T200-{cell}", "loss")
     assert loss("gru")[2] < 1e-4
+    row = row_of("adding_anywhere-T200-gru")
+    ended = published.chosen(row)
+    assert sum(step is not None for step in ended["summary"]["solved_step"]) == 3
+    assert max(published.judged(ended, "loss")) < 1.5 * 5.3e-5
     assert 1e-3 < loss("lstm")[0] < loss("lstm")[2] < 0.05
     assert loss("vanilla")[1] > 0.16
 
