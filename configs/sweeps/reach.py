@@ -28,8 +28,8 @@ RATES = {"adding": (0.01, 0.003), "copy_first": (0.01, 0.003), "copy": (0.02, 0.
 PLAIN_RATES = (0.003, 0.001)
 LONG = 1000  # from here on only the first of them, which at 750 is the better one of every cell
 FAR = 5000  # from here on with no more memory than over hundreds of steps
-# From so many steps on only some: those that need the fewest updates to add, where one takes
-# seconds, and to copy those that are made for long memories, since all take ten thousand.
+# From so many steps on only some: where an update takes seconds those that need the fewest of them
+# to add, and of copy, where all need thousands, those that are made for long memories.
 FEWEST = {
     "adding": (FAR, ("gru_chrono", "gru_refined", "lstm_chrono")),
     "copy": (30, ("gru_chrono", "lstm_chrono", "lem", "exprnn")),

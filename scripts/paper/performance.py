@@ -252,11 +252,7 @@ def accelerated() -> str:
         for each, rows in zip(found["results"], everything, strict=True)
     ]
     steps = pages.table(("cell", "workload"), titles, lines)
-    made = (
-        "The first table has milliseconds a training step, the second those of a scan's gradient "
-        "over T steps, and how many times as fast the other ways are. Measured in "
-        f"{found['seconds'] / 60:.0f} minutes: {_made(found)}"
-    )
+    made = f"Measured in {found['seconds'] / 60:.0f} minutes: {_made(found)}"
     return "\n\n".join([steps, _ways(found["works"]), made])
 
 

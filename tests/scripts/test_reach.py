@@ -211,6 +211,34 @@ def test_over_600_steps_of_copy_first_an_lstm_needs_the_lower_rate_and_a_gru_doe
     }
 
 
+def test_what_the_page_says_of_copy():
+    short = at("copy", 10)
+    assert len(short) == 12
+    assert all(each.seeds == 4 for each in short.values())
+    assert {name: each.solved for name, each in short.items() if each.solved != 2} == {
+        "exprnn": 4,
+        "gru_chrono": 4,
+        "gru_bias1": 4,
+        "lem": 3,
+        "min_gru_two": 3,
+        "lstm": 1,
+        "vanilla_identity": 0,
+    }
+    best = results.best(results.load("reach"))
+    orthogonal = best[("copy", 10), "exprnn"]
+    assert orthogonal.rate == min(RATES["copy"])
+    assert sorted(orthogonal.solved_steps)[:3] == [100, 100, 100]
+    steps = updates(short)
+    assert 80 < min(steps[name] for name in steps if name != "exprnn") / steps["exprnn"] < 120
+    for name in steps.keys() - {*PLAIN}:
+        solved = [step for step in best[("copy", 10), name].solved_steps if step]
+        assert min(solved) >= 6000
+        assert name == "lem" or sorted(solved)[len(solved) // 2] > 10_000
+    right = lambda name: sorted(best[("copy", 10), name].judged["accuracy"]["per_seed"])
+    assert right("vanilla")[1] < 0.26 < 0.98 < right("vanilla")[2]
+    assert 0.89 < right("vanilla_identity")[0] < right("vanilla_identity")[-1] < 0.94
+
+
 def test_over_750_steps_the_higher_rate_is_the_better_one_of_every_cell():
     """So longer ones are trained at that alone."""
     found = [r for r in results.load("reach") if r.problem == ("adding", 750)]
