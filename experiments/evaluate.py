@@ -16,7 +16,7 @@ from experiments.runs.records import read_config
 from experiments.settings.resolution import resolve
 from experiments.stats.outcomes import quartiles
 from experiments.system import commandline, terminal
-from experiments.system.files import write_bytes, write_json
+from experiments.system.files import finite, write_bytes, write_json
 from experiments.training.memory import check_evaluation
 from gru_jax import FieldError, Task, fields, training
 from gru_jax.devices import make_mesh, use_cpu_cores
@@ -133,7 +133,7 @@ def main() -> int:
 
         drawn = curves.over_length(settings, dict(sorted(found.items())))
         write_bytes(workdir / "lengths.png", drawn)
-        write_json(workdir / "lengths.json", named)
+        write_json(workdir / "lengths.json", finite(named))
         print(f"over length: {workdir / 'lengths.png'}, lengths.json")
     return 0
 

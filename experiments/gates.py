@@ -13,7 +13,7 @@ from experiments.runs.records import read_config
 from experiments.settings.resolution import resolve
 from experiments.stats.outcomes import quartiles
 from experiments.system import commandline, terminal
-from experiments.system.files import write_bytes, write_json
+from experiments.system.files import finite, write_bytes, write_json
 from gru_jax import fields
 from gru_jax.devices import use_cpu_cores
 
@@ -52,7 +52,7 @@ def main() -> int:
     fields.place("--seed", options.seed, len(settings.seeds), "the run has one seed")
     recorded = record(run, options.layer, examples)
     found = means(run.task, recorded)
-    write_json(workdir / "gates.json", found)
+    write_json(workdir / "gates.json", finite(found))
     # Imported only now, because matplotlib reads a file in the current folder.
     from experiments.figures.gates import draw
 

@@ -82,7 +82,7 @@ def main() -> int:
                 subject.workdir, subject.settings
             )  # fails now if a run cannot be read, before the work on others
     make_folder(folder)
-    with held(folder):
+    with held(folder, options.force):
         check_plain(folder)
         check_own(folder, OURS.__contains__, "no measurements of gradients")
         found = _measured(folder, todo, measure)

@@ -76,7 +76,7 @@ def main() -> int:
         fields.place("--seed", options.seed, len(settings.seeds), "the run has one seed")
     run = restored(workdir, settings)
     member = best(run) if options.seed is None else options.seed
-    if (step := int(run.state.diverged_step[member])) != NOT_YET:
+    if (step := lost(run, member)) is not None:
         raise RunError(f"{workdir}: seed {member} has diverged at step {step}, and writes nothing")
     written = sample(run.models[member], prompt, temperature, options.draw)
     tokens = itertools.chain(prompt, itertools.islice(written, options.length))
@@ -99,6 +99,14 @@ def best(run: Run) -> int:
     """The seed with the lowest validation loss at the end; the first while a run goes on."""
     losses = run.summary["eval"]["loss"]["per_seed"] if run.summary else [0.0]
     return min(range(len(losses)), key=lambda seed: (losses[seed] is None, losses[seed]))
+
+
+def lost(run: Run, member: int) -> int | None:
+    """The step at which a seed diverged, unless it ends as it was at its best before that."""
+    step, scores = int(run.state.diverged_step[member]), run.state.best_score
+    if run.settings.experiment.keep == "best" and scores is not None:
+        step = NOT_YET if np.isfinite(scores[member]) else step
+    return None if step == NOT_YET else step
 
 
 if __name__ == "__main__":

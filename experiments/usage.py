@@ -161,6 +161,7 @@ GRADIENTS = Program(
     flags=(
         *CONFIG,
         Flag("workdir", "DIR", "the folder for measurements and figures", "runs/gradients"),
+        Flag("force", "", "take the folder over from a process on another host", False, SWITCH),
         Flag("only", "PATTERN", "which trials of the config, by name, with * and ?", "*"),
         Flag("runs", "DIR", "the folder of a trained run or sweep, to measure too"),
         DATA,

@@ -88,7 +88,7 @@ def text(
         kinds=2 + len(known),
         classes=len(names),
         tokens=True,
-        token_names=("", "?", *known),
+        token_names=("", "(unknown)", *known),  # "?" may be known
     )
 
 

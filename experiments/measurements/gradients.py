@@ -10,10 +10,11 @@ import scipy
 from experiments.settings.resolution import Settings
 from experiments.stats.outcomes import quartiles
 from experiments.system.files import RunError
-from gru_jax import FieldError, SequenceModel, VanillaCell, diagnostics, training
+from gru_jax import FieldError, SequenceModel, VanillaCell, diagnostics, fields, training
 from gru_jax.axes import Array
 from gru_jax.devices import make_mesh, to_devices, to_host
 from gru_jax.tasks.base import Example, evaluation_batch
+from gru_jax.tasks.dataset import Dataset
 
 VECTORS = 8  # how many random directions to transport
 LAGS = 40  # at how many lags to compute singular values
@@ -27,9 +28,11 @@ def check(settings: Settings, inputs: int) -> None:
     """Checks that the run can be measured.
 
     Raises:
-      FieldError: its examples are padded, or its layers are bidirectional.
+      FieldError: its examples are padded or fewer, or its layers are bidirectional.
     """
     task = settings.experiment.task
+    if isinstance(task, Dataset):
+        fields.integer("--inputs", inputs, 1, task.size)
     batch = jax.eval_shape(lambda: evaluation_batch(task, jnp.arange(inputs)))
     if batch.lengths is not None:
         raise FieldError("config.task", task, "one whose examples have one length")

@@ -54,7 +54,9 @@ class Followed:
                 self._stale |= self._look()
                 if self._stale:  # also if it could not be made the last time
                     self._page = self._rendered()
-                    self._tag = hashlib.sha256(self._page.encode()).hexdigest()
+                    self._tag = hashlib.sha256(
+                        self._page.encode(errors="backslashreplace")
+                    ).hexdigest()
                     self._stale = False
                 # At first all figures are drawn, later those that change.
                 cost = 0 if first else time.monotonic() - began

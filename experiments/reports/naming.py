@@ -1,6 +1,7 @@
 """What a trial is called in the league: its name without the words for its problem and its rate."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,21 @@ def rows(found: list[Entry]) -> dict[Entry, str]:
             told[entry] = "-".join(kept) if entry.sweep else ""
         told |= _by_cell([entry for entry in trials if not told[entry]])
     if len(folders) > 1:
-        shared = _shared(told) | _ambiguous(told)
-        told |= {e: f"{_folder(e).name}/{row}" for e, row in told.items() if row in shared}
+        shared, names = _shared(told) | _ambiguous(told), distinct(folders)
+        told |= {e: f"{names[_folder(e)]}/{row}" for e, row in told.items() if row in shared}
     shared = _shared(told)
     for group in grouped(found, but_rate):
         told |= {entry: group[0].name for entry in group if told[entry] in shared}
     return told
+
+
+def distinct(folders: Iterable[Path]) -> dict[Path, str]:
+    """The names of folders, with as many folders above them as it takes to tell all apart."""
+    parts = {folder: folder.resolve().parts for folder in folders}
+    different = {*parts.values()}
+    counts = range(1, max(map(len, different)))
+    last = next((n for n in counts if len({p[-n:] for p in different}) == len(different)), 0)
+    return {folder: "/".join(each[-last:]) for folder, each in parts.items()}
 
 
 def but_rate(config: dict[str, Any]) -> dict[str, Any]:

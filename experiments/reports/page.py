@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from experiments.reports import charts
 from experiments.reports.league import candidates, league
+from experiments.reports.naming import distinct
 from experiments.reports.problems import problems
 from experiments.reports.results import Entry, comparisons, entries, seconds_per_step, spreads
 from experiments.runs.records import judged, read_environment
@@ -66,7 +67,8 @@ def write_report(folders: list[Path], output: Path, command: str, data: Sequence
     Raises:
       RunError: a folder is neither, or holds nothing yet.
     """
-    found = [entry for folder in folders for entry in _named(folder, len(folders) > 1, data)]
+    names = distinct(folders) if len(folders) > 1 else {}
+    found = [entry for folder in folders for entry in _named(folder, names.get(folder), data)]
     if not any(entry.summary or entry.state.reason for entry in found):
         raise RunError(f"{folders[0]}: no run in it has ended yet")
     write_text(output, page(folders, found, command))
@@ -74,10 +76,7 @@ def write_report(folders: list[Path], output: Path, command: str, data: Sequence
 
 def page(folders: list[Path], found: list[Entry], command: str, live: Live | None = None) -> str:
     """The page about trials in these folders; that of a report shows those that have ended."""
-    tests: dict[str, Comparison] = {}
-    for folder in folders:
-        mine = [entry for entry in found if entry.workdir.is_relative_to(folder)]
-        tests |= comparisons(mine)
+    tests, names = comparisons(found), distinct(folders)
     ended = [entry for entry in found if entry.summary]
     begun = lambda entry: not entry.summary and not entry.state.reason and entry.curve["step"]
     running = [entry for entry in found if live and begun(entry)]
@@ -89,7 +88,7 @@ def page(folders: list[Path], found: list[Entry], command: str, live: Live | Non
     }
     return rendered(
         live=live,
-        title=", ".join(folder.resolve().name for folder in folders),
+        title=", ".join(names[folder] for folder in folders),
         subtitle=_subtitle(found, ended),
         facts=[("command", _command(folder)) for folder in folders] + _facts(ended),
         failures=[_failure(entry) for entry in found if entry.state.reason],
@@ -113,12 +112,12 @@ def rendered(**values: Any) -> str:
     return template.render(script=Markup(script), digest=f"sha256-{digest}", **values)
 
 
-def _named(folder: Path, several: bool, data: Sequence[str]) -> list[Entry]:
-    found = entries(folder, data)
-    if not several:
+def _named(folder: Path, prefix: str | None, data: Sequence[str]) -> list[Entry]:
+    """The trials of a folder, with its name before theirs."""
+    found, whole = entries(folder, data), folder.resolve().name
+    if prefix is None:
         return found
-    prefix = folder.resolve().name
-    renamed = lambda name: name if name is None or name == prefix else f"{prefix}/{name}"
+    renamed = lambda name: name and (prefix if name == whole else f"{prefix}/{name}")
     return [
         dataclasses.replace(e, name=renamed(e.name), reference=renamed(e.reference)) for e in found
     ]

@@ -117,6 +117,7 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
             raw["task"]["path"] = str(existing_file(path).absolute())
         if digest := data_digest(raw["task"]["name"], path):
             raw["task"]["sha256"] = digest
+    earlier = raw["schema"] < schema.SCHEMA
     build = within("config.model", model_builder, task, raw["model"])
     optimizer_fields = fields_of("optimizer")
     peak = within(
@@ -127,9 +128,7 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
         "config.population", _population, peak, clip, **raw["population"]
     )
     budget, loop = within("config.train", _loop, fields_of("train"))
-    optimizer = within(
-        "config.optimizer", _optimizer, budget["steps"], "schema" in config, **optimizer_fields
-    )
+    optimizer = within("config.optimizer", _optimizer, budget["steps"], earlier, **optimizer_fields)
     if isinstance(task, Dataset):
         loop["evaluation_examples"] = within("config.train", _whole, task, loop)
     experiment = within(
@@ -172,12 +171,12 @@ def resolve_task(section: dict[str, Any]) -> Task:
         raise FieldError(error.field, error.value, allowed) from None
 
 
-def _optimizer(steps: int, stored: bool, **options: Any) -> Optimizer:
+def _optimizer(steps: int, earlier: bool, **options: Any) -> Optimizer:
     """The optimizer, with a schedule that decays until the last step of the run, or later.
 
     Args:
-      stored: the config is that of a run. Earlier versions of this program let a schedule end
-        before the run, whose last steps then changed nothing. Such a run can still be read.
+      earlier: the config is that of a run of an earlier schema, which let a schedule end before
+        the run, whose last steps then changed nothing. Such a run can still be read.
     """
     field, given = "decay_steps", options["decay_steps"]
     decays = str(options["schedule"]).endswith("cosine")
@@ -185,7 +184,7 @@ def _optimizer(steps: int, stored: bool, **options: Any) -> Optimizer:
         return Optimizer(**options)
     if given == 0 and type(warmup := options["warmup_steps"]) is int and warmup >= steps:
         raise FieldError("warmup_steps", warmup, f"below train.steps ({steps})")
-    if 0 < given < steps and not stored:
+    if 0 < given < steps and not earlier:
         raise FieldError(field, given, f"0, to follow train.steps, or at least those ({steps})")
     return Optimizer(**{**options, field: given or steps})
 

@@ -16,7 +16,8 @@ def written_out(argv: list[str]) -> list[str]:
     """
     found = [HOME.sub(lambda at: at[1] + str(at_home(at[2])), each) for each in argv]
     for place, each in enumerate(found):
-        flag, equals, file = each.rpartition("=") if "=" in each else (found[place - 1], "", each)
+        named = each.startswith("-") and "=" in each  # a folder may have a name with "=", too
+        flag, equals, file = each.partition("=") if named else (found[place - 1], "", each)
         if flag in ("--config", "-config") and file.endswith(".json"):
             found[place] = f"{flag}=" * bool(equals) + f"{STORED}:{file}"
     return found

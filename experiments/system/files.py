@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import math
 import os
 import stat
 from collections.abc import Callable
@@ -99,6 +100,15 @@ def _object(path: Path) -> dict[str, Any]:
 def write_json(path: Path, content: Any) -> None:
     """Writes the whole file or nothing."""
     write_text(path, json.dumps(content, indent=1) + "\n")
+
+
+def finite(content: Any) -> Any:
+    """Lists and objects without what JSON has no number for: null where one is not finite."""
+    if isinstance(content, dict):
+        return {name: finite(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def write_text(path: Path, text: str) -> None:

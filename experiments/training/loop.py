@@ -190,12 +190,15 @@ def _train(members: list[_Member], stop: Callable[[], int]) -> None:
         stopping = bool(processes.any_of(stop()))
         ended = [m for m in going if step == population.steps or not part(m, active).any()]
         if stopping or ended:
-            finals = final_evaluations(experiment, mesh, state, population.seeds)
-            arrays, finals = to_host((flat(state), finals))
+            arrays = to_host(flat(state))
             for member in going:
                 member.arrays = part(member, arrays)
                 if stopping or member in ended:
                     member.save(member.arrays)
+            # Only now, since it may take long, and be killed or not fit into memory.
+            finals = to_host(final_evaluations(experiment, mesh, state, population.seeds))
+            for member in going:
+                if stopping or member in ended:
                     status = "completed" if member in ended else "stopped"
                     member.end(part(member, finals), status)
             going = [member for member in going if member.summary is None]

@@ -52,6 +52,8 @@ def test_a_stored_config_is_a_config_file():
         assert resolve(config).config["model"]["hidden_sizes"] == [3]
     for flag in (["--config=a/config.json"], ["--config", "a/config.json"]):
         assert written_out(["train", *flag])[-1].endswith(f"{STORED}:a/config.json")
+    for flag in (["--config=lr=0.1/config.json"], ["--config", "lr=0.1/config.json"]):
+        assert written_out(["train", *flag])[-1].endswith(f"{STORED}:lr=0.1/config.json")
 
 
 @pytest.mark.parametrize("content", ["{", "[3]", '{"schema": 9}', '{"model": 3}'])

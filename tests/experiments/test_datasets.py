@@ -125,7 +125,7 @@ def test_the_splits_of_texts_never_meet(tmp_path):
                 assert label == number % 2
                 seen[number] = seen.get(number, 0) + 1
             else:  # the vocabulary is that of training
-                assert names == ["?", "and", "?", "!"]
+                assert names == ["(unknown)", "and", "(unknown)", "!"]
     assert {split: len(each.targets) for split, each in task.splits.items()} == {
         TRAIN: 64,
         VALIDATION: 8,
@@ -160,7 +160,7 @@ def test_tokens(tmp_path, unit, length, names):
 
 def test_a_small_vocabulary_keeps_the_frequent_words(tmp_path):
     task = load_task("text", path=str(texts(tmp_path)), vocabulary=4)
-    assert set(task.token_names) == {"", "?", "and", "!"}
+    assert set(task.token_names) == {"", "(unknown)", "and", "!"}
     assert task.input_size == 4
 
 

@@ -1,11 +1,12 @@
 """Files that are whole or absent."""
 
+import math
 import os
 from pathlib import Path
 
 import pytest
 
-from experiments.system.files import check_plain, write_bytes
+from experiments.system.files import check_plain, finite, write_bytes
 
 pytestmark = pytest.mark.quick
 
@@ -19,6 +20,11 @@ def test_a_file_is_never_half_written(tmp_path):
     assert path.read_bytes() == b"new"
     assert other.read_bytes() == b"old"
     assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "other name"]
+
+
+def test_json_has_null_for_what_is_not_finite():
+    content = {"a": [1.5, math.nan, {"b": -math.inf}], "c": "nan", "d": 2, "e": None}
+    assert finite(content) == {"a": [1.5, None, {"b": None}], "c": "nan", "d": 2, "e": None}
 
 
 def test_what_cannot_be_written_leaves_the_old_one(tmp_path, monkeypatch):

@@ -13,13 +13,13 @@ from scipy import stats
 
 from experiments.figures import gradients as figures
 from experiments.figures import style
-from experiments.measurements.gradients import VECTORS, _less, measure
+from experiments.measurements.gradients import VECTORS, _less, check, measure
 from experiments.runs.state import start
 from experiments.settings.resolution import resolve
 from experiments.stats.outcomes import quartiles
 from experiments.system.files import RunError
 from experiments.train import train
-from gru_jax import diagnostics
+from gru_jax import FieldError, diagnostics
 from gru_jax.tasks.base import evaluation_batch
 from tests.programs import one_line, program, tiny_config
 
@@ -126,6 +126,25 @@ def test_started_again_it_measures_what_is_missing(measured):
     for found in (before, after):
         del found["environment"], found["initial"]["lstm"]["seconds"]
     assert after == before
+
+
+def test_killed_on_another_host_it_goes_on_with_force(measured):
+    folder, options, _ = measured
+    (folder / "lock.json").write_text('{"host": "far", "pid": 12}')
+    assert "--force takes over" in program("gradients", *options, expect=2).stderr
+    program("gradients", *options, "--force")
+    assert not (folder / "lock.json").exists()
+
+
+def test_a_small_split_is_not_repeated():
+    config = tiny_config(**{"train.evaluation_examples": 0})
+    with config.unlocked():
+        config.task = {"name": "digits"}
+    settings = resolve(config)
+    size = settings.experiment.task.size
+    check(settings, size)
+    with pytest.raises(FieldError, match=rf"--inputs = {size + 1}: must be .* in 1\.\.{size}"):
+        check(settings, size + 1)
 
 
 def test_other_options_need_another_folder(measured):

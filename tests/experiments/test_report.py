@@ -168,6 +168,26 @@ def test_several_folders_side_by_side(tmp_path):
     assert text.count("Against the reference") == 1
 
 
+def test_folders_of_one_name_are_told_apart_and_corrected_together(tmp_path):
+    """As those of two clones are; in one of them the vanilla networks fail."""
+    fails = lambda trial, seed: None if "vanilla" in trial.name else 20 + 10 * seed
+    one, other = pretend(tmp_path / "a" / "cells", cells), tmp_path / "b" / "cells"
+    pretend(other, cells, fails)
+    write_report([one, other], tmp_path / "page.html", COMMAND)
+    text = (tmp_path / "page.html").read_text()
+    assert "<span>a/cells/T6-vanilla</span>" in text
+    assert "<span>b/cells/T6-vanilla</span>" in text
+    alone = [comparisons(entries(folder)) for folder in (one, other)]
+    assert [tests["T6-vanilla"].better for tests in alone] == [0.5, 0]
+    (section,) = re.findall("<h2>Against the reference</h2>.*?</table>", text, re.DOTALL)
+    rows = re.findall("<tr.*?</tr>", section, re.DOTALL)
+    ahead = {name: [row for row in rows if f"{name}/cells/T6-vanilla" in row] for name in "ab"}
+    assert "50 %" in ahead["a"][0]
+    assert "50 %" not in ahead["b"][0]
+    assert "over\nthe 6 comparisons of this page" in section
+    assert f"{6 * alone[1]['T6-vanilla'].p:.2g}" in ahead["b"][0]
+
+
 def test_many_trials_of_one_task_are_shown_apart(tmp_path):
     def sweep(add):
         for rate, beta in itertools.product((0.1, 0.2), (0.5, 0.6, 0.7, 0.8, 0.9)):

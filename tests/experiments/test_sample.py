@@ -1,6 +1,7 @@
 """Models of characters: what a file becomes, a state that is resumed, and what they write."""
 
 import contextlib
+import dataclasses
 import hashlib
 import itertools
 import os
@@ -21,7 +22,7 @@ from configs import characters
 from experiments.datasets.sources import load_task
 from experiments.runs import load
 from experiments.runs.records import read_config
-from experiments.sample import best, sample
+from experiments.sample import best, lost, sample
 from experiments.settings import schema
 from experiments.settings.resolution import resolve
 from experiments.system import terminal
@@ -308,6 +309,18 @@ def test_bad_input_is_one_line(run, arguments, message):
     refused = program("sample", f"--run={run.workdir}", *arguments, expect=2)
     assert one_line(refused.stderr), refused.stderr
     assert message in refused.stderr
+
+
+def test_a_seed_that_diverged_after_its_best_writes_as_it_was_then(run):
+    state = dataclasses.replace(run.state, diverged_step=jnp.array([20, 20]))
+    state = dataclasses.replace(state, best_score=jnp.array([0.5, jnp.inf]))
+    one = dataclasses.replace(run, state=state)
+    assert run.settings.experiment.keep == "best"
+    assert [lost(one, member) for member in (0, 1)] == [None, 20]
+    experiment = dataclasses.replace(run.settings.experiment, keep="last")
+    settings = dataclasses.replace(run.settings, experiment=experiment)
+    assert lost(dataclasses.replace(one, settings=settings), 0) == 20
+    assert lost(run, 0) is None
 
 
 def test_a_seed_that_has_diverged_does_not_write(tmp_path):

@@ -55,8 +55,12 @@ def test_a_schedule_that_ends_too_early(changes, message):
 
 
 def test_a_stored_run_whose_schedule_ended_early_can_still_be_read():
+    """Of an earlier schema, which allowed it; also a stored config may be run again, and longer."""
     stored = settings().config
     stored["optimizer"]["decay_steps"] = 30
+    with pytest.raises(FieldError, match="decay_steps = 30: must be 0, to follow"):
+        resolve(stored)
+    stored["schema"] = 2
     assert resolve(stored).experiment.optimizer.decay_steps == 30
 
 

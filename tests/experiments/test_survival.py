@@ -18,6 +18,7 @@ from experiments.settings.resolution import resolve
 from experiments.system import signals
 from experiments.system.files import RunError
 from experiments.train import train
+from experiments.training import loop
 from experiments.training.loop import train_settings
 from scripts.endurance import kills
 from tests.programs import ROOT, Started, bits, one_line, program, tiny, tiny_config
@@ -242,6 +243,20 @@ def test_extend_needs_to_be_told_which_run():
     refused = program("train", "--config=configs/adding.py", "--extend", expect=2)
     assert one_line(refused.stderr)
     assert "--workdir" in refused.stderr
+
+
+def test_the_last_checkpoint_is_there_before_the_models_are_judged(tmp_path, monkeypatch):
+    """On test examples, which may take long, and may not fit into memory."""
+
+    def judged(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(loop, "final_evaluations", judged)
+    settings = resolve(tiny_config())
+    with pytest.raises(MemoryError):
+        train_settings(settings, tmp_path / "run", quiet=True)
+    assert (tmp_path / "run" / "checkpoints" / "40").is_dir()
+    assert not (tmp_path / "run" / "summary.json").exists()
 
 
 def test_a_run_whose_end_was_cut_off_is_ended_again(copied):
