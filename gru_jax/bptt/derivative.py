@@ -18,6 +18,7 @@ from collections.abc import Iterable
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.extend.core import Literal
 
 from gru_jax.bptt.jaxprs import Arrays, blank, trace, type_of, variables
 from gru_jax.bptt.lists import chosen, divided, replaced
@@ -156,7 +157,9 @@ class Derivative:
         for name, (whole, start, axis) in self._within.items():
             end = start + type_of(name).shape[axis]
             found[name] = lax.slice_in_dim(found[whole], start, end, axis=axis + 1)
-        rest = [found[a] if a in found else blank(type_of(a), length) for a in self._d_rest]
+        # A literal is a zero, of what no gradient depends on.
+        emitted_here = lambda atom: not isinstance(atom, Literal) and atom in found
+        rest = [found[a] if emitted_here(a) else blank(type_of(a), length) for a in self._d_rest]
         of_products, direct, of_probes = divided(rest, len(step.products), len(step.moved))
         d_border, d_inputs = step.late(length, border, inputs, operands, of_products + of_probes)
         return d_border, [a + b for a, b in zip(d_inputs, direct, strict=True)]

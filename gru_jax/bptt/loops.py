@@ -223,8 +223,11 @@ def _segment(
 
 
 def _forward(loop: Loop, *arguments: Any) -> Any:
-    wanted = jax.tree.map(lambda argument: argument.perturbed, arguments)
     constants, carry, inputs = jax.tree.map(lambda argument: argument.value, arguments)
+    # Not only those that are differentiated here. What is stored must be the same each time, since
+    # JAX traces a function once (in jit, checkpoint or a step) that may be differentiated with
+    # respect to this in one place and to that in another. XLA leaves out what nobody reads.
+    wanted = jax.tree.map(differentiable, (constants, carry, inputs))
     parts = derivative(loop.body, tuple(wanted[0]), tuple(wanted[2]))
     border = parts.step.fix(constants)
     fixed = parts.prepare(border)
