@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 
 from gru_jax import fields
@@ -77,15 +79,20 @@ class Optimizer:
     ) -> optax.GradientTransformation:
         """The optax chain. Both arguments may be traced, since its state does not depend on them.
 
+        For parameters of less precision than float32 it computes, and keeps its state, in float32:
+        in bfloat16, a `beta2` of 0.999 would be 1.
+
         Args:
           learning_rate: the peak step size.
           clip_norm: gradients whose global norm is larger are scaled down to it; inf: none are.
         """
-        return optax.chain(
-            optax.clip_by_global_norm(clip_norm),
-            *self._rule(),
-            optax.scale_by_schedule(self.schedule_factor()),
-            optax.scale(-1.0 * learning_rate),
+        return _in_float32(
+            optax.chain(
+                optax.clip_by_global_norm(clip_norm),
+                *self._rule(),
+                optax.scale_by_schedule(self.schedule_factor()),
+                optax.scale(-1.0 * learning_rate),
+            )
         )
 
     def _rule(self) -> list[Any]:
@@ -96,3 +103,14 @@ class Optimizer:
         scale = [optax.scale_by_rms(self.beta2, self.epsilon, eps_in_sqrt=False)]
         momentum = [optax.trace(self.beta1)] if self.beta1 else []
         return (scale if self.name == "rmsprop" else []) + momentum
+
+
+def _in_float32(rule: optax.GradientTransformation) -> optax.GradientTransformation:
+    """The same rule, at least in that precision; float64 stays as it is."""
+    wide = lambda tree: jax.tree.map(
+        lambda a: a.astype(jnp.promote_types(a.dtype, jnp.float32)), tree
+    )
+    return optax.GradientTransformation(
+        lambda params: rule.init(wide(params)),
+        lambda updates, state, params=None: rule.update(wide(updates), state, wide(params)),
+    )

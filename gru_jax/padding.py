@@ -29,7 +29,7 @@ def last_output(outputs: Array, lengths: Lengths | None, reverse: bool) -> Array
         return jnp.zeros(outputs.shape[1:], outputs.dtype)
     if reverse or lengths is None:
         return outputs[0 if reverse else -1]
-    source = jnp.maximum(lengths - 1, 0)[None]
+    source = (jnp.maximum(lengths, 1) - 1)[None]  # lengths may be unsigned
     return jnp.take_along_axis(outputs, _beside(source, outputs), axis=0)[0]
 
 

@@ -165,7 +165,8 @@ class Loop:
 
 
 def _converted(value: Any, type: Any) -> Any:
-    return value if jnp.asarray(value).dtype == type.dtype else jnp.asarray(value, type.dtype)
+    array = jnp.asarray(value)  # a number of Python's as well
+    return array if array.dtype == type.dtype else array.astype(type.dtype)
 
 
 def _traced(step: Any, carry: Any, xs: Any) -> tuple[Body, Arrays, Any]:

@@ -5,7 +5,7 @@ from typing import Unpack
 
 import jax.numpy as jnp
 from flax import nnx
-from jax.nn import sigmoid
+from jax.nn import log_sigmoid, sigmoid
 from jax.nn.initializers import Initializer
 
 from gru_jax.axes import Activations, State, StepInput
@@ -111,14 +111,15 @@ class MinLSTMCell(base.Cell):
         make = functools.partial(
             base.Gate, in_features, hidden_features, recurrent="none", rngs=rngs, **options
         )
-        self.forget = make(activation=sigmoid, bias_init=base.keeping_start(keeping_bias))
-        self.input = make(activation=sigmoid)
+        self.forget = make(bias_init=base.keeping_start(keeping_bias))
+        self.input = make()
         base.mirror(self.forget, self.input)
         self.candidate = make(activation=base.activation("activation", activation, CANDIDATES))
 
     def step(self, h: State, x: StepInput) -> tuple[State, Activations]:
-        f, i, n = self.forget(x, h), self.input(x, h), self.candidate(x, h)
-        f, i = f / (f + i), i / (f + i)
+        # As a logarithm of f / i: both gates may be too small to be divided by their sum.
+        odds = log_sigmoid(self.forget(x, h)) - log_sigmoid(self.input(x, h))
+        f, i, n = sigmoid(odds), sigmoid(-odds), self.candidate(x, h)
         return f * h + i * n, {"input": i, "forget": f, "candidate": n}
 
 

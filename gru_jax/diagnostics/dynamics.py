@@ -46,6 +46,14 @@ class Dynamics:
         return jnp.concatenate([self.start[None], states])
 
 
+def check_one_direction(model: SequenceModel) -> None:
+    """Raises FieldError for a bidirectional model, which has no state at a time."""
+    if any(layer.backward is not None for layer in model.layers):
+        raise fields.FieldError(
+            "bidirectional", True, "False: a lag is defined for one direction only"
+        )
+
+
 def dynamics(model: SequenceModel | nnx.RNNCellBase, inputs: Inputs) -> Dynamics:
     """The dynamics of a `SequenceModel`, a `Cell`, or any other cell of `flax.nnx`.
 
@@ -59,10 +67,7 @@ def dynamics(model: SequenceModel | nnx.RNNCellBase, inputs: Inputs) -> Dynamics
     graph, params, rest = nnx.split(model, nnx.Param, ...)  # type: ignore[misc]
     merge = lambda params: nnx.merge(graph, params, rest)
     if isinstance(model, SequenceModel):
-        if any(layer.backward is not None for layer in model.layers):
-            raise fields.FieldError(
-                "bidirectional", True, "False: a lag is defined for one direction only"
-            )
+        check_one_direction(model)
         carry = model.initialize_carry(())
         advance = lambda model, carry, x: model.recur(x[None], carry)[0]
     else:

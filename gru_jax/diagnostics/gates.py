@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from gru_jax import fields
 from gru_jax.axes import HiddenSequence, Inputs, PerUnit, UnitsByLag
 from gru_jax.cells.base import Cell
+from gru_jax.diagnostics.dynamics import check_one_direction
 from gru_jax.diagnostics.gradients import Model
 from gru_jax.diagnostics.spectrum import half_life
 from gru_jax.model import SequenceModel
@@ -21,7 +22,8 @@ def gates(model: Model, inputs: Inputs) -> tuple[dict[str, HiddenSequence], ...]
       inputs: one example, (time, features) or (time,) tokens.
 
     Raises:
-      FieldError: the model is a cell that is not a `Cell`, and does not return its gates.
+      FieldError: the model is bidirectional, or a cell that is not a `Cell`, and does not return
+        its gates.
 
     >>> from flax import nnx
     >>> from gru_jax import GRUCell
@@ -33,8 +35,8 @@ def gates(model: Model, inputs: Inputs) -> tuple[dict[str, HiddenSequence], ...]
 
 
 def gates_of(cell: Cell, activations: dict[str, HiddenSequence]) -> dict[str, HiddenSequence]:
-    """Those of a cell's activations that are gates: neither its candidate nor one of its states."""
-    others = {"candidate", *cell.STATES}
+    """Those of a cell's activations that are gates: neither a candidate nor one of its states."""
+    others = {"candidate", *cell.CANDIDATES, *cell.STATES}
     return {name: values for name, values in activations.items() if name not in others}
 
 
@@ -47,7 +49,7 @@ def kept(model: Model, inputs: Inputs) -> tuple[HiddenSequence, ...]:
       model, inputs: see `gates`.
 
     Raises:
-      FieldError: a cell has no gate that decides what is kept, or does not return its gates.
+      FieldError: a cell has no gate that decides what is kept; or see `gates`.
     """
     return tuple(_kept(cell, activations) for cell, activations in _recorded(model, inputs))
 
@@ -55,6 +57,7 @@ def kept(model: Model, inputs: Inputs) -> tuple[HiddenSequence, ...]:
 def _recorded(model: Model, inputs: Inputs) -> list[tuple[Cell, dict[str, HiddenSequence]]]:
     """The cell of each layer, and its activations at all steps."""
     if isinstance(model, SequenceModel):
+        check_one_direction(model)
         cells = [layer.forward.cell for layer in model.layers]
         return list(zip(cells, model.recur(inputs)[2], strict=True))
     if not isinstance(model, Cell):

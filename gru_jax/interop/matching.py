@@ -24,21 +24,25 @@ def layers_of(module: Module) -> list[tuple[Cell, ...]]:
     """The cells of each layer: one, or those of both directions.
 
     Raises:
-      ValueError: its states are held by zoneout, which other libraries do not know.
+      ValueError: its states are held by zoneout, which other libraries do not know; or an `RNN`
+        runs backwards, and is not that of a bidirectional layer.
     """
     if isinstance(module, SequenceModel):
         return layers_of(list(module.layers))
     if isinstance(module, Sequence):
         return [layer for part in module for layer in layers_of(part)]
     if isinstance(module, Layer):
-        ways = [module.forward] if module.backward is None else [module.forward, module.backward]
-        return [tuple(map(_cell, ways))]
+        forward, backward = _cell(module.forward), module.backward
+        return [(forward,) if backward is None else (forward, _cell(backward, reverse=True))]
     return [(_cell(module),)]
 
 
-def _cell(module: Cell | RNN) -> Cell:
+def _cell(module: Cell | RNN, reverse: bool = False) -> Cell:
     if not isinstance(module, RNN):
         return module
+    if module.reverse != reverse:
+        told = "a layer of one direction is converted to one that runs forwards"
+        raise ValueError(f"reverse = {module.reverse}: must be {reverse}, since {told}")
     if any(rates := module.regularizer.zoneout):
         # Without draws, a state is the expectation of what zoneout makes of it.
         raise ValueError(f"zoneout = {rates}: must be (), since no other library has it")

@@ -17,6 +17,7 @@ def linear(equation: jaxprs.JaxprEqn, given: list[Linear]) -> Linear | None:
     moving = [place for place, each in enumerate(given) if each.keys() - {REST}]
     if any(jaxprs.type_of(equation.invars[place]).shape != out.shape for place in moving):
         return None
+    given = [{key: _beside(value, len(out.shape)) for key, value in each.items()} for each in given]
     match equation.primitive.name, moving:
         case "copy", _:
             return given[0]
@@ -39,6 +40,11 @@ def linear(equation: jaxprs.JaxprEqn, given: list[Linear]) -> Linear | None:
             )
             return {key: choose(key) for key in given[1] | given[2]}
     return None
+
+
+def _beside(value: Array, rank: int) -> Array:
+    """With this many axes behind that of time: a scalar may stand beside an array."""
+    return value.reshape(*value.shape, *[1] * (1 + rank - value.ndim))
 
 
 def _sum(a: Linear, b: Linear) -> Linear:

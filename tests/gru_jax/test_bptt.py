@@ -9,7 +9,7 @@ import pytest
 from flax import nnx
 from jax.extend.core import jaxprs_in_params
 
-from gru_jax import RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell
+from gru_jax import RNN, GRUCell, LSTMCell, SequenceModel, VanillaCell, scan
 from gru_jax.bptt import loops
 from gru_jax.bptt.loops import CACHED, ROWS, ROWS_A_UNIT, SEGMENTS, segment_length
 from tests.gru_jax.test_cells import GRU_OPTIONS, LSTM_OPTIONS
@@ -260,3 +260,19 @@ def test_a_segment_divides_the_sequence_where_that_hardly_shortens_it():
     state = [np.zeros((4, 128))]
     lengths = {time: segment_length(time, state) for time in (1009, 1000, 640, 2 * 509)}
     assert lengths == {1009: 64, 1000: 50, 640: 64, 2 * 509: 64}
+
+
+@pytest.mark.parametrize("gradient", ["plain", "batched", "recomputed"])
+def test_numbers_of_python_are_a_carry(gradient):
+    def step(carry, x):
+        total, count = carry
+        return (jnp.tanh(total * w + x), count + 1), total
+
+    w, xs = jnp.float32(0.7), jnp.arange(4.0)
+    of = lambda start: scan(step, start, xs, gradient=gradient, segment=2)
+    found, expected = of((0.5, 3)), jax.lax.scan(step, (0.5, 3), xs)
+    agree(found, expected, 1e-6)
+    kinds = lambda tree: [a.dtype for a in jax.tree.leaves(tree)]
+    assert kinds(found) == kinds(expected)
+    slope = jax.grad(lambda start: of((start, 3))[0][0])
+    agree(slope(0.5), jax.grad(lambda s: jax.lax.scan(step, (s, 3), xs)[0][0])(0.5), 1e-6)

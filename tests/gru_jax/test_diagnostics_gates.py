@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gru_jax import GRUCell, LSTMCell
-from gru_jax.diagnostics import gate_half_life, jacobians, kept, own_half_life
+from gru_jax import CELLS, FieldError, GRUCell, LSTMCell
+from gru_jax.diagnostics import gate_half_life, gates, jacobians, kept, own_half_life
 from tests.recurrent_models import H, T, cell, sequence, stacked
 
 pytestmark = pytest.mark.usefixtures("least_effort", "x64")
@@ -55,3 +55,21 @@ def test_a_unit_that_has_not_fallen_is_censored():
     np.testing.assert_allclose(found[0], 2)
     np.testing.assert_allclose(found[1], np.log(0.5) / np.log(0.4))
     np.testing.assert_allclose(found[2], 2)
+
+
+@pytest.mark.quick
+def test_candidates_are_no_gates():
+    found = {name: set(gates(cell(make), sequence())[0]) for name, make in CELLS.items()}
+    assert found["cornn"] == set()
+    assert found["lem"] == {"memory_step", "output_step"}
+    assert found["gru"] == {"reset", "update"}
+    assert found["lstm"] == {"input", "forget", "output"}
+    for name, make in CELLS.items():
+        assert found[name].isdisjoint({*make.CANDIDATES, *make.STATES, "candidate"}), name
+
+
+def test_a_model_of_both_directions_has_no_gates_at_a_time():
+    model = stacked(GRUCell, bidirectional=True)
+    for measure in (gates, kept):
+        with pytest.raises(FieldError, match="bidirectional = True: must be False"):
+            measure(model, sequence())

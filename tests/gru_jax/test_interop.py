@@ -8,6 +8,7 @@ from flax import nnx
 
 from gru_jax import CELLS, RNN, GRUCell, LSTMCell, Regularizer, SequenceModel, VanillaCell
 from gru_jax.interop import from_linen, from_torch, to_torch
+from gru_jax.layers import Layer
 from tests.helpers import CLASSIC, randomise
 
 pytestmark = pytest.mark.usefixtures("least_effort")
@@ -139,3 +140,12 @@ def test_a_step_of_ones_own_is_not_that_of_the_class_above():
     assert Renamed(3, 4, rngs=nnx.Rngs(0)).form().equations == "gru"
     assert LSTMCell(3, 4, rngs=nnx.Rngs(0)).form().equations == "lstm"
     assert VanillaCell(3, 4, rngs=nnx.Rngs(0)).form().equations == "vanilla"
+
+
+def test_a_layer_that_runs_backwards_alone_is_not_taken_for_one_that_runs_forwards():
+    cell = GRUCell(3, 4, rngs=nnx.Rngs(0))
+    with pytest.raises(ValueError, match="reverse = True: must be False"):
+        to_torch(RNN(cell, reverse=True))
+    with pytest.raises(ValueError, match="reverse = False: must be True"):
+        to_torch(Layer(RNN(cell), RNN(cell)))
+    assert to_torch(Layer(RNN(cell), RNN(cell, reverse=True)))

@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from gru_jax import FieldError, Optimizer
+from gru_jax.optimizer import OPTIMIZERS
 
 pytestmark = pytest.mark.quick
 
@@ -71,6 +72,25 @@ def test_the_clip_bounds_the_global_norm_and_leaves_small_gradients_alone():
     assert optax.tree.norm(jax.tree.map(jnp.subtract, free, PARAMS)) > 0.5
     small = gradients(1, scale=1e-3)
     jax.tree.map(np.testing.assert_array_equal, run(plain, small, clip_norm=0.5), run(plain, small))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_parameters_of_less_precision_are_moved_as_those_of_more(name):
+    """Its means would stand still in bfloat16, where 0.999 is 1."""
+    low = jax.tree.map(lambda a: a.astype(jnp.bfloat16), PARAMS)  # which are the same
+    optimizer = Optimizer(name)
+    transform = optimizer.transform(0.1, 1.0)
+    states, steps = [transform.init(PARAMS), transform.init(low)], [None, None]
+    for gradient in gradients(20):
+        rounded = jax.tree.map(lambda a: a.astype(jnp.bfloat16), gradient)
+        wide = jax.tree.map(lambda a: a.astype(jnp.float32), rounded)
+        for i, (given, params) in enumerate([(wide, PARAMS), (rounded, low)]):
+            steps[i], states[i] = transform.update(given, states[i], params)
+    jax.tree.map(np.testing.assert_array_equal, *steps)
+    jax.tree.map(np.testing.assert_array_equal, *states)
+    assert {a.dtype for a in jax.tree.leaves(optax.apply_updates(low, steps[1]))} == {
+        jnp.dtype(jnp.bfloat16)
+    }
 
 
 @pytest.mark.parametrize(

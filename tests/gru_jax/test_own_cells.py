@@ -12,6 +12,7 @@ from flax import nnx
 from jax.nn.initializers import constant
 
 from gru_jax import RNN, Cell, Gate, GRUCell, LSTMCell, SequenceModel
+from gru_jax.cells import MinGRUCell
 from tests.helpers import agree, randomise, split
 
 pytestmark = pytest.mark.usefixtures("least_effort")
@@ -170,3 +171,24 @@ def test_every_carry_of_a_model():
         gates = jax.tree.map(lambda gate: gate[:, 1:], activations[layer][0])
         kept = gates["forget"] * c[:, :-1]
         agree(c[:, 1:], kept + gates["input"] * gates["candidate"], 1e-5)
+
+
+def test_a_step_of_ones_own_is_not_linear_because_the_class_above_is():
+    class Squashed(MinGRUCell):
+        def step(self, h, x):
+            h, activations = super().step(h, x)
+            return jnp.tanh(h), activations
+
+    class Renamed(MinGRUCell):
+        TITLE = "as it was"
+
+    class Shifted(MinGRUCell):
+        LINEAR = True
+
+        def step(self, h, x):
+            h, activations = super().step(h, x)
+            return h + 1, activations
+
+    assert [c.LINEAR for c in (MinGRUCell, Squashed, Renamed, Shifted)] == [True, False, True, True]
+    cell = randomise(Squashed(D, H, rngs=nnx.Rngs(0)))
+    agree(RNN(cell)(X), RNN(cell, gradient="plain")(X), 1e-6)

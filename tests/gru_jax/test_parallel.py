@@ -140,15 +140,23 @@ def steps():
         return (a, jnp.zeros_like(b)), a * b + x
 
     number = lambda carry, x: (carry * jnp.float64(0.5) + x[0], None)
+
+    def scalars(carry, x):
+        return jnp.where(x[3] > 0, x[0] * carry / (2 + x[1] ** 2) + x[2], -carry - x[0]), carry
+
     return {
         "coupled": (coupled, (*drawn(3, H), jnp.float64(0.3))),
         "handed_on": (handed_on, tuple(drawn(3, H))),
         "kept": (kept, tuple(drawn(2, H))),
         "number": (number, jnp.float64(0.7)),
+        "scalars": (scalars, drawn(T)),  # as many units as steps
+        "scalars of a row": (scalars, drawn(2, H)),
     }
 
 
-@pytest.mark.parametrize("name", ["coupled", "handed_on", "kept", "number"])
+@pytest.mark.parametrize(
+    "name", ["coupled", "handed_on", "kept", "number", "scalars", "scalars of a row"]
+)
 @pytest.mark.usefixtures("x64")
 def test_any_linear_step_with_all_its_derivatives(name):
     step, carry = steps()[name]

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gru_jax import RNN, FieldError, GRUCell
+from gru_jax.padding import last_output
 from tests.helpers import CLASSIC, agree, randomise, split
 
 pytestmark = pytest.mark.usefixtures("least_effort")
@@ -196,6 +197,20 @@ def test_any_leading_axes(make, batch):
     flat = RNN(cell)(x.reshape(-1, TIME, D), seq_lengths=lengths.reshape(-1))
     np.testing.assert_allclose(outputs, flat.reshape(*batch, TIME, H), atol=1e-6)
     assert outputs.shape == (*batch, TIME, H)
+
+
+def test_lengths_may_be_unsigned():
+    cell, x = cell_of(GRUCell), data()
+    rnn = RNN(cell, return_carry=True)
+    lengths = np.array([7, 1, 0, 0, 2])
+    for kind in (np.uint8, np.uint32):
+        for reverse in (False, True):
+            run = lambda lengths, reverse=reverse: rnn(x, seq_lengths=lengths, reverse=reverse)
+            agree(run(jnp.asarray(lengths, kind)), run(jnp.asarray(lengths)), 0)
+    for kind in (np.int32, np.uint8, np.uint32):
+        last = last_output(jnp.ones((7, 5, 2)), jnp.asarray(lengths, kind), False)
+        assert last.shape == (5, 2)
+        np.testing.assert_array_equal(last, 1)
 
 
 def test_a_carry_of_lower_precision_is_accepted():

@@ -14,6 +14,7 @@ from gru_jax import (
     Adding,
     CopyMemory,
     FieldError,
+    GRUCell,
     Optimizer,
     training,
 )
@@ -150,6 +151,18 @@ def test_learning_rate_and_clip_differ_by_seed():
     ]
     np.testing.assert_allclose(moved[1], 2 * moved[0], rtol=1e-4)
     np.testing.assert_allclose(moved[2], 0.1 * 1e-3, rtol=1e-3)
+
+
+def test_parameters_of_less_precision_learn():
+    low = functools.partial(GRUCell, param_dtype=jnp.bfloat16)
+    task = Adding(8)
+    told = functools.partial(build, task=task, make=low)
+    experiment = dataclasses.replace(experiment_of(task=task), build=told)
+    start, state = (population(experiment, chunks=chunks)[0] for chunks in (0, 2))
+    assert jnp.dtype(jnp.bfloat16) in {a.dtype for a in jax.tree.leaves(state.params)}
+    moved = jax.tree.map(lambda a, b: float(jnp.abs(a - b).max()), start.params, state.params)
+    assert np.min(jax.tree.leaves(moved)) > 0
+    assert state.active.all()
 
 
 def test_targets_of_metrics_other_than_the_loss_are_reached_from_below():

@@ -223,3 +223,16 @@ def test_starts():
     angles = np.diag(kernel, 1)[::2]
     assert 2 < np.abs(angles).max() <= np.pi
     assert np.abs(angles).min() > 0
+
+
+def test_min_lstm_where_both_of_its_gates_are_shut():
+    """f / (f + i) is 0 / 0 in float32, and yet has a value: that of exp(a) / (exp(a) + exp(b))."""
+    cell = made("min_lstm", jnp.float32)
+    for gate, value in ((cell.forget, -120.0), (cell.input, -121.0)):
+        gate.kernel[...] = jnp.zeros_like(gate.kernel[...])
+        gate.bias[...] = jnp.full(H, value)
+    x = jnp.ones((T, D))
+    (h, gates), slopes = jax.vjp(lambda x: cell.step(jnp.ones(H), x), x[0])
+    np.testing.assert_allclose(gates["forget"], 1 / (1 + np.exp(-1)), rtol=1e-5)
+    np.testing.assert_allclose(gates["input"], 1 / (1 + np.exp(1)), rtol=1e-5)
+    assert all(np.isfinite(a).all() for a in jax.tree.leaves((h, slopes((h, gates)))))
