@@ -44,11 +44,9 @@ def evaluate(
     task = experiment.task
     if length not in (None, task.length) and task.readout == "flatten":
         raise FieldError("length", length, f"{task.length}: this readout needs the training length")
-    if length is not None and not (length == task.length and isinstance(task, Dataset)):
+    if length is not None:
         task = task.with_length(length)  # also of the training length, which may be the longest
-    task = task.judged_on(split)
-    size = task.size if isinstance(task, Dataset) else experiment.evaluation_examples
-    experiment = dataclasses.replace(experiment, task=task, evaluation_examples=size)
+    experiment = dataclasses.replace(experiment, task=task).judged_on(split)
     mesh = make_mesh(*run.settings.mesh_sizes)
     data = training.placed_data(experiment, mesh, run.settings.seeds)
     state = dataclasses.replace(run.state, params=run.state.final)

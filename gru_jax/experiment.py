@@ -15,6 +15,7 @@ from gru_jax.model import BuildModel, SequenceModel, parameter_count
 from gru_jax.optimizer import Optimizer
 from gru_jax.streams import stream
 from gru_jax.tasks.base import Task
+from gru_jax.tasks.dataset import Dataset
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,6 +97,16 @@ class Experiment:
     def model(self, params: Any) -> SequenceModel:
         """The model with these parameters, of one seed."""
         return nnx.merge(self.abstract_model[0], params)
+
+    def judged_on(self, split: str) -> "Experiment":
+        """The same, whose evaluations take this split, "validation" or "test"; a data set's, whole.
+
+        Raises:
+          FieldError: it is neither.
+        """
+        task = self.task.judged_on(split)
+        size = task.size if isinstance(task, Dataset) else self.evaluation_examples
+        return dataclasses.replace(self, task=task, evaluation_examples=size)
 
     def reached(self, metrics: dict[str, Array]) -> Array:
         """Per seed, whether the metrics of an evaluation reach the target."""

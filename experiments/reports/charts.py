@@ -74,10 +74,25 @@ def _over_length(ended: list[Entry]) -> dict[str, dict[str, list[Entry]]]:
         task = config["task"]["name"].replace("_", " ")
         lines.setdefault(task, {}).setdefault(json.dumps(config, sort_keys=True), []).append(entry)
     named = {
-        task: {_common(line): line for line in groups.values() if len(line) > 1}
+        task: {_common(line): line for group in groups.values() for line in _by_width(group)}
         for task, groups in lines.items()
     }
     return {task: groups for task, groups in named.items() if groups}
+
+
+def _by_width(group: list[Entry]) -> list[list[Entry]]:
+    """The lines of a group, each of two lengths at least: one line, or one for each width where a
+    length has several.
+    """
+    of = lambda line: {entry.settings.experiment.task.length for entry in line}
+    lines = [group]
+    if len(of(group)) < len(group):
+        width = lambda entry: str(entry.settings.config["model"]["hidden_sizes"])
+        several: dict[str, list[Entry]] = {}
+        for entry in group:
+            several.setdefault(width(entry), []).append(entry)
+        lines = [*several.values()]
+    return [line for line in lines if len(of(line)) > 1]
 
 
 def _common(line: list[Entry]) -> str:

@@ -233,10 +233,8 @@ def final_evaluations(
     judge = lambda each, split: training.evaluate(
         each, mesh, state, training.placed_data(each, mesh, seeds), split=split
     )
-    tested = experiment
-    if isinstance(experiment.task, Dataset):
-        task = experiment.task.judged_on(TEST)
-        tested = dataclasses.replace(experiment, task=task, evaluation_examples=task.size)
+    # Of examples that a task makes, the same program takes those of both splits.
+    tested = experiment.judged_on(TEST) if isinstance(experiment.task, Dataset) else experiment
     return {"eval": judge(experiment, VALIDATION), "test": judge(tested, TEST)}
 
 

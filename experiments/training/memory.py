@@ -15,6 +15,7 @@ from gru_jax.devices import BATCH, SEED
 from gru_jax.population import takes_turns
 from gru_jax.regularizers import training_draws
 from gru_jax.tasks.base import evaluation_batch, training_batch
+from gru_jax.tasks.dataset import TEST, VALIDATION
 
 
 def check_memory(settings: Settings, mesh: Mesh) -> None:
@@ -69,7 +70,9 @@ def needed(settings: Settings, mesh: Mesh) -> tuple[int, int]:
 
     states = memory.size_of(abstract_state(settings)) // len(settings.seeds)
     kept = memory.size_of(jax.eval_shape(backward, params, _share(mesh, experiment.batch_size)))
-    one = max(memory.size_of(params) + kept, _evaluated(experiment, mesh, params))
+    splits = (VALIDATION, TEST)
+    evaluated = max(_evaluated(experiment.judged_on(split), mesh, params) for split in splits)
+    one = max(memory.size_of(params) + kept, evaluated)
     if seeds > 1 and takes_turns(mesh):
         return seeds * states, one + seeds * states  # seeds that had their turn are stored
     return seeds * states, seeds * one

@@ -69,6 +69,8 @@ class Dataset(Task):
         return jax.tree.map(lambda rows: jnp.asarray(rows)[indices], data[self.judged])
 
     def with_length(self, length: int) -> Self:
+        if length == self.length:
+            return self
         raise fields.FieldError("length", length, f"{self.length}, the length of the data")
 
 

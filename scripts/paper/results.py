@@ -112,11 +112,11 @@ def collect(folders: list[Path]) -> int:
     """
     for folder in folders:
         rows = [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
-        for row in rows:
-            if row["modified"] or not row["commit"]:
-                raise RunError(f"{folder}: {row['trial']} was run by code that is not committed")
         (name,) = {row.pop("config")["name"] for row in rows}
         ended = [row for row in rows if row["status"] in FINISHED]
+        for row in ended:  # others may have failed before they had a commit
+            if row["modified"] or not row["commit"]:
+                raise RunError(f"{folder}: {row['trial']} was run by code that is not committed")
         told = merging.merge(RESULTS / f"{name}.jsonl", ended)
         print(f"results/{name}.jsonl: {told}; {folder}: {len(ended)} of {len(rows)} have ended")
     load.cache_clear()

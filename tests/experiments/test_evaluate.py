@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from configs import formal_language
+from configs import digits, formal_language
 from experiments.evaluate import evaluate
 from experiments.measurements import gates
 from experiments.runs import load
@@ -55,6 +55,20 @@ def test_numbers_of_examples_that_cannot_be(run):
     for examples in (0, 12, True, 8.0):
         with pytest.raises(FieldError, match=r"^examples = .*: must be a (multiple of 8|whole)"):
             evaluate(run, examples=examples)
+
+
+def test_a_data_set_has_the_length_of_its_data_and_no_other(tmp_path):
+    config = digits.get_config()
+    config.train.update({"steps": 2, "log_every": 1, "checkpoint_every": 2, "batch_size": 2})
+    config.population.seeds = 1
+    train(config, str(folder := tmp_path / "run"), quiet=True)
+    run = load(folder)
+    assert evaluate(run, run.task.length) == evaluate(run)
+    shown = program("evaluate", f"--run={folder}", f"--lengths={run.task.length}").stdout
+    assert "length (test)" in shown
+    refused = program("evaluate", f"--run={folder}", "--lengths=9", expect=2)
+    assert one_line(refused.stderr)
+    assert "length = 9: must be 64, the length of the data" in refused.stderr
 
 
 def test_the_program_takes_more_examples(tmp_path):

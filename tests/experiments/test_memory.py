@@ -1,5 +1,6 @@
 """What a population needs: refused with the estimate, which XLA's own numbers confirm."""
 
+import dataclasses
 import importlib
 import os
 import platform
@@ -7,9 +8,10 @@ import subprocess
 import sys
 
 import jax
+import numpy as np
 import pytest
 
-from configs import adding, copy_memory
+from configs import adding, copy_memory, digits
 from experiments.evaluate import evaluate
 from experiments.measurements.gates import record
 from experiments.runs.state import abstract_state
@@ -140,6 +142,20 @@ def test_an_evaluation_as_in_training_that_cannot_fit_is_told_what_helps(
     monkeypatch.setattr(memory, "available", lambda _: 1000)
     with pytest.raises(RunError, match=rf"^this evaluation .* GiB: {advice}$"):
         evaluate(run)
+
+
+def test_test_examples_of_a_data_set_are_judged_as_well():
+    settings = resolve(digits.get_config())
+    mesh = make_mesh(*settings.mesh_sizes)
+    task = settings.experiment.task
+    many = dict(task.splits)
+    many["test"] = jax.tree.map(lambda rows: np.repeat(rows, 500, axis=0), many["test"])
+    experiment = dataclasses.replace(
+        settings.experiment, task=dataclasses.replace(task, splits=many)
+    )
+    more = dataclasses.replace(settings, experiment=experiment)
+    (states, few), (same, passes) = needed(settings, mesh), needed(more, mesh)
+    assert (same, passes > 5 * few) == (states, True)
 
 
 def test_it_is_given_back_at_every_checkpoint(tmp_path, monkeypatch):

@@ -214,6 +214,29 @@ def test_collected_examples_have_a_length_of_their_own(tmp_path):
     assert "<h3>piano, T = 11</h3>" in (tmp_path / "page.html").read_text()
 
 
+def test_a_figure_over_length_has_lines_of_several_lengths():
+    def told(*pairs):
+        """Of these (length, width), the lines by their names."""
+
+        def entry(length, width):
+            config = {
+                "task": {"name": "adding", "length": length},
+                "model": {"hidden_sizes": [width]},
+            }
+            settings = types.SimpleNamespace(
+                config=config,
+                experiment=types.SimpleNamespace(task=types.SimpleNamespace(length=length)),
+            )
+            return types.SimpleNamespace(name=f"T{length}-H{width}", settings=settings)
+
+        found = charts._over_length([entry(*pair) for pair in pairs])
+        return {name: len(line) for lines in found.values() for name, line in lines.items()}
+
+    assert told((50, 8), (50, 16)) == {}
+    assert told((50, 8), (100, 9)) == {"T50-H8": 2}  # about as many parameters
+    assert told((50, 8), (50, 16), (100, 8), (100, 16), (200, 8)) == {"H8": 3, "H16": 2}
+
+
 def test_one_run(tmp_path):
     folder = pretend(tmp_path / "sweep", cells) / "trials" / "T12-gru"
     write_report([folder], tmp_path / "page.html", COMMAND)

@@ -200,6 +200,7 @@ def test_what_was_run_by_uncommitted_code_is_refused(landed):
     for changes in ({"modified": True}, {"commit": None}):
         with pytest.raises(RunError, match="a was run by code that is not committed"):
             landed("a", **changes)
+    assert not landed("a", commit=None, status="failed")  # before it had one; it is not taken
 
 
 def test_parts_of_a_study_are_landed_one_by_one(landed, capsys, tmp_path):
