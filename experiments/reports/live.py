@@ -12,11 +12,11 @@ from experiments.reports.results import Entry, entries
 from experiments.runs.records import SWEEP
 from experiments.sweeps.estimates import Progress
 from experiments.sweeps.folder import RUNNING
-from experiments.system.lock import LOCK
+from experiments.system.lock import LOCK, is_held
 from experiments.system.terminal import duration
 
 SHARE = 0.05  # of a core, at most, that making the page takes
-FILES = ("config.json", "environment.json", "metrics.jsonl", "summary.json", LOCK)
+FILES = ("config.json", "environment.json", "metrics.jsonl", "summary.json")
 Stamp = tuple[tuple[int, int, int] | None, ...]
 
 
@@ -107,7 +107,9 @@ class Followed:
 def _of(entry: Entry) -> Stamp:
     """Of all files that tell of a trial."""
     failed = entry.workdir.parent.parent / "failed" / f"{entry.workdir.name}.json"
-    return _stamp(*(entry.workdir / name for name in FILES), failed)
+    # A run that is killed leaves its lock behind as it was.
+    now = [*FILES, LOCK] if is_held(entry.workdir) else FILES
+    return _stamp(*(entry.workdir / name for name in now), failed)
 
 
 def _stamp(*paths: Path) -> Stamp:

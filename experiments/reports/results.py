@@ -24,7 +24,7 @@ from experiments.stats.comparisons import Comparison, compared, ranked
 from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweeps.folder import DIVERGED, DONE, RUNNING, SLURM, WAITING, State, SweepFolder
 from experiments.system.files import RunError, check_plain, write_text
-from experiments.system.lock import LOCK
+from experiments.system.lock import is_held
 
 CURVE_POINTS = 40  # per learning curve in results.jsonl
 
@@ -133,7 +133,7 @@ def _state(workdir: Path) -> State:
     summary = read_summary(workdir)
     if summary and summary["status"] != "stopped":
         return State(DONE, summary["step"])
-    return State(RUNNING if (workdir / LOCK).exists() else WAITING, last_step(workdir))
+    return State(RUNNING if is_held(workdir) else WAITING, last_step(workdir))
 
 
 def comparisons(found: list[Entry]) -> dict[str, Comparison]:

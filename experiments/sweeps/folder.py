@@ -30,7 +30,7 @@ from experiments.system.files import (
     synchronise,
     write_json,
 )
-from experiments.system.lock import LOCK
+from experiments.system.lock import LOCK, is_held
 from gru_jax import fields
 
 SLURM = "slurm"
@@ -145,7 +145,7 @@ class SweepFolder:
         failure = read_json_if_any(self.path / "failed" / f"{name}.json")
         if failure is not None:
             return State(FAILED, last_step(workdir), str(failure.get("reason")))
-        return State(RUNNING if (workdir / LOCK).exists() else WAITING, last_step(workdir))
+        return State(RUNNING if is_held(workdir) else WAITING, last_step(workdir))
 
     def may_run(self, trial: Trial) -> bool:
         """Whether one of the trials that it comes after has solved its task."""

@@ -53,6 +53,18 @@ def held(workdir: Path, force: bool = False) -> Iterator[Callable[[], None]]:
                 path.unlink()
 
 
+def is_held(workdir: Path) -> bool:
+    """Whether a process holds the folder, as far as can be seen from here without taking it.
+
+    One on another host counts, since it may be alive. One of this host that was killed does not.
+    """
+    path = workdir / LOCK
+    if not path.exists():
+        return False
+    holder = _holder(path)  # nothing yet, if it is about to write its name
+    return not holder or _elsewhere(holder) or _alive(holder.get("pid"))
+
+
 def _take(path: Path) -> Any:
     while True:
         # Never follows a link, which in a stranger's folder may point anywhere.

@@ -10,7 +10,7 @@ import pytest
 
 from experiments.system import lock
 from experiments.system.files import RunError
-from experiments.system.lock import LOCK, LostError, held
+from experiments.system.lock import LOCK, LostError, held, is_held
 from tests.programs import ROOT
 
 pytestmark = pytest.mark.quick
@@ -48,6 +48,12 @@ def test_it_names_its_holder_and_goes_away(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_who_may_be_alive_elsewhere_holds_it(tmp_path):
+    assert not is_held(tmp_path)
+    elsewhere(tmp_path)
+    assert is_held(tmp_path)
+
+
 def test_it_goes_away_after_an_error_too(tmp_path):
     with pytest.raises(ZeroDivisionError), held(tmp_path):
         raise ZeroDivisionError
@@ -70,9 +76,11 @@ def test_the_same_process_twice(tmp_path):
 
 
 def test_a_dead_holder_on_this_host_is_recognised(tmp_path, other, capsys):
+    assert is_held(tmp_path)
     other.kill()
     other.wait()
     assert (tmp_path / LOCK).exists()
+    assert not is_held(tmp_path)
     with held(tmp_path):
         assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
     assert f"process {other.pid}" in capsys.readouterr().err

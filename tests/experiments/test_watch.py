@@ -127,12 +127,14 @@ def _wait(found, training):
 
 
 def test_a_sweep_under_way(tmp_path):
-    folder = under_way(tmp_path / "sweep")
-    followed = follow(folder)
+    followed = follow(folder := under_way(tmp_path / "sweep"))
     text = words(followed.current()[0])
     assert "4 trials (2 done, 1 running, 1 waiting)" in text
     assert "T9-gru running 20 of 40 0.11" in text, "0.17 - 0.003 x 20, the median of its seeds"
     assert "gru 93 1 of 1 8/8 55 updates running 20 of 40" in text
+    lock = folder / "trials" / "T9-gru" / "lock.json"
+    lock.write_text(json.dumps({"host": socket.gethostname(), "pid": 2**30}))  # was killed
+    assert "4 trials (2 done, 2 waiting)" in words(followed.current()[0])
     finish(folder, "T9-gru")
     text = words(followed.current()[0])
     assert "4 trials (3 done, 1 waiting)" in text
@@ -144,8 +146,7 @@ def test_only_what_has_changed_is_read_and_drawn_again(tmp_path, monkeypatch):
     folder = under_way(tmp_path / "sweep")
     followed = follow(folder)
     one = followed.current()
-    drawn = []
-    image = charts._image
+    drawn, image = [], charts._image
     monkeypatch.setattr(charts, "_image", lambda *args: drawn.append(1) or image(*args))
     assert followed.current() == one
     assert not drawn
