@@ -27,6 +27,8 @@ def test_a_tilde_is_the_home_folder_wherever_a_path_begins(monkeypatch):
         "--workdir=~nobody-of-this-name/b": "--workdir=~nobody-of-this-name/b",
     }
     assert written_out([*told]) == [*told.values()]
+    for prompt in (["--prompt=~"], ["--prompt", "~/x"], ["-prompt=a:~"]):
+        assert written_out(["sample", *prompt, "--run=~"]) == ["sample", *prompt, "--run=/home/me"]
 
 
 def test_a_run_at_home_and_its_config(tmp_path, monkeypatch):
