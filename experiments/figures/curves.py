@@ -86,7 +86,7 @@ def _by_seed(metrics: list[dict[str, Any]], split: str, name: str) -> tuple[np.n
     for row in rows:
         value = row[name]
         place = seeds.index(row["seed"]), int(np.searchsorted(steps, row["step"]))
-        values[place] = math.nan if value is None else value
+        values[place] = math.inf if value is None else value
     return steps, values
 
 
@@ -101,7 +101,7 @@ def _population(axis: Axes, steps: np.ndarray, values: np.ndarray) -> None:
     for column in range(1, held.shape[1]):
         missing = np.isnan(held[:, column])
         held[missing, column] = held[missing, column - 1]
-    if held.size and np.isfinite(held).all():
+    if held.size and not np.isnan(held).any():
         low, median, high = np.transpose([quartiles(column) for column in held.T])
         axis.fill_between(steps, low, high, color=style.BAND, alpha=0.6, lw=0, label="quartiles")
         axis.plot(steps, median, color=style.INK, lw=1.8, label="median")
