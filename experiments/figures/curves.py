@@ -10,6 +10,7 @@ from experiments.figures import style
 from experiments.settings.resolution import Settings
 from experiments.stats.outcomes import quartiles
 from gru_jax import fields
+from gru_jax.tasks.dataset import TEST
 
 
 def learning(settings: Settings, metrics: list[dict[str, Any]]) -> bytes:
@@ -40,7 +41,7 @@ def learning(settings: Settings, metrics: list[dict[str, Any]]) -> bytes:
 
 def over_length(settings: Settings, found: dict[int, dict[str, list[float]]]) -> bytes:
     """Every seed, the median and the quartiles of each metric over the task's length, as a PNG."""
-    task, lengths = settings.experiment.task, list(found)
+    task, lengths = settings.experiment.task.judged_on(TEST), list(found)
     figure, axes = style.panels((4.2 * len(task.metric_names), 3.6), len(task.metric_names))
     for axis, name in zip(axes, task.metric_names, strict=True):
         values = np.transpose([metrics[name] for metrics in found.values()])
