@@ -4,9 +4,11 @@ python -m experiments.train --config=configs/cogscale.py:selective_copy,medium
 python -m experiments.train --config=configs/cogscale.py:selective_copy,medium \\
   --config.model.start=cell --config.model.chrono_max=90.0
 
-Each seed has data of its own, from the package `cogscale`. 200 epochs at most, in batches of ten; a
-seed ends after ten epochs without a better score on its validation examples, with the model that
-scored best. Accuracy is one minus their score; where values are asked, the loss is the score.
+Name the task and its size as above, since budget and patience are counted in its epochs. Each seed
+has data of its own, from the package `cogscale`; those of the two forecasts are the same for all.
+200 epochs at most, in batches of ten; a seed ends after ten epochs without a better score on its
+validation examples, with the model that scored best. Accuracy is one minus their score; where
+values are asked, the loss is the score.
 """
 
 from ml_collections import ConfigDict

@@ -122,7 +122,9 @@ def main() -> int:
         terminal.console().print(table("split", splits, shown, examples))
         return 0
     found = {length: evaluate(run, length, TEST, examples) for length in lengths}
-    tasks: dict[str, Task] = {str(length): task.with_length(length) for length in found}
+    tasks: dict[str, Task] = {
+        str(length): task.with_length(length).judged_on(TEST) for length in found
+    }
     named = {str(length): metrics for length, metrics in found.items()}
     terminal.console().print(table("length (test)", tasks, named, examples))
     if len(found) > 1:

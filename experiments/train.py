@@ -10,6 +10,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from experiments import usage
+from experiments.datasets.texts import unlearned
 from experiments.runs import Run
 from experiments.runs.records import read_config, read_summary, recorded_cores
 from experiments.runs.workdir import check_config, differences
@@ -63,6 +64,8 @@ def main() -> int:
     workdir = Path(flags.FLAGS.workdir or default_workdir(settings))
     if own.describes_a_sweep(file := commandline.config_file()):
         told = f"{file} adds trials, which experiments.sweep runs; this trains its config alone"
+        print(f"note: {told}", file=sys.stderr)
+    if told := unlearned(settings.experiment.task):
         print(f"note: {told}", file=sys.stderr)
     count = processes.announced()
     use_cpu_cores(*settings.mesh_sizes, cores=recorded_cores(workdir, count), processes=count)

@@ -148,6 +148,8 @@ def _said(field: str, source: str, place: str, value: Any) -> str:
     if not (isinstance(value, str) or number):
         allowed = f"labels and texts that are strings or numbers: {place} has {fields.short(value)}"
         raise FieldError(field, source, allowed)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # 1 and 1.0 are one label
     return str(value).strip()
 
 

@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -82,6 +83,10 @@ def _named(path: str, content: dict[str, Any]) -> dict[str, tuple[str, list[Any]
         for name in (usual, usual.removesuffix("data")):
             numbered = itertools.takewhile(content.__contains__, _numbered(name))
             pieces = _pieces(content[name]) if name in content else [content[n] for n in numbered]
+            later = re.compile(rf"{name}_\d+")
+            if name not in content and len(pieces) < sum(map(bool, map(later.fullmatch, content))):
+                missing = f"{name}_{len(pieces)}"
+                raise FieldError("path", path, f"pieces that are numbered from 0: no {missing!r}")
             if name in content or pieces:
                 rolls = [_roll(path, f"{name}[{i}]", piece) for i, piece in enumerate(pieces)]
                 found[split] = name, rolls

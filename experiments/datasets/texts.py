@@ -1,8 +1,11 @@
 """Texts with a label each, as tokens."""
 
 import collections
+import functools
 import hashlib
 import re
+import sys
+import unicodedata
 from collections.abc import Callable
 
 import numpy as np
@@ -14,6 +17,7 @@ from gru_jax.tasks.base import Example
 from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION, LabelledSequences
 
 PAD, UNKNOWN = 0, 1  # tokens that are not words
+NAME_OF_UNKNOWN = "(unknown)"  # "?" may be a word
 WORD = re.compile(r"\w+(?:'\w+)?|[^\w\s]")
 
 
@@ -22,6 +26,7 @@ def text(
     dataset: str = "",
     unit: str = "word",
     vocabulary: int = 10_000,
+    min_count: int = 1,
     length: int = 200,
     label_column: str = "",
     text_column: str = "",
@@ -42,6 +47,8 @@ def text(
       dataset: a name that `datasets.load_dataset` knows, instead of a path.
       unit: "word" (lower case; punctuation marks are words) or "character".
       vocabulary: the number of different tokens, including padding and unknown.
+      min_count: words that occur less often in "train" are unknown. With 1 and a vocabulary that
+        holds all of its words, nothing there is unknown, and the token for it is not learned.
       length: the largest number of tokens per text.
       label_column, text_column: names in the file's first row, or numbers of columns, from "1", of
         a file without such a row; of JSON lines and of a data set the names of fields.
@@ -50,6 +57,7 @@ def text(
     """
     fields.one_of("unit", unit, ("word", "character"))
     fields.integer("vocabulary", vocabulary, 3)
+    fields.integer("min_count", min_count, 1)
     fields.integer("length", length, 1)
     if path and dataset:
         raise FieldError("dataset", dataset, "left out if a path is given")
@@ -73,7 +81,9 @@ def text(
     cut: Callable[[str], list[str]] = list if unit == "character" else words_of
     tokens = {split: [cut(words)[:length] for _, words in rows] for split, rows in parts.items()}
     counts = collections.Counter(word for words in tokens[TRAIN] for word in words)
-    known = {word: 2 + place for place, (word, _) in enumerate(counts.most_common(vocabulary - 2))}
+    frequent = counts.most_common(vocabulary - 2)
+    kept = [word for word, count in frequent if count >= min_count]
+    known = {word: 2 + place for place, word in enumerate(kept)}
     splits = {
         split: _padded(
             [[known.get(word, UNKNOWN) for word in words] for words in tokens[split]],
@@ -88,13 +98,38 @@ def text(
         kinds=2 + len(known),
         classes=len(names),
         tokens=True,
-        token_names=("", "(unknown)", *known),  # "?" may be known
+        token_names=("", NAME_OF_UNKNOWN, *known),
+    )
+
+
+def unlearned(task: Task) -> str:
+    """What to tell where validation has unknown words and training none; nothing elsewhere."""
+    if not isinstance(task, LabelledSequences) or task.token_names[1:2] != (NAME_OF_UNKNOWN,):
+        return ""
+    inputs = {split: np.asarray(rows.inputs) for split, rows in task.splits.items()}
+    here = inputs[VALIDATION]
+    share = float(np.mean(here[here != PAD] == UNKNOWN))
+    if not share or (inputs[TRAIN] == UNKNOWN).any():
+        return ""
+    return (
+        f"no word of the training texts is unknown, and {share:.1%} of those of validation are: "
+        "what they mean is not learned; config.task.min_count=2 makes rare words unknown"
     )
 
 
 def words_of(text: str) -> list[str]:
     """The tokens of unit="word"."""
-    return WORD.findall(text.lower())
+    text = unicodedata.normalize("NFC", text.lower())
+    return (WORD if text.isascii() else _word()).findall(text)
+
+
+@functools.cache
+def _word() -> re.Pattern[str]:
+    """As `WORD`, with the marks that letters of many scripts bear, which are no \\w themselves."""
+    every = map(chr, range(sys.maxunicode + 1))
+    marks = re.escape("".join(each for each in every if unicodedata.category(each)[0] == "M"))
+    letter = rf"(?:\w[{marks}]*)"
+    return re.compile(rf"{letter}+(?:'{letter}+)?|[^\w\s]")
 
 
 def _told(text: str) -> str:

@@ -10,6 +10,7 @@ from experiments.figures import style
 from experiments.settings.resolution import Settings
 from experiments.stats.outcomes import quartiles
 from gru_jax import fields
+from gru_jax.tasks.dataset import TEST
 
 
 def learning(settings: Settings, metrics: list[dict[str, Any]]) -> bytes:
@@ -40,7 +41,7 @@ def learning(settings: Settings, metrics: list[dict[str, Any]]) -> bytes:
 
 def over_length(settings: Settings, found: dict[int, dict[str, list[float]]]) -> bytes:
     """Every seed, the median and the quartiles of each metric over the task's length, as a PNG."""
-    task, lengths = settings.experiment.task, list(found)
+    task, lengths = settings.experiment.task.judged_on(TEST), list(found)
     figure, axes = style.panels((4.2 * len(task.metric_names), 3.6), len(task.metric_names))
     for axis, name in zip(axes, task.metric_names, strict=True):
         values = np.transpose([metrics[name] for metrics in found.values()])
@@ -86,7 +87,7 @@ def _by_seed(metrics: list[dict[str, Any]], split: str, name: str) -> tuple[np.n
     for row in rows:
         value = row[name]
         place = seeds.index(row["seed"]), int(np.searchsorted(steps, row["step"]))
-        values[place] = math.nan if value is None else value
+        values[place] = math.inf if value is None else value
     return steps, values
 
 
@@ -101,7 +102,7 @@ def _population(axis: Axes, steps: np.ndarray, values: np.ndarray) -> None:
     for column in range(1, held.shape[1]):
         missing = np.isnan(held[:, column])
         held[missing, column] = held[missing, column - 1]
-    if held.size and np.isfinite(held).all():
+    if held.size and not np.isnan(held).any():
         low, median, high = np.transpose([quartiles(column) for column in held.T])
         axis.fill_between(steps, low, high, color=style.BAND, alpha=0.6, lw=0, label="quartiles")
         axis.plot(steps, median, color=style.INK, lw=1.8, label="median")

@@ -23,7 +23,7 @@ from experiments.settings.schema import by_content, with_data
 from experiments.stats.comparisons import Comparison, compared, ranked
 from experiments.stats.outcomes import Outcomes, outcomes, quartiles
 from experiments.sweeps.folder import DIVERGED, DONE, RUNNING, SLURM, WAITING, State, SweepFolder
-from experiments.system.files import RunError, check_plain, write_text
+from experiments.system.files import RunError, check_plain, finite, write_text
 from experiments.system.lock import is_held
 
 CURVE_POINTS = 40  # per learning curve in results.jsonl
@@ -153,7 +153,9 @@ def write_results(folder: SweepFolder) -> None:
         for entry in found
         if entry.state.status not in (WAITING, RUNNING)
     ]
-    write_text(folder.path / "results.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    write_text(
+        folder.path / "results.jsonl", "".join(json.dumps(finite(row)) + "\n" for row in rows)
+    )
     write_text(folder.path / "results.csv", as_csv(rows))
 
 

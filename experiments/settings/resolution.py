@@ -140,7 +140,7 @@ def resolve(config: ConfigDict | dict[str, Any]) -> Settings:
     # Finds bad sizes that only show when the model is built (with shapes only).
     within("config.model", lambda: experiment.parameters)
     within("config.train", experiment.check)
-    if isinstance(task, NextStep) and raw["model"]["bidirectional"] and "schema" not in config:
+    if isinstance(task, NextStep) and raw["model"]["bidirectional"] and not earlier:
         allowed = "false: from behind, a model hears the step that it is to predict"
         raise FieldError("config.model.bidirectional", True, allowed)
     return Settings(raw, experiment, seeds, learning_rates, clip_norms, **budget)

@@ -33,8 +33,9 @@ class FormalLanguage(Classification):
 
     Every step of training has strings of one length, drawn from shortest..length. Validation has
     strings of all these lengths, and test of the lengths from there to `longest` (where there are
-    none, of the same). Expressions of even length lack their last symbol; a string that is doubled
-    has a 3 behind it where the length is odd.
+    none, of the same). Expressions of even length lack their last symbol, so that beyond an odd
+    `length` the first ones to be tested have two symbols more; a string that is doubled has a 3
+    behind it where the length is odd.
 
     Baseline: each answer's entropy, mean over the lengths of the strings that are judged.
 
@@ -120,8 +121,10 @@ class FormalLanguage(Classification):
 
     def _bounds(self, split: str) -> tuple[int, int]:
         """The shortest and the longest string of a split."""
-        longer = split == TEST and self.longest > self.length
-        return (self.length + 1, self.longest) if longer else (self.shortest, self.length)
+        # The first length beyond, at which a string is not cut to one of training.
+        beyond = self.length + 1 + (self.rules.odd and self.length % 2)
+        longer = split == TEST and self.longest >= beyond
+        return (beyond, self.longest) if longer else (self.shortest, self.length)
 
     def _steps(self, size: int) -> int:
         return 2 * size if self.rules.transduces else size + 1

@@ -37,6 +37,7 @@ class Language:
     draw: Callable[[Key, Array, int], Drawn]
     entropy: Callable[[int], float]
     transduces: bool = False  # whether there are as many answers as symbols
+    odd: bool = False  # whether a string of even length lacks its last symbol
 
 
 def _symbols(key: Key, size: int, kinds: int) -> Array:
@@ -164,7 +165,7 @@ LANGUAGES = {
     "even_pairs": Language(2, 2, _even_pairs, _bit_of_two),
     "parity": Language(2, 2, _parity, _bit),
     "cycle_navigation": Language(3, CYCLE, _cycle_navigation, _position),
-    "modular_arithmetic": Language(MODULUS + 3, MODULUS, _modular_arithmetic, _value),
+    "modular_arithmetic": Language(MODULUS + 3, MODULUS, _modular_arithmetic, _value, odd=True),
     "bucket_sort": Language(BUCKETS, BUCKETS, _bucket_sort, _order, transduces=True),
     "missing_duplicate": Language(4, 2, _missing_duplicate, _bit_of_two),
     "reverse": Language(2, 2, _reverse, _bit, transduces=True),

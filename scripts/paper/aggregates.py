@@ -41,6 +41,8 @@ def _places(sweep: str, variant: str, reference: str) -> tuple[Scores, Scores]:
     for problem in problems(sweep):
         found = [chosen.get((problem, name)) for name in (variant, reference)]
         keys = [ranked(each.losses, each.solved_steps) if each else FAILED for each in found]
+        if None in found:  # beside what was not run, whatever has not solved the task has failed
+            keys = [[k if math.isfinite(k[0]) else FAILED[0] for k in seeds] for seeds in keys]
         both.append([[-float(place) for place in seeds] for seeds in places(*keys)])
     ours, theirs = zip(*both, strict=True)
     return ours, theirs

@@ -87,7 +87,8 @@ def table() -> str:
         "",
         f"Bits per character, one seed; the last row took {duration(last['seconds'])} on "
         f"{made['devices']} CPU cores. The frequencies of characters alone give "
-        f"{last['summary']['baseline_loss']:.2f}. {sizes['train']:,} characters to train, "
+        f"{last['summary']['baseline_loss']:.2f} in validation. "
+        f"{sizes['train']:,} characters to train, "
         f"{sizes['validation']:,} to validate, {sizes['test']:,} to test. Commands: "
         f"{commands}; commit {commits}, {pages.made_with(made)}.",
         "",

@@ -103,9 +103,9 @@ def tasks() -> list[str]:
 
 
 def least(task: str) -> Score:
-    """The best of our scores."""
-    ours = [cogscale.ours(result) for (of, _), result in chosen().items() if of == task]
-    return min(ours, key=lambda score: score.mean)
+    """Our score with the start that is best in validation."""
+    ours = [result for (of, _), result in chosen().items() if of == task]
+    return cogscale.ours(min(ours, key=_validated))
 
 
 def keeps_up(task: str, score: Score) -> bool:
@@ -114,9 +114,12 @@ def keeps_up(task: str, score: Score) -> bool:
     return score.mean <= theirs.mean + theirs.deviation
 
 
+def _validated(result: Result) -> float:
+    return float(np.mean(cogscale.errors(result, result.row["summary"]["eval"])))
+
+
 @functools.cache
 def chosen() -> Mapping[tuple[str, str], Result]:
     """Of each task and start the learning rate with the best mean score in validation."""
-    validated = lambda each: np.mean(cogscale.errors(each, each.row["summary"]["eval"]))
-    ordered = sorted(results.load(SWEEP), key=validated, reverse=True)
+    ordered = sorted(results.load(SWEEP), key=_validated, reverse=True)
     return {(each.row["trial"].partition("-")[0], each.variant): each for each in ordered}

@@ -34,15 +34,23 @@ def table(words: Sequence[str], numbers: Sequence[str], rows: Iterable[Sequence[
 
 
 def earlier(rows: Iterable[dict[str, Any]]) -> str:
-    """One more sentence where today's code would draw other random numbers for these runs."""
+    """What to know of runs by earlier code: that it drew other random numbers than today's would,
+    and that it kept no test examples apart.
+    """
+    rows = list(rows)
     oldest = min(map(_schema, rows))
-    changes = schema.changes_since(oldest)
-    if not changes:
-        return ""
-    return (
-        f" These runs are of config schema {oldest}. Since then, {changes}, so the same commands "
-        "give other numbers today."
-    )
+    told = ""
+    if changes := schema.changes_since(oldest):
+        told += (
+            f" These runs are of config schema {oldest}. Since then, {changes}, so the same "
+            "commands give other numbers today."
+        )
+    if any("eval" in (found := row.get("summary", {})) and "test" not in found for row in rows):
+        told += (
+            " They kept no test examples apart: what is shown was measured on the examples by "
+            "which rates were chosen, and at which seeds stopped."
+        )
+    return told
 
 
 def _schema(row: dict[str, Any]) -> int:
@@ -66,8 +74,10 @@ def hours(rows: Sequence[dict[str, Any]]) -> str:
     """What rows of results took, as words."""
     spent: dict[str, float] = {}
     for row in rows:
-        unit = "core hours" if row["device"] == "cpu" else f"hours of one {row['device']}"
-        spent[unit] = spent.get(unit, 0) + row["wall_seconds"] / 3600
+        on_cpu = row["device"] == "cpu"
+        unit = "core hours" if on_cpu else f"hours of one {row['device']}"
+        cores = row["devices"] if on_cpu else 1
+        spent[unit] = spent.get(unit, 0) + cores * row["wall_seconds"] / 3600
     return " and ".join(f"{spent[unit]:.1f} {unit}" for unit in spent)
 
 

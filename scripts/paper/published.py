@@ -1,7 +1,6 @@
 """The published numbers of results/published.json beside the committed sweeps', as tables."""
 
 import dataclasses
-import itertools
 import json
 import shlex
 from typing import Any
@@ -132,9 +131,8 @@ def table(some: list[Published]) -> str:
         (config,) = (a for a in shlex.split(trials[0]["command"]) if a.startswith("--config="))
         lines.append(
             f"{sweep}: `python -m experiments.sweep {config}` at commit {commits}, {steps} steps; "
-            f"{pages.made_on(trials)}."
+            f"{pages.made_on(trials)}.{pages.earlier(trials)}"
         )
-    lines[-1] += pages.earlier(itertools.chain.from_iterable(used.values()))
     return "\n".join(lines)
 
 

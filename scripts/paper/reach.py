@@ -99,7 +99,9 @@ def _cell(result: Result | None) -> str:
     if result is None:
         return ""
     sums = result.outcomes
-    return f"{sums.solved}/{sums.seeds}, {sums.end(result.row['baseline_loss'])}"
+    diverged = sum(step is not None for step in result.row["summary"]["diverged_step"])
+    lost = f", {diverged} diverged" if diverged else ""
+    return f"{sums.solved}/{sums.seeds}, {sums.end(result.row['baseline_loss'])}{lost}"
 
 
 def draw() -> None:

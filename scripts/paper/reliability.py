@@ -25,11 +25,18 @@ def table() -> str:
     lines = ["| long test by a script | how often | outcome |", "|---|---|---|"]
     lines += [f"| {' | '.join(rows[script](result))} |" for script, result in found.items()]
     made = [
-        f"`{result['environment']['command']}` at commit {result['environment']['commit'][:8]}"
+        f"`{result['environment']['command']}` at {_commits(script, result)}"
         for script, result in found.items()
     ]
     versions = pages.made_with(found[kills]["environment"])
     return "\n".join([*lines, "", f"{', '.join(made)}; on a CPU, {versions}."])
+
+
+def _commits(script: Any, result: dict[str, Any]) -> str:
+    if script is mutants:
+        return "the commits of [faults.md](faults.md)"
+    made = result["environment"]
+    return f"commit {made['commit'][:8]}" + " (with changes not committed)" * made["modified"]
 
 
 def times() -> str:

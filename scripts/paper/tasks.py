@@ -59,7 +59,8 @@ def docstring(config: str, text: str) -> str:
 def table() -> str:
     """Time and score of every config, as a Markdown table."""
     lines = [
-        "| task | T | solved | median steps to solve | metric | at the end: median (quartiles) "
+        "| task | T | solved | median steps to solve | metric "
+        "| at the end, on validation examples: median (quartiles) "
         "| input-blind loss | seconds |",
         "|---|--:|--:|--:|---|--:|--:|--:|",
     ]

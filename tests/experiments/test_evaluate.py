@@ -66,6 +66,9 @@ def test_a_data_set_has_the_length_of_its_data_and_no_other(tmp_path):
     assert evaluate(run, run.task.length) == evaluate(run)
     shown = program("evaluate", f"--run={folder}", f"--lengths={run.task.length}").stdout
     assert "length (test)" in shown
+    blind = [t.baseline_loss for t in (run.task, run.task.judged_on("test"))]
+    assert f"{blind[1]:.4g}" in shown
+    assert f"{blind[0]:.4g}" not in shown
     refused = program("evaluate", f"--run={folder}", "--lengths=9", expect=2)
     assert one_line(refused.stderr)
     assert "length = 9: must be 64, the length of the data" in refused.stderr

@@ -1,5 +1,7 @@
 """What the lines of figures show is what their names say."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -18,18 +20,30 @@ def line(axis, label):
     return np.asarray(found.get_ydata())
 
 
-@pytest.mark.quick
-def test_a_seed_that_is_done_keeps_its_last_value_in_the_median():
-    losses = {10: (3.0, 2.0, 1.0), 20: (2.5, 1.0), 30: (0.5, 2.0)}  # the third is done at 10
-    rows = [
+def logged(losses):
+    """The lines of metrics.jsonl, from the losses of the seeds by step."""
+    return [
         {"split": split, "step": step, "seed": seed, "loss": loss, "correct": 0.5}
         | {"gradient_norm": 1.0}
         for step, each in losses.items()
         for seed, loss in enumerate(each)
         for split in ("train", "eval")
     ]
-    figure = curves.learning(resolve(tiny_config()), rows)
+
+
+@pytest.mark.quick
+def test_a_seed_that_is_done_keeps_its_last_value_in_the_median():
+    losses = {10: (3.0, 2.0, 1.0), 20: (2.5, 1.0), 30: (0.5, 2.0)}  # the third is done at 10
+    figure = curves.learning(resolve(tiny_config()), logged(losses))
     np.testing.assert_array_equal(line(figure.axes[0], "median"), [2, 1, 1])
+
+
+@pytest.mark.quick
+def test_a_loss_that_is_not_finite_counts_as_infinite_in_the_median():
+    losses = {10: (3.0, 2.0, 1.0), 20: (2.0, None, 1.0), 30: (0.5, None, None)}
+    figure = curves.learning(resolve(tiny_config()), logged(losses))
+    np.testing.assert_array_equal(line(figure.axes[0], "median"), [2, 2, np.inf])
+    figure.savefig(io.BytesIO())  # without a warning
 
 
 @pytest.mark.quick

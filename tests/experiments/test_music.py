@@ -55,6 +55,16 @@ def test_every_kind_of_file_gives_the_same_pieces(tmp_path):
         equal(load_task("piano", path=str(tmp_path / name)), expected)
 
 
+def test_a_gap_in_the_numbers_of_pieces_is_told(tmp_path):
+    _, pieces = music(tmp_path)
+    numbered = {f"{n}_{i}": piece for n, each in pieces.items() for i, piece in enumerate(each[0])}
+    for gone in ("traindata_1", "traindata_0"):
+        rest = {name: piece for name, piece in numbered.items() if name != gone}
+        np.savez(tmp_path / "gap.npz", **rest)
+        with pytest.raises(FieldError, match=f"numbered from 0: no '{gone}'"):
+            load_task("piano", path=str(tmp_path / "gap.npz"))
+
+
 def test_pieces_of_one_length_may_be_one_array(tmp_path):
     pieces = {name: rolls([6, 6, 6], seed) for seed, name in enumerate(SPLITS.values())}
     scipy.io.savemat(tmp_path / "cells.mat", pieces)

@@ -120,6 +120,18 @@ def test_what_test_examples_say_stands_beside_validation(page, tmp_path):
     assert all(row["test_loss_median"] == "" for row in others)
 
 
+def test_results_are_json_where_most_seeds_have_diverged(tmp_path):
+    folder = tmp_path / "sweep"
+    pretend(folder, lambda add: add("gru", {}))
+    told = json.loads((path := folder / "trials" / "gru" / "summary.json").read_text())
+    told["eval"]["loss"]["per_seed"] = [0.1, *[None] * (len(told["solved_step"]) - 1)]
+    path.write_text(json.dumps(told))
+    write_results(SweepFolder(folder))
+    refuse = lambda name: pytest.fail(f"{name} is no JSON")
+    row = json.loads((folder / "results.jsonl").read_text(), parse_constant=refuse)
+    assert row["loss_median"] is None
+
+
 @pytest.mark.quick
 def test_comparisons_are_those_of_the_statistics(page):
     found = comparisons(entries(page.parent))

@@ -183,7 +183,10 @@ def test_a_bidirectional_model_cannot_carry_its_state(tmp_path):
 def test_a_model_that_hears_what_it_is_to_predict_is_refused(tmp_path):
     changes = {"model.bidirectional": True, "train.carry_state": False}
     with pytest.raises(FieldError, match=r"config.model.bidirectional = True: must be false: from"):
-        resolve(settings_of(written(tmp_path), **changes))
+        resolve(config := settings_of(written(tmp_path), **changes))
+    # As --config=RUN/config.json gives it.
+    with pytest.raises(FieldError, match=r"config.model.bidirectional = True: must be false: from"):
+        resolve({**config.to_dict(), "schema": schema.SCHEMA})
 
 
 def test_a_run_that_was_stopped_goes_on_with_the_state_that_it_had(run, tmp_path):

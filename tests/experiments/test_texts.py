@@ -6,13 +6,15 @@ import json
 import math
 import sys
 import types
+import unicodedata
 
 import numpy as np
 import pytest
 
 from experiments.datasets.labelled import Columns, read_labelled
-from experiments.datasets.texts import text
+from experiments.datasets.texts import UNKNOWN, split_texts, text, unlearned, words_of
 from gru_jax import FieldError
+from gru_jax.tasks.dataset import TEST, TRAIN, VALIDATION
 
 ROWS = [("neg" if i % 2 else "pos", f"text {i}") for i in range(12)]
 
@@ -252,3 +254,48 @@ def test_a_data_set_s_missing_labels_are_no_class(monkeypatch, train, test, mess
     )
     with pytest.raises(FieldError, match=message):
         text(dataset="some/reviews")
+
+
+@pytest.mark.parametrize(
+    ("whole", "words"),
+    [
+        ("Caf\u00e9, it's", ["caf\u00e9", ",", "it's"]),
+        ("cafe\u0301", ["caf\u00e9"]),  # the same, with a mark of its own
+        ("\u0939\u093f\u0928\u094d\u0926\u0940!", ["\u0939\u093f\u0928\u094d\u0926\u0940", "!"]),
+        ("q\u0301'x\u0301 \u0301", ["q\u0301'x\u0301", "\u0301"]),
+    ],
+)
+def test_marks_belong_to_the_letters_that_bear_them(whole, words):
+    assert words_of(whole) == words
+
+
+def test_texts_that_are_equal_but_for_their_encoding_stay_together():
+    each = [(("neg", "pos")[i % 2], f"caf\u00e9 {i}") for i in range(40)]
+    both = [*each, *((label, unicodedata.normalize("NFD", words)) for label, words in each)]
+    assert len({*both}) == 80
+    for rows in split_texts(both).values():
+        assert len({unicodedata.normalize("NFC", words) for _, words in rows}) == len(rows) / 2
+
+
+def test_what_unknown_words_mean_is_learned_or_that_it_is_not_is_told(tmp_path):
+    rows = [(("neg", "pos")[i % 2], f"film word{i} {'often' * (i % 3)}") for i in range(40)]
+    path = tmp_path / "rare.tsv"
+    path.write_text(table(rows))
+    unknown = lambda task, split: float((task.splits[split].inputs == UNKNOWN).mean())
+    task = text(str(path))
+    assert unknown(task, TRAIN) == 0 < min(unknown(task, VALIDATION), unknown(task, TEST))
+    assert "% of those of validation are: what they mean is not learned" in unlearned(task)
+    for learned in (text(str(path), min_count=2), text(str(path), vocabulary=9)):
+        assert unknown(learned, TRAIN) > 0
+        assert not unlearned(learned)
+    assert set(text(str(path), min_count=2).token_names[2:]) == {"film", "often", "oftenoften"}
+    with pytest.raises(FieldError, match="min_count = 0"):
+        text(str(path), min_count=0)
+    assert not unlearned(text(str(path), unit="character"))
+
+
+def test_a_number_is_one_label_however_it_is_written(tmp_path):
+    rows = [{"label": (1, 1.0, 0)[i % 3], "text": f"film {i}"} for i in range(30)]
+    path = tmp_path / "numbers.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    assert text(str(path)).classes == 2

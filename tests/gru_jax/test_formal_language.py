@@ -62,16 +62,23 @@ def strings(task, batch):
 @EVERY_LANGUAGE
 def test_every_string_has_the_answers_that_python_gives_it(language):
     task = FormalLanguage(9, language, longest=14)
-    seen = set()
-    for split, lengths in ((VALIDATION, range(1, 10)), (TEST, range(10, 15))):
+    seen, odd = set(), language == "modular_arithmetic"
+    for split, lengths in ((VALIDATION, range(1, 10)), (TEST, range(10 + odd, 15))):
         batch = evaluation_batch(task.judged_on(split), jnp.arange(400))
         found = list(strings(task, batch))
         assert all(ANSWERS[language](string) == answers for string, answers in found)
-        odd = language == "modular_arithmetic"
         assert {len(string) for string, _ in found} == {n - (odd and n % 2 == 0) for n in lengths}
         seen |= {symbol for string, _ in found for symbol in string}
         seen |= {("answer", each) for _, answers in found for each in answers}
     assert seen == {*range(task.input_size - 1), *(("answer", n) for n in range(task.output_size))}
+
+
+def test_expressions_are_tested_beyond_those_of_training_if_there_are_any():
+    bounds = lambda *lengths: FormalLanguage(
+        lengths[0], "modular_arithmetic", longest=lengths[1]
+    )._bounds(TEST)
+    assert [bounds(9, 14), bounds(9, 11), bounds(40, 60)] == [(11, 14), (11, 11), (41, 60)]
+    assert [bounds(9, 10), bounds(9, 9)] == [(1, 9), (1, 9)]  # none
 
 
 def test_a_step_of_training_has_one_length():

@@ -47,6 +47,12 @@ def test_the_rate_is_the_best_in_validation(trials):
     assert cogscale_starts.tasks() == [TASK]
 
 
+def test_the_start_is_the_best_in_validation(trials):
+    trials["gru_chrono", 0.003] = made_up("gru_chrono", 0.003, 0.2, 0.3)
+    trials["lstm_chrono", 0.003] = made_up("lstm_chrono", 0.003, 0.25, 0.1)
+    assert cogscale_starts.least(TASK).mean == pytest.approx(0.3)
+
+
 @pytest.mark.parametrize(("beyond", "keeps_up"), [(-0.1, 1), (0.99, 1), (1.01, 0)])
 def test_one_keeps_up_within_the_deviation_of_the_best_published(trials, beyond, keeps_up):
     best, model = cogscale.best(TASK, sweep.SIZE)

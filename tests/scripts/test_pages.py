@@ -14,4 +14,5 @@ def test_each_machine_of_a_table_is_told_once():
     told = pages.made_on([here, there, here, MADE])
     assert told == "1 x cpu, 2 x cpu; Python 3, ; and 1 x GPU (products in float32); Python 4, "
     assert pages.hours([here, there, here]) == "2.0 core hours and 0.1 hours of one GPU"
+    assert pages.hours([here | {"devices": 2}, here]) == "3.0 core hours"
     assert pages.hours([there]) == "0.1 hours of one GPU"

@@ -19,9 +19,9 @@ def test_reach_is_the_longest_length_that_half_of_the_seeds_solve():
 
 
 def test_a_diverged_cell_is_not_told_by_its_loss(monkeypatch):
-    row_ = row("adding-T100-gru-lr0.01", [None] * 4, [None, 1e9, 1e9, 1e9])
+    row_ = row("adding-T100-gru-lr0.01", [None] * 4, [None, 1e9, 1e9, 1e9], diverged=(0, 2))
     monkeypatch.setattr(results, "load", lambda _: [results.Result(row_)])
-    assert "| 0/4, over 10 x input-blind |" in reach.table("adding")
+    assert "| 0/4, over 10 x input-blind, 2 diverged |" in reach.table("adding")
 
 
 def test_a_length_at_which_less_than_half_solve_is_not_reached(monkeypatch):
