@@ -27,7 +27,7 @@ class Experiment:
     optimizer: how gradients become updates.
     batch_size: examples for one step of one seed.
     chunk: steps in one dispatch (`log_every`).
-    evaluation_examples: size of the fixed evaluation set.
+    evaluation_examples: size of the fixed evaluation set; of a data set, that of the judged split.
     target_metric, target: a seed has solved the task when this evaluation metric passes this
       threshold at two evaluations in a row: a loss falls below it, any other metric rises above
       it. None: never.
@@ -59,6 +59,9 @@ class Experiment:
         fields.integer("batch_size", self.batch_size, 1)
         fields.integer("chunk", self.chunk, 1)
         fields.integer("evaluation_examples", self.evaluation_examples, 1)
+        if isinstance(self.task, Dataset) and self.evaluation_examples != self.task.size:
+            allowed = f"{self.task.size}, all of the split that is judged"
+            raise fields.FieldError("evaluation_examples", self.evaluation_examples, allowed)
         fields.one_of("target_metric", self.target_metric, self.task.metric_names)
         if self.target is not None:
             fields.real("target", self.target)
@@ -87,6 +90,7 @@ class Experiment:
         """Checks what shows only once the model is laid out.
 
         Raises:
+          ContractError: it has variables that are no parameters.
           FieldError: the model reads backwards what it would have to carry a state forwards for.
         """
         model = nnx.merge(*self.abstract_model)
@@ -159,7 +163,11 @@ def _checked(task: Task) -> None:
 
 @functools.lru_cache(maxsize=256)
 def _abstract(build: BuildModel) -> tuple[nnx.GraphDef[SequenceModel], Any]:
-    return nnx.split(nnx.eval_shape(lambda: build(nnx.Rngs(0))))
+    model = nnx.eval_shape(lambda: build(nnx.Rngs(0)))
+    if others := nnx.to_flat_state(nnx.state(model, nnx.Not(nnx.Param))):
+        name = ".".join(map(str, others[0][0]))
+        raise fields.ContractError(f"the model's {name} must be an nnx.Param: all of it is trained")
+    return nnx.split(model)
 
 
 @functools.lru_cache(maxsize=256)

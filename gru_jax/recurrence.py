@@ -224,7 +224,8 @@ class RNN(nnx.Module):
 
     def _scan(self, step: Any, carry: Any, xs: Any, reverse: bool) -> Any:
         form = self.recurrence
-        if form == "auto" and self.gradient == "auto" and getattr(self.cell, "LINEAR", False):
+        linear = getattr(self.cell, "LINEAR", False) and not is_divided((carry, xs))
+        if form == "auto" and self.gradient == "auto" and linear:
             form = quickest(carry)
         if form in FORMS:
             return parallel_scan(step, carry, xs, reverse, form=form)

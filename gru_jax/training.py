@@ -172,12 +172,14 @@ def evaluate(
       split: "validation" or "test", by the same program, of a task that makes its examples.
 
     Raises:
-      FieldError: it is neither, or not the split of a data set that the task is judged on.
+      FieldError: it is neither, or not the split of a data set that the task is judged on, which is
+        evaluated once.
     """
     judged = experiment.task.judged
     of_both = not isinstance(experiment.task, Dataset)
     known = (streams.VALIDATION, streams.TEST) if of_both else (judged,)
     split = judged if split is None else fields.one_of("split", split, known)
+    fields.integer("sets", sets, 1, fields.LARGEST if of_both else 1)
     return _evaluate(experiment, mesh, state, data, np.uint32(streams.code(split)), sets=sets)
 
 
@@ -192,7 +194,9 @@ def _evaluate(
             outputs = experiment.model(state.params)(batch.inputs, **batch.given)
             metrics = experiment.task.metrics(outputs, batch)
             weights = experiment.task.weights(batch)
-            return {n: jnp.sum(weights * values) for n, values in metrics.items()}, weights.sum()
+            # What is not asked has no metric: a mean over nothing.
+            weigh = lambda values: jnp.sum(jnp.where(weights > 0, weights * values, 0))
+            return jax.tree.map(weigh, metrics), weights.sum()
 
         totals, total = jax.lax.psum(over_sets(sums, sets, experiment.evaluation_examples), BATCH)
         return {name: value / total for name, value in totals.items()}

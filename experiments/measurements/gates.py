@@ -13,7 +13,7 @@ from experiments.system import memory
 from gru_jax import FieldError, Task, fields
 from gru_jax.devices import one_device
 from gru_jax.diagnostics import half_life
-from gru_jax.diagnostics.gates import gates_of
+from gru_jax.diagnostics.gates import gates_of, kept_of
 from gru_jax.tasks.base import Example, evaluation_batch
 from gru_jax.tasks.dataset import Dataset
 
@@ -54,7 +54,7 @@ def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
     fields.place("--layer", layer, len(layers), "the run has one layer")
     if layers[layer].backward is not None:
         raise FieldError("config.model.bidirectional", True, "False, to show one direction's gates")
-    cell = layers[layer].forward.cell
+    shown = layers[layer].forward
     examples = examples or available(experiment.task)
     batch = evaluation_batch(experiment.task, jnp.arange(examples))
 
@@ -67,8 +67,8 @@ def record(run: Run, layer: int = 0, examples: int | None = None) -> Recorded:
     parts = {"the gates of all seeds": held}
     memory.check("this figure", one_device(), parts, f"reduce --examples={examples}")
     found = every(run.state.final)
-    kept = cell.kept(found)
-    gates = jax.tree.map(np.asarray, gates_of(cell, found))
+    kept = kept_of(shown, found)
+    gates = jax.tree.map(np.asarray, gates_of(shown.cell, found))
     if not gates:
         raise FieldError(
             "config.model.cell", run.settings.config["model"]["cell"], "one with gates"

@@ -111,7 +111,7 @@ class Cell(nnx.RNNCellBase):
             cls.TITLE = cls.__name__.removesuffix("Cell")
         if "step" in vars(cls) and "form" not in vars(cls):
             cls.form = Cell.form  # type: ignore[method-assign]  # new equations, unless it says so
-        if "step" in vars(cls) and "LINEAR" not in vars(cls):
+        if {"step", "__call__"} & vars(cls).keys() and "LINEAR" not in vars(cls):
             cls.LINEAR = False
 
     @classmethod

@@ -38,7 +38,7 @@ class LEMCell(base.Cell):
 
     TITLE = "LEM"
     STATES = ("z", "y")
-    KEEPING_GATE = "output_step"
+    KEEPING_GATE = "memory_step"  # that of z, the memory
     CANDIDATES = ("memory", "candidate")
 
     def __init__(
@@ -74,4 +74,4 @@ class LEMCell(base.Cell):
         return (z, y), {"memory_step": d_z, "output_step": d_y, "memory": m, "candidate": n}
 
     def kept(self, activations: Activations) -> State:
-        return 1 - activations["output_step"]
+        return 1 - activations["memory_step"]

@@ -86,7 +86,7 @@ class LRUCell(base.Cell):
 
     def step(self, carry: tuple[State, ...], x: StepInput) -> tuple[tuple[State, ...], Activations]:
         re, im, _ = carry
-        turn, scale = self._multiplier(), jnp.exp(self.gamma[...])
+        turn, scale = self._multiplier(), jnp.exp(self.gamma[...].astype(self.state_dtype))
         a, b, scale = (base.spread(each, re) for each in (turn.real, turn.imag, scale))
         re, im = (
             a * re - b * im + scale * self.real(x, re),

@@ -69,7 +69,7 @@ def dynamics(model: SequenceModel | nnx.RNNCellBase, inputs: Inputs) -> Dynamics
     if isinstance(model, SequenceModel):
         check_one_direction(model)
         carry = model.initialize_carry(())
-        advance = lambda model, carry, x: model.recur(x[None], carry)[0]
+        advance = lambda model, carry, x: model.recur(x[None], carry, return_activations=False)[0]
     else:
         carry = model.initialize_carry(inputs.shape[1:], nnx.Rngs(0))
         advance = lambda cell, carry, x: cell(carry, x)[0]

@@ -10,6 +10,7 @@ from gru_jax.cells.base import Cell
 from gru_jax.diagnostics.dynamics import check_one_direction
 from gru_jax.diagnostics.gradients import Model
 from gru_jax.diagnostics.spectrum import half_life
+from gru_jax.masking import zoneout_rates
 from gru_jax.model import SequenceModel
 from gru_jax.recurrence import RNN
 
@@ -31,7 +32,7 @@ def gates(model: Model, inputs: Inputs) -> tuple[dict[str, HiddenSequence], ...]
     >>> {name: values.shape for name, values in found.items()}
     {'reset': (7, 4), 'update': (7, 4)}
     """
-    return tuple(gates_of(*recorded) for recorded in _recorded(model, inputs))
+    return tuple(gates_of(layer.cell, found) for layer, found in _recorded(model, inputs))
 
 
 def gates_of(cell: Cell, activations: dict[str, HiddenSequence]) -> dict[str, HiddenSequence]:
@@ -51,28 +52,41 @@ def kept(model: Model, inputs: Inputs) -> tuple[HiddenSequence, ...]:
     Raises:
       FieldError: a cell has no gate that decides what is kept; or see `gates`.
     """
-    return tuple(_kept(cell, activations) for cell, activations in _recorded(model, inputs))
+    return tuple(_kept(layer, activations) for layer, activations in _recorded(model, inputs))
 
 
-def _recorded(model: Model, inputs: Inputs) -> list[tuple[Cell, dict[str, HiddenSequence]]]:
-    """The cell of each layer, and its activations at all steps."""
+def kept_of(layer: RNN, activations: dict[str, HiddenSequence]) -> HiddenSequence | None:
+    """The share of the old state that is kept, from a layer's activations; None without a gate.
+
+    Without draws, zoneout of rate p makes p + (1 - p) * share of it.
+    """
+    share = layer.cell.kept(activations)
+    if share is None or not layer.regularizer.zoneout:
+        return share
+    held = zoneout_rates(layer.cell, layer.regularizer)[layer.cell.STATES[0]]
+    return held + (1 - held) * share
+
+
+def _recorded(model: Model, inputs: Inputs) -> list[tuple[RNN, dict[str, HiddenSequence]]]:
+    """Each layer, and its activations at all steps."""
     if isinstance(model, SequenceModel):
         check_one_direction(model)
-        cells = [layer.forward.cell for layer in model.layers]
-        return list(zip(cells, model.recur(inputs)[2], strict=True))
+        layers = [layer.forward for layer in model.layers]
+        return list(zip(layers, model.recur(inputs)[2], strict=True))
     if not isinstance(model, Cell):
         raise fields.FieldError(
             "model", type(model).__name__, "a Cell: others do not return their gates"
         )
-    _, activations = RNN(model)(inputs, return_activations=True)
-    return [(model, cast(dict[str, HiddenSequence], activations))]
+    layer = RNN(model)
+    _, activations = layer(inputs, return_activations=True)
+    return [(layer, cast(dict[str, HiddenSequence], activations))]
 
 
-def _kept(cell: Cell, activations: dict[str, HiddenSequence]) -> HiddenSequence:
-    found = cell.kept(activations)
+def _kept(layer: RNN, activations: dict[str, HiddenSequence]) -> HiddenSequence:
+    found = kept_of(layer, activations)
     if found is None:
         raise fields.FieldError(
-            "cell", type(cell).__name__, "one with a gate that decides what is kept"
+            "cell", type(layer.cell).__name__, "one with a gate that decides what is kept"
         )
     return found
 
@@ -80,7 +94,7 @@ def _kept(cell: Cell, activations: dict[str, HiddenSequence]) -> HiddenSequence:
 def gate_half_life(kept: HiddenSequence) -> PerUnit:
     """The number of steps in which the gates alone would halve each unit's state.
 
-        ln 2 / (- mean_t ln kept_t)
+        ln 2 / (- mean_t ln |kept_t|)
 
     It is a mean of logarithms because the share that remains is the product of the gates.
 
@@ -93,7 +107,7 @@ def gate_half_life(kept: HiddenSequence) -> PerUnit:
     >>> gate_half_life(jnp.array([[0.5, 1.0], [0.5, 1.0]])).tolist()
     [1.0, inf]
     """
-    return half_life(jnp.mean(jnp.log(kept), axis=0))
+    return half_life(jnp.mean(jnp.log(jnp.abs(kept)), axis=0))
 
 
 def own_half_life(log_own: UnitsByLag) -> PerUnit:
@@ -106,7 +120,7 @@ def own_half_life(log_own: UnitsByLag) -> PerUnit:
 
     Returns:
       (hidden,), in steps; T for a unit that has not fallen below one half, whose half-life is
-      censored.
+      censored, and NaN for one of which a logarithm is.
 
     >>> own_half_life(jnp.log(jnp.array([[0.7, 0.9], [0.35, 0.8]]))).tolist()
     [1.485..., 2.0]
@@ -120,4 +134,5 @@ def own_half_life(log_own: UnitsByLag) -> PerUnit:
     fraction = jnp.where(
         after > -jnp.inf, (before + jnp.log(2.0)) / (before - after), jnp.ones_like(after)
     )
-    return jnp.where(jnp.any(below, axis=0), first - 1 + fraction, log_own.shape[0])
+    found = jnp.where(jnp.any(below, axis=0), first - 1 + fraction, log_own.shape[0])
+    return jnp.where(jnp.any(jnp.isnan(log_own), axis=0), jnp.nan, found)

@@ -100,7 +100,7 @@ def transport(model: Model, inputs: Inputs, vectors: Vectors) -> VectorsByLag:
         _, logs = jax.lax.scan(back, start, (states[:-1], inputs), reverse=True)
         return jnp.append(log_length(start), logs[::-1])
 
-    return jax.vmap(along)(vectors)
+    return jax.vmap(along)(vectors.astype(system.start.dtype))
 
 
 def random_vectors(key: Array, count: int, size: int) -> Vectors:

@@ -128,9 +128,9 @@ def lyapunov_exponents(model: Model, inputs: Inputs, count: int) -> Exponents:
 def half_life(exponent: Array) -> Array:
     """The number of steps in which exp(exponent * t) is halved: - ln 2 / exponent.
 
-    It is infinite if the exponent is not negative.
+    It is infinite if the exponent is not negative, and NaN if that is.
 
     >>> float(half_life(jnp.array(-0.1)))
     6.931...
     """
-    return jnp.where(exponent < 0, jnp.log(2.0) / -exponent, jnp.inf)
+    return jnp.where(exponent >= 0, jnp.inf, jnp.log(2.0) / -exponent)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from gru_jax import FieldError, GRUCell, LSTMCell, VanillaCell
+from gru_jax import FieldError, GRUCell, LSTMCell, SequenceModel, VanillaCell
 from gru_jax.diagnostics import (
     dynamics,
     horizon,
@@ -17,6 +17,7 @@ from gru_jax.diagnostics import (
     random_vectors,
     transport,
 )
+from tests.helpers import randomise
 from tests.recurrent_models import MODELS, H, T, cell, over_models, sequence, stacked
 
 pytestmark = pytest.mark.usefixtures("least_effort", "x64")
@@ -34,6 +35,12 @@ def test_the_states_are_the_models_own():
         model = stacked(LSTMCell, readout=readout, length=T)
         system = dynamics(model, x)
         np.testing.assert_allclose(system.read(system.states(x)[1:]), model(x), rtol=1e-12)
+    of_flax = randomise(SequenceModel(nnx.GRUCell, 3, 2, hidden_sizes=(H,), rngs=nnx.Rngs(0)))
+    x_low = x.astype(jnp.float32)
+    system = dynamics(of_flax, x_low)
+    np.testing.assert_allclose(
+        system.read(system.states(x_low)[1:]), of_flax(x_low), rtol=1e-5, atol=1e-6
+    )
     for name in ("lstm", "nnx gru", "nnx lstm"):
         model = MODELS[name]()
         system = dynamics(model, x)

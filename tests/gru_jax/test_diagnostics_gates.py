@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from gru_jax import CELLS, FieldError, GRUCell, LSTMCell
-from gru_jax.diagnostics import gate_half_life, gates, jacobians, kept, own_half_life
+from gru_jax import CELLS, FieldError, GRUCell, LSTMCell, Regularizer
+from gru_jax.cells import LEMCell
+from gru_jax.diagnostics import gate_half_life, gates, half_life, jacobians, kept, own_half_life
 from tests.recurrent_models import H, T, cell, sequence, stacked
 
 pytestmark = pytest.mark.usefixtures("least_effort", "x64")
@@ -37,6 +38,46 @@ def test_the_gate_that_keeps_of_every_cell():
     np.testing.assert_allclose(c, lstm.kept(gates) + gates["input"] * gates["candidate"], 1e-12)
     layers = kept(stacked(LSTMCell), x)
     assert [values.shape for values in layers] == [(T, 3), (T, 2)]
+
+
+def test_zoneout_holds_a_share_of_what_the_gate_lets_go():
+    """What c before a step adds to c after it, where nothing else carries it."""
+    held = Regularizer(zoneout=(0.9, 0.3))
+    model, plain = (
+        stacked(LSTMCell, hidden_sizes=(H,), regularizer=each) for each in (held, Regularizer())
+    )
+    x = sequence(1)
+    (share,), (gate,) = kept(model, x), kept(plain, x)
+    np.testing.assert_allclose(share, 0.9 + 0.1 * gate, rtol=1e-12)
+    start = jnp.zeros(H)
+
+    def after(c):
+        (carry,) = model.recur(x, ((c, start),), return_activations=False)[0]
+        return carry[0]
+
+    own = jnp.diagonal(jax.jacobian(after)(start))
+    np.testing.assert_allclose(share[0], own, rtol=1e-9)
+
+
+def test_the_gate_of_a_lem_is_that_of_its_memory():
+    model = cell(LEMCell)
+    for gate in (model.memory, model.candidate):
+        gate.recurrent_kernel[...] = jnp.zeros((H, H))
+    for gate, bias in ((model.memory_step, -3.0), (model.output_step, 3.0)):
+        gate.recurrent_kernel[...] = jnp.zeros((H, H))
+        gate.bias[...] = jnp.full(H, bias)
+    x = sequence(100)
+    (shares,), (own,) = kept(model, x), jacobians(model, x).log_own
+    np.testing.assert_allclose(jnp.cumsum(jnp.log(shares)[::-1], axis=0), own, rtol=1e-9)
+
+
+@pytest.mark.quick
+def test_what_is_no_number_has_no_half_life():
+    nan = jnp.full(3, jnp.nan)
+    assert np.isnan(half_life(nan)).all()
+    assert np.isnan(own_half_life(nan[None])).all()
+    assert np.isnan(gate_half_life(nan[None])).all()
+    np.testing.assert_allclose(gate_half_life(jnp.array([[-0.5, 0.5]])), 1)
 
 
 def test_the_mean_of_logarithms_and_not_of_gates():

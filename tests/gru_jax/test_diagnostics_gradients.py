@@ -159,3 +159,12 @@ def test_what_an_input_adds_to_a_steps_gain():
     # Steps at a lag of 30 or more now have no finite gain, and are left out.
     cut = carried.at[30:].set(-jnp.inf)
     np.testing.assert_allclose(input_response(cut, inputs), expected, atol=1e-9)
+
+
+def test_vectors_of_more_precision_than_the_model():
+    model, x = GRUCell(D, H, rngs=nnx.Rngs(0)), sequence().astype(jnp.float32)
+    vectors = random_vectors(jax.random.key(0), 2, H)
+    assert vectors.dtype == jnp.float64
+    found = transport(model, x, vectors)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found[:, 0], 0, atol=1e-6)

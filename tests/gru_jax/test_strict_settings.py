@@ -9,6 +9,7 @@ from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from gru_jax import LSTMCell, SequenceModel
+from gru_jax.cells import MinGRUCell
 from tests.helpers import CLASSIC, agree, randomise, split
 
 BATCH, TIME, D = 4, 6, 3
@@ -29,9 +30,10 @@ def test_no_operands_of_different_rank(make):
         jax.eval_shape(jax.grad(loss), params)
 
 
-def test_examples_over_devices():
+@pytest.mark.parametrize("make", [LSTMCell, MinGRUCell])
+def test_examples_over_devices(make):
     """Under `shard_map` with its default checks, and where types say how arrays are divided."""
-    run, params = split(model_of(LSTMCell, hidden_sizes=(2,)))
+    run, params = split(model_of(make, hidden_sizes=(2,)))
     over = lambda apply: lambda params, *data: jnp.sum(jnp.sin(apply(params, *data)))
     apply = lambda params, x, lengths, resets: run(params, x, seq_lengths=lengths, resets=resets)
     expected = jax.jit(jax.value_and_grad(over(apply)))(params, X, LENGTHS, RESETS)

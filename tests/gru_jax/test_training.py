@@ -19,9 +19,11 @@ from gru_jax import (
     training,
 )
 from gru_jax.devices import make_mesh, mesh_shape
+from gru_jax.fields import ContractError
 from gru_jax.population import takes_turns
 from gru_jax.streams import INITIALISATION, stream
-from gru_jax.tasks.base import evaluation_batch, training_batch
+from gru_jax.tasks.base import Example, evaluation_batch, training_batch
+from gru_jax.tasks.dataset import LabelledSequences
 from tests.helpers import equations
 from tests.populations import build, experiment_of, member, mesh_of, population, same
 
@@ -74,6 +76,73 @@ def test_an_evaluation_is_a_weighted_mean_over_padded_examples():
         losses = task.loss(model(batch.inputs, seq_lengths=batch.lengths), batch)
         expected = np.average(losses, weights=task.weights(batch))
         np.testing.assert_allclose(found["loss"][index], expected, rtol=1e-5)
+
+
+def test_an_example_that_asks_nothing_does_not_spoil_an_evaluation():
+    """Its metrics are means over nothing."""
+
+    class Empty(Weighted):
+        def metrics(self, outputs, batch):
+            found = super().metrics(outputs, batch)
+            nothing = self.weights(batch) == 0
+            return {name: jnp.where(nothing, jnp.nan, values) for name, values in found.items()}
+
+        def weights(self, batch):
+            return jnp.arange(len(batch.targets)).astype(jnp.float32)
+
+    experiment = experiment_of(task=Empty(8))
+    state, _ = population(experiment)
+    found = training.evaluate(experiment, mesh_of(1, 1), state)
+    assert all(np.isfinite(values).all() for values in found.values())
+
+
+def data_set(validation=20):
+    """Random sequences of five steps with one of two labels."""
+    draw = np.random.default_rng(0)
+    rows = lambda n: Example(
+        draw.normal(size=(n, 5, 2)).astype(np.float32), draw.integers(0, 2, n).astype(np.int32)
+    )
+    splits = {"train": rows(30), "validation": rows(validation), "test": rows(7)}
+    return LabelledSequences(5, splits, kinds=2)
+
+
+def test_a_data_set_is_evaluated_whole_and_once():
+    task = data_set()
+    for size in (7, 40, 512):
+        with pytest.raises(FieldError, match=f"evaluation_examples = {size}: must be 20, all of"):
+            experiment_of(task=task, evaluation_examples=size)
+    experiment = experiment_of(task=task, evaluation_examples=20)
+    assert experiment.judged_on("test").evaluation_examples == 7
+    state, _ = population(experiment)
+    with pytest.raises(FieldError, match="sets = 2"):
+        training.evaluate(experiment, mesh_of(1, 1), state, sets=2)
+    data = training.placed_data(experiment, mesh_of(1, 1), (0, 1, 2, 3))
+    found = training.evaluate(experiment, mesh_of(1, 1), state, data)
+    model = experiment.model(member(state.params, 0))
+    right = jnp.argmax(model(task.held_out.inputs), axis=-1) == task.held_out.targets
+    np.testing.assert_allclose(found["accuracy"][0], right.mean(), rtol=1e-6)
+
+
+class Constant(GRUCell):
+    """With an array that is not to be trained."""
+
+    def __init__(self, *sizes, rngs, **options):
+        super().__init__(*sizes, rngs=rngs, **options)
+        self.scale = nnx.Variable(jnp.ones(3))
+
+
+class Drops(GRUCell):
+    def __init__(self, *sizes, rngs, **options):
+        super().__init__(*sizes, rngs=rngs, **options)
+        self.drop = nnx.Dropout(0.5, rngs=rngs)
+
+
+@pytest.mark.parametrize(("make", "name"), [(Constant, "scale"), (Drops, "drop.rngs")])
+def test_what_is_no_parameter_is_not_trained(make, name):
+    told = functools.partial(build, task=Adding(8), make=make)
+    experiment = dataclasses.replace(experiment_of(), build=told)
+    with pytest.raises(ContractError, match=rf"{name}.* must be an nnx.Param"):
+        training.init(experiment, mesh_of(1, 1), (0,), (0.01,), (1.0,))
 
 
 @pytest.mark.parametrize("split", ["tset", "train", ""])

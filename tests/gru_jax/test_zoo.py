@@ -236,3 +236,16 @@ def test_min_lstm_where_both_of_its_gates_are_shut():
     np.testing.assert_allclose(gates["forget"], 1 / (1 + np.exp(-1)), rtol=1e-5)
     np.testing.assert_allclose(gates["input"], 1 / (1 + np.exp(1)), rtol=1e-5)
     assert all(np.isfinite(a).all() for a in jax.tree.leaves((h, slopes((h, gates)))))
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_parameters_in_bfloat16_are_computed_with_in_float32(name):
+    x = jnp.asarray(drawn(1, 4, 6, D)[0], jnp.float32)
+    stored = made(name, jnp.bfloat16)
+    graph, params = nnx.split(stored)
+    wide = nnx.merge(graph, jax.tree.map(lambda a: a.astype(jnp.float32), params))
+    precise = jax.default_matmul_precision("highest")
+    with precise:
+        low, high = RNN(stored)(x), RNN(wide)(x)
+    assert low.dtype == jnp.float32
+    np.testing.assert_allclose(low, high, rtol=1e-6, atol=1e-6)
