@@ -162,7 +162,7 @@ class SequenceModel(nnx.Module):
           carry and activations are tuples with an entry for each layer.
 
         Raises:
-          ValueError: see `RNN`; or the inputs of an encoder are not tokens.
+          ValueError: see `RNN` and `read`; or the inputs of an encoder are not tokens.
         """
         arguments.return_carry(return_carry)
         drawn, every = draws(key, examples), return_carry == "all"
@@ -232,11 +232,20 @@ class SequenceModel(nnx.Module):
         Args:
           last: the top layer's output at the end of each sequence, (*batch, hidden).
           hidden: its outputs at all steps, (*batch, time, hidden).
+
+        Raises:
+          ValueError: the readout is "flatten", and there are more or fewer steps than `length`.
         """
         if self.readout_kind == "last":
             hidden = last
         elif self.readout_kind == "flatten":
-            hidden = hidden.reshape(*hidden.shape[:-2], -1)
+            *batch, time, features = hidden.shape
+            length = self.readout.in_features // features
+            if time != length:
+                raise ValueError(
+                    f"inputs have {time} steps: must have {length}, the model's length"
+                )
+            hidden = hidden.reshape(*batch, time * features)
         return self.readout(hidden)
 
     def initialize_carry(self, batch: tuple[int, ...]) -> tuple[Carry, ...]:

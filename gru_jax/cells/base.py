@@ -83,6 +83,8 @@ class Cell(nnx.RNNCellBase):
     CANDIDATES: the names, in its activations, of what a step adds to the old state, which
       `Regularizer.candidate_dropout` masks; empty where a step replaces the old state.
     HELD: the names of the states that zoneout may hold; by default all.
+    STARTS: the names of the states whose start can be learned, those that a step reads; by default
+      all.
 
     A cell whose keeping gate has a bias takes the option `keeping_bias`, the start of that bias: a
     number or an initialiser, where a positive value makes the gate keep.
@@ -104,6 +106,7 @@ class Cell(nnx.RNNCellBase):
     KEEPING_GATE: ClassVar[str | None] = None
     CANDIDATES: ClassVar[tuple[str, ...]] = ("candidate",)
     HELD: ClassVar[tuple[str, ...] | None] = None
+    STARTS: ClassVar[tuple[str, ...] | None] = None
 
     def __init_subclass__(cls, **options: Any):
         super().__init_subclass__(**options)
@@ -138,7 +141,7 @@ class Cell(nnx.RNNCellBase):
         param_dtype = options.get("param_dtype", jnp.float32)
         self.state_dtype = state_dtype(param_dtype)
         learned = fields.boolean("learn_initial_state", options.get("learn_initial_state", False))
-        shape = (len(self.STATES), hidden_features)
+        shape = (len(self.STARTS or self.STATES), hidden_features)
         self.initial_state = (
             nnx.Param(zeros(rngs.params(), shape, param_dtype)) if learned else None
         )
@@ -216,7 +219,9 @@ class Cell(nnx.RNNCellBase):
             states = [carry_init(stream(), shape, self.state_dtype) for _ in self.STATES]
         elif self.initial_state is not None:
             start = self.initial_state[...].astype(self.state_dtype)
-            states = [jnp.broadcast_to(state, shape) for state in start]
+            learned = dict(zip(self.STARTS or self.STATES, start, strict=True))
+            nothing = jnp.zeros(self.hidden_features, self.state_dtype)
+            states = [jnp.broadcast_to(learned.get(name, nothing), shape) for name in self.STATES]
         else:
             states = [jnp.zeros(shape, self.state_dtype) for _ in self.STATES]
         return tuple(states) if len(states) > 1 else states[0]

@@ -48,6 +48,7 @@ class LRUCell(base.Cell):
     TITLE = "LRU"
     STATES = ("re", "im", "y")
     CANDIDATES = ()
+    STARTS = ("re", "im")  # no step reads y
     LINEAR = True
     KEEPING_GATE = "magnitude"
 

@@ -45,6 +45,7 @@ class SLSTMCell(base.Cell):
     TITLE = "sLSTM"
     STATES = ("c", "n", "m", "h")
     KEEPING_GATE = "forget"
+    STARTS = ("h",)  # the first step replaces all others
     HELD = ("h",)  # c and n are multiples of exp(m), and mean nothing beside another m
 
     def __init__(

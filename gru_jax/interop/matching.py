@@ -24,25 +24,26 @@ def layers_of(module: Module) -> list[tuple[Cell, ...]]:
     """The cells of each layer: one, or those of both directions.
 
     Raises:
-      ValueError: its states are held by zoneout, which other libraries do not know; or an `RNN`
-        runs backwards, and is not that of a bidirectional layer.
+      ValueError: its states are held by zoneout, which other libraries do not know; or it is an
+        `RNN` that runs backwards.
     """
     if isinstance(module, SequenceModel):
         return layers_of(list(module.layers))
     if isinstance(module, Sequence):
         return [layer for part in module for layer in layers_of(part)]
     if isinstance(module, Layer):
-        forward, backward = _cell(module.forward), module.backward
-        return [(forward,) if backward is None else (forward, _cell(backward, reverse=True))]
+        # A layer runs them forwards and backwards, whatever they would do by themselves.
+        ways = [module.forward] if module.backward is None else [module.forward, module.backward]
+        return [tuple(map(_cell, ways))]
+    if isinstance(module, RNN) and module.reverse:
+        told = "a layer of one direction is converted to one that runs forwards"
+        raise ValueError(f"reverse = True: must be False, since {told}")
     return [(_cell(module),)]
 
 
-def _cell(module: Cell | RNN, reverse: bool = False) -> Cell:
+def _cell(module: Cell | RNN) -> Cell:
     if not isinstance(module, RNN):
         return module
-    if module.reverse != reverse:
-        told = "a layer of one direction is converted to one that runs forwards"
-        raise ValueError(f"reverse = {module.reverse}: must be {reverse}, since {told}")
     if any(rates := module.regularizer.zoneout):
         # Without draws, a state is the expectation of what zoneout makes of it.
         raise ValueError(f"zoneout = {rates}: must be (), since no other library has it")

@@ -42,6 +42,13 @@ def linear(equation: jaxprs.JaxprEqn, given: list[Linear]) -> Linear | None:
     return None
 
 
+def leaves_out(equation: jaxprs.JaxprEqn, given: list[Linear]) -> bool:
+    """Whether this chooses between a value that depends on the carry and one that does not."""
+    if equation.primitive.name != "select_n":
+        return False
+    return bool((given[1].keys() ^ given[2].keys()) - {REST})
+
+
 def _beside(value: Array, rank: int) -> Array:
     """With this many axes behind that of time: a scalar may stand beside an array."""
     return value.reshape(*value.shape, *[1] * (1 + rank - value.ndim))

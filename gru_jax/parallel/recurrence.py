@@ -14,6 +14,7 @@ from gru_jax.axes import Array
 from gru_jax.placement import on_gpu
 
 Vector = list[Array]  # one array (time, ...) for each state
+Times = Callable[[Array, Array], Array]
 Matrix = list[Vector]  # how much of each state (column) goes into each state (row)
 NARROW = 256  # the size of a state up to which chunks are faster than a scan: docs/performance.md
 
@@ -29,7 +30,13 @@ def quickest(carry: Any) -> str:
 
 
 def solve(
-    a: Matrix, b: Vector, reverse: bool = False, *, form: str = "chunked", chunk: int = 0
+    a: Matrix,
+    b: Vector,
+    reverse: bool = False,
+    cuts: bool = False,
+    *,
+    form: str = "chunked",
+    chunk: int = 0,
 ) -> Vector:
     """The states of a linear recurrence, from a state of 0.
 
@@ -43,6 +50,7 @@ def solve(
       a, b: arrays (time, ...), all of one shape; those of `a` that do not depend on time may have
         1 in its place.
       reverse: from the last step to the first.
+      cuts: whether a 0 in A cuts off what was before, also where that is not finite.
       form: "associative": by `lax.associative_scan`, in some 2 log2(T) operations on many steps
         each. "chunked": the sequence is cut into chunks, which are scanned side by side, each from
         a state of 0; then the states go from chunk to chunk, and the chunks are scanned again.
@@ -56,7 +64,7 @@ def solve(
     """
     fields.one_of("form", form, FORMS)
     fields.integer("chunk", chunk, 0)
-    find = functools.partial(FORMS[form], chunk=chunk)
+    find = functools.partial(FORMS[form], chunk=chunk, times=cutting if cuts else jnp.multiply)
 
     def residual(c: Vector) -> Vector:
         start = [jnp.zeros_like(each[0]) for each in c]
@@ -76,7 +84,9 @@ def before(after: Array, start: Array, reverse: bool = False) -> Array:
     return jnp.concatenate(parts)
 
 
-def _associative(a: Matrix, b: Vector, *, reverse: bool, late: bool, chunk: int) -> Vector:
+def _associative(
+    a: Matrix, b: Vector, *, reverse: bool, late: bool, chunk: int, times: Times
+) -> Vector:
     """`late`: A is that of the step before."""
     del chunk
     if late:  # the first of them meets a state of 0
@@ -84,12 +94,15 @@ def _associative(a: Matrix, b: Vector, *, reverse: bool, late: bool, chunk: int)
     a = jax.tree.map(lambda each: jnp.broadcast_to(each, b[0].shape), a)
 
     def then(first: tuple[Matrix, Vector], second: tuple[Matrix, Vector]) -> tuple[Matrix, Vector]:
-        return _product(second[0], first[0]), _plus(_apply(second[0], first[1]), second[1])
+        c = _plus(_apply(second[0], first[1], times), second[1])
+        return _product(second[0], first[0], times), c
 
     return lax.associative_scan(then, (a, b), reverse=reverse)[1]
 
 
-def _chunked(a: Matrix, b: Vector, *, reverse: bool, late: bool, chunk: int) -> Vector:
+def _chunked(
+    a: Matrix, b: Vector, *, reverse: bool, late: bool, chunk: int, times: Times
+) -> Vector:
     """`late`: A is that of the step before."""
     time, *rest = b[0].shape
     size = min(chunk, time) if chunk else _even(time)
@@ -118,15 +131,15 @@ def _chunked(a: Matrix, b: Vector, *, reverse: bool, late: bool, chunk: int) -> 
 
     def within(step: Array, state: tuple[Matrix, Vector]) -> tuple[Matrix, Vector]:
         a, b = of_step(step)
-        return _product(a, state[0]), _plus(_apply(a, state[1]), b)
+        return _product(a, state[0], times), _plus(_apply(a, state[1], times), b)
 
     def across(c: Vector, whole: tuple[Matrix, Vector]) -> tuple[Vector, Vector]:
         through, added = whole
-        return _plus(_apply(through, c), added), c
+        return _plus(_apply(through, c, times), added), c
 
     def again(step: int | Array, state: tuple[Vector, Vector]) -> tuple[Vector, Vector]:
         a, b = of_step(step)
-        c = _plus(_apply(a, state[0]), b)
+        c = _plus(_apply(a, state[0], times), b)
         put = lambda found, one: lax.dynamic_update_index_in_dim(found, one, place(step), 1)
         return c, jax.tree.map(put, state[1], c)
 
@@ -157,10 +170,15 @@ def _minus(a: Vector, b: Vector) -> Vector:
     return [x - y for x, y in zip(a, b, strict=True)]
 
 
-def _apply(a: Matrix, c: Vector) -> Vector:
-    return [functools.reduce(jnp.add, map(jnp.multiply, row, c)) for row in a]
+def cutting(coefficient: Array, value: Array) -> Array:
+    """Their product, which is 0 where the coefficient is, whatever the value is."""
+    return jnp.where(coefficient == 0, 0, coefficient * value)
 
 
-def _product(a: Matrix, b: Matrix) -> Matrix:
-    columns = [_apply(a, list(column)) for column in zip(*b, strict=True)]
+def _apply(a: Matrix, c: Vector, times: Times = jnp.multiply) -> Vector:
+    return [functools.reduce(jnp.add, map(times, row, c)) for row in a]
+
+
+def _product(a: Matrix, b: Matrix, times: Times) -> Matrix:
+    columns = [_apply(a, list(column), times) for column in zip(*b, strict=True)]
     return [list(row) for row in zip(*columns, strict=True)]

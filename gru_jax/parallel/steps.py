@@ -9,11 +9,11 @@ import jax.numpy as jnp
 from gru_jax.axes import Array
 from gru_jax.bptt import jaxprs
 from gru_jax.parallel import recurrence
-from gru_jax.parallel.linear import REST, Linear, linear, reached
+from gru_jax.parallel.linear import REST, Linear, leaves_out, linear, reached
 
 Step = Callable[[Any, Any], tuple[Any, Any]]
 Arrays = list[Array]
-Solve = Callable[[recurrence.Matrix, recurrence.Vector, bool], recurrence.Vector]
+Solve = Callable[[recurrence.Matrix, recurrence.Vector, bool, bool], recurrence.Vector]
 
 
 class NotLinearError(ValueError):
@@ -41,6 +41,7 @@ class Steps:
         self._time, self._reverse = inputs[0].shape[0], reverse
         self._known: dict[jaxprs.Var, Array] = dict(self._program.constants)
         self._stacked: set[jaxprs.Var] = set()  # those of them with a leading axis of time
+        self._cuts = False  # whether a step may leave out the carry, as where it is set back
         for name, value in zip(names, inputs, strict=True):
             self._learn(name, value)
 
@@ -48,8 +49,8 @@ class Steps:
         """Makes all carries known, from the one before the first step; returns the last.
 
         Args:
-          solve: finds all c_t = A_t c_{t-1} + b_t, from the matrix A, the vector b, and the
-            direction of time.
+          solve: finds all c_t = A_t c_{t-1} + b_t, from the matrix A, the vector b, the direction
+            of time, and whether a 0 in A cuts off what was before.
 
         Raises:
           NotLinearError: the step is not linear in its carry.
@@ -90,9 +91,12 @@ class Steps:
         # The recurrence starts from 0; its first step is given what the true start adds.
         first = -1 if self._reverse else 0
         starts = [init[place] for place in group]
-        added = [sum(each[first] * c for each, c in zip(row, starts, strict=True)) for row in a]
+        times = recurrence.cutting if self._cuts else jnp.multiply
+        added = [
+            sum(times(each[first], c) for each, c in zip(row, starts, strict=True)) for row in a
+        ]
         b = [rest(place).at[first].add(more) for place, more in zip(group, added, strict=True)]
-        return dict(zip(group, solve(a, b, self._reverse), strict=True))
+        return dict(zip(group, solve(a, b, self._reverse, self._cuts), strict=True))
 
     def _follow(self, left: list[int]) -> dict[int, Linear]:
         """Computes whatever does not depend on the carries that are left.
@@ -123,6 +127,7 @@ class Steps:
                 result = linear(equation, given)
                 if result is not None:
                     found[equation.outvars[0]] = result
+                    self._cuts |= leaves_out(equation, given)
         rows = {place: find(self._after[place]) for place in left}
         return {place: row for place, row in rows.items() if row is not None}
 

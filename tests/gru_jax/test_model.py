@@ -63,6 +63,8 @@ def test_flatten_puts_one_step_behind_the_other():
     _, hidden, _ = model.recur(data())
     steps = jnp.concatenate([hidden[:, step] for step in range(TIME)], axis=-1)
     agree(model(data()), model.readout(steps), 1e-6)
+    with pytest.raises(ValueError, match=f"{TIME - 1} steps: must have {TIME}, the model's length"):
+        model(data()[:, 1:])
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

@@ -111,6 +111,31 @@ def test_a_cell_is_that_of_the_scan(name):
 
 
 @pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("reverse", [False, True])
+def test_what_a_reset_cuts_off_reaches_nothing_even_if_it_is_no_number(name, reverse):
+    cell = randomise(CELLS[name](D, H, rngs=nnx.Rngs(0)))
+    x = jnp.asarray(drawn(B, T, D), jnp.float32).at[0, 5 if reverse else 1].set(jnp.nan)
+    cut = 3
+    resets = jnp.zeros((B, T), bool).at[:, cut].set(True).at[1, T - 1 if reverse else 0].set(True)
+    start = RNN(cell).initialize_carry((B,))
+    start = jax.tree.map(lambda a: a.at[1].set(jnp.inf), start)
+
+    def run(params, form):
+        rnn = functools.partial(RNN, recurrence=form, reverse=reverse, keep_order=True)
+        return rnn(nnx.merge(graph, params))(x, resets=resets, initial_carry=start)
+
+    graph, params = nnx.split(cell)
+    after = slice(0, cut + 1) if reverse else slice(cut, T)
+    loss = lambda params, form: jnp.sum(jnp.sin(run(params, form)[:, after]))
+    expected, *others = (jax.value_and_grad(loss)(params, form) for form in ("scan", *FORMS))
+    assert np.isfinite(expected[0])
+    for other in others:
+        close(other, expected, rtol=1e-4, atol=1e-5)
+    for form in FORMS:
+        assert np.isfinite(run(params, form)[1]).all()
+
+
+@pytest.mark.parametrize("name", LINEAR)
 def test_rounding_is_all_that_differs_in_float32(name):
     cell = randomise(CELLS[name](D, H, rngs=nnx.Rngs(0)))
     x = jnp.asarray(drawn(B, 40, D), jnp.float32)

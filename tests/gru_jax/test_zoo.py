@@ -249,3 +249,16 @@ def test_parameters_in_bfloat16_are_computed_with_in_float32(name):
         low, high = RNN(stored)(x), RNN(wide)(x)
     assert low.dtype == jnp.float32
     np.testing.assert_allclose(low, high, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.usefixtures("x64")
+def test_every_start_that_is_learned_has_a_say(name):
+    cell = made(name, learn_initial_state=True)
+    graph, params = nnx.split(cell)
+    x = jnp.asarray(drawn(1, 2, T, D)[0])
+    loss = lambda params: jnp.sum(jnp.sin(RNN(nnx.merge(graph, params))(x)))
+    slope = jax.grad(loss)(params)["initial_state"][...]
+    assert slope.shape == (len(cell.STARTS or cell.STATES), H)
+    assert (np.abs(slope).max(axis=1) > 1e-6).all()
+    assert set(cell.STARTS or ()) <= {*cell.STATES}

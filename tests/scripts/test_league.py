@@ -20,7 +20,8 @@ def test_it_says_what_the_table_of_readme_says(lines):
     for title, *cells, _ in rows:
         for length, cell in zip(lengths, cells, strict=True):
             if cell:
-                assert ", ".join(lines[title][f"reach: adding, T = {length}"].headline) == cell
+                told, _, _ = cell.partition(", 1 diverged")
+                assert ", ".join(lines[title][f"reach: adding, T = {length}"].headline) == told
 
 
 def test_it_has_every_trial_once(lines):
